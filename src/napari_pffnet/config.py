@@ -1,0 +1,283 @@
+"""The configuration: one frozen tree that describes a model, how it is trained and how it is used.
+
+Every object here is immutable, refuses unknown keys and round-trips through YAML. The same objects serve the
+widget, the command line and the checkpoints.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+C = TypeVar("C", bound="Frozen")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and the fix."""
+
+
+class Frozen(BaseModel):
+    """Base of all configuration objects: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputConfig(Frozen):
+    """How an image in [0, 1], RGB, becomes the network's input: ``(image * scale - mean) / std``."""
+
+    scale: PositiveFloat = 1.0
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
+    bgr: bool = Field(False, description="channel order of the network: BGR instead of RGB")
+    percentiles: tuple[float, float] = Field(
+        (1.0, 99.8), description="intensity percentiles of the whole image that become 0 and 1"
+    )
+
+
+class BodyConfig(Frozen):
+    """The convolutional body that computes C2..C5."""
+
+    name: Literal["resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"] = "resnet50"
+    norm: Literal["group", "frozen_batch"] = "group"
+
+    @model_validator(mode="after")
+    def _mobilenet_is_batch(self) -> Self:
+        if self.name == "mobilenet_v2" and self.norm == "group":
+            raise ValueError("body.name=mobilenet_v2 needs body.norm=frozen_batch")
+        return self
+
+
+class RPNConfig(Frozen):
+    """Region proposal network: anchors (pixels), sampling and proposal caps."""
+
+    anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
+    aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
+    foreground_iou: Fraction = 0.7
+    background_iou: Fraction = 0.3
+    batch: Positive = Field(256, description="anchors sampled per image")
+    positive_fraction: Fraction = 0.5
+    nms: Fraction = 0.7
+    pre_nms_train: Positive = Field(1000, description="proposals per level before NMS, training")
+    post_nms_train: Positive = Field(500, description="proposals per level after NMS, training")
+    pre_nms_test: Positive = 4000
+    post_nms_test: Positive = Field(2000, description="proposals per level after NMS, inference")
+    keep_test: Positive = Field(1000, description="proposals per image over all levels, inference")
+
+
+class RoIConfig(Frozen):
+    """Box head: matching, sampling and the final detections."""
+
+    foreground_iou: Fraction = 0.5
+    batch: Positive = Field(256, description="regions of interest sampled per image")
+    positive_fraction: Fraction = 0.25
+    mask_batch: Positive | None = Field(None, description="most positive regions per image given to the mask head")
+    score_threshold: Fraction = Field(0.05, description="detections under this class probability are not kept at all")
+    nms: Fraction = 0.3
+    detections: Positive = Field(500, description="most detections per image (or tile)")
+
+
+class ModelConfig(Frozen):
+    """PFFNet: widths, switches and thresholds. Defaults are the published tnbc configuration with an R-50 body."""
+
+    input: InputConfig = InputConfig()
+    body: BodyConfig = BodyConfig()
+    num_classes: Annotated[int, Field(ge=2)] = Field(2, description="classes with background")
+    fpn_channels: Positive = 256
+    semantic_channels: Positive = Field(64, description="middle channels of the semantic branch")
+    box_channels: Positive = Field(1024, description="width of the fully connected layers of box and quality head")
+    mask_channels: Positive = Field(256, description="width of the mask and quality heads' convolutions")
+    rpn: RPNConfig = RPNConfig()
+    roi: RoIConfig = RoIConfig()
+    attention_fusion: bool = True
+    consistency: bool = True
+    consistency_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="the paper's lambda")
+    mask_quality: bool = True
+    dual_modal: bool = True
+    diameter: PositiveFloat | None = Field(None, description="typical nucleus diameter in training, pixels")
+
+
+class AugmentConfig(Frozen):
+    """Random changes of training images. Strengths of 0 switch one off."""
+
+    crop: Positive = Field(256, description="side of the square training crop, pixels, divisible by 32")
+    scale: tuple[PositiveFloat, PositiveFloat] = Field((1.0, 1.0), description="range of the random zoom")
+    horizontal_flip: Fraction = 0.5
+    vertical_flip: Fraction = 0.5
+    quarter_turns: bool = False
+    intensity: Annotated[float, Field(ge=0)] = Field(0.0, description="largest relative change of brightness and contrast")
+    gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="largest |log2 gamma|")
+    blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest Gaussian blur sigma, pixels")
+    noise: Annotated[float, Field(ge=0)] = Field(0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image")
+    stain: Annotated[float, Field(ge=0)] = Field(0.0, description="largest colour jitter of RGB images (saturation, hue)")
+    invert: Fraction = Field(0.0, description="probability of inverting a grey image")
+
+
+class DataConfig(Frozen):
+    """Where batches come from."""
+
+    augment: AugmentConfig = AugmentConfig()
+    weights: tuple[PositiveFloat, ...] | None = Field(None, description="sampling weight of each data folder; equal if absent")
+    workers: Annotated[int, Field(ge=0)] = Field(0, description="loader processes")
+    cache: bool = Field(True, description="keep decoded training images in memory")
+
+
+class OptimizerConfig(Frozen):
+    """Optimiser and per-parameter rules."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    rate: PositiveFloat = 0.003
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    bias_rate_factor: PositiveFloat = 2.0
+    bias_weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    body_rate_factor: Annotated[float, Field(ge=0)] = Field(1.0, description="rate of the body relative to the rest; 0 freezes it")
+    clip_norm: PositiveFloat | None = Field(None, description="largest gradient norm")
+    accumulate: Positive = Field(1, description="batches per optimiser step")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weight average; 0 is off")
+
+
+class ScheduleConfig(Frozen):
+    """Length of training and learning rate over its steps."""
+
+    steps: Positive = 12000
+    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    warmup_factor: Fraction = 1 / 3
+    kind: Literal["step", "cosine"] = "step"
+    milestones: tuple[Positive, ...] = (9000, 12000)
+    gamma: Fraction = 0.1
+    final_factor: Fraction = Field(0.0, description="cosine: last rate relative to the base rate")
+
+
+class SegmentConfig(Frozen):
+    """From an image to labels: thresholds, scale and tiling."""
+
+    score_threshold: Fraction = Field(0.5, description="lowest score (class probability x mask quality)")
+    mask_threshold: Fraction = Field(0.5, description="mask probability that counts as nucleus")
+    overlap_threshold: Fraction = Field(0.7, description="a mask covered by better ones beyond this fraction of its area is dropped")
+    min_area: Annotated[int, Field(ge=0)] = Field(0, description="smallest nucleus, pixels")
+    diameter: PositiveFloat | None = Field(None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one")
+    scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
+    tile: Positive = Field(1024, description="side of a tile, pixels of the scaled image; larger images are tiled")
+    tile_overlap: Positive = Field(128, description="overlap of tiles, pixels of the scaled image")
+
+
+class TrainConfig(Frozen):
+    """A recipe: everything a training run needs except paths."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    segment: SegmentConfig = SegmentConfig()
+    batch_size: Positive = Field(1, description="crops per process and optimiser batch")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"
+    )
+    seed: int = 0
+    deterministic: bool = False
+    init: str = Field("none", description="none, imagenet, or the path of a model or of published weights")
+    validate_every: Annotated[int, Field(ge=0)] = Field(1000, description="steps between validations; 0 is never")
+    validation_images: Positive | None = Field(None, description="most images per validation, spread evenly; all if absent")
+    checkpoint_every: Positive = Field(500, description="steps between saved resume states")
+
+
+def parse(kind: type[C], values: Any, source: str = "configuration") -> C:
+    """Validate plain values into a configuration object.
+
+    Parameters
+    ----------
+    kind : type
+        Configuration class, for example `TrainConfig`.
+    values : dict
+        Nested plain values.
+    source : str
+        Named in error messages.
+
+    Raises
+    ------
+    ConfigError
+        One line per fault, each with the key and, for a misspelt key, the nearest right one.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(kind, fault) for fault in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(lines)) from None
+
+
+def load(kind: type[C], path: str | Path, overrides: list[str] | None = None) -> C:
+    """Read a YAML file, apply ``section.key=value`` overrides and validate.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, not YAML, or holds an unknown or invalid key.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; give the path of a YAML recipe") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected 'key: value' lines at the top, found {type(values).__name__}")
+    return parse(kind, apply_overrides(values, overrides or []), str(path))
+
+
+def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return `values` with each ``section.key=value`` set; values are read as YAML (``1e-3`` as a number)."""
+    result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(values))
+    for item in overrides:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"'{item}' is not of the form section.key=value, for example schedule.steps=2000")
+        *sections, key = name.split(".")
+        place = result
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        place[key] = _number(yaml.safe_load(text))
+    return result
+
+
+def dump(config: Frozen) -> str:
+    """Return the configuration as YAML text that `load` reads back to an equal object."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads ``1e-3`` as text; give it its number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(kind: type[Frozen], fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    name = ".".join(path)
+    if fault["type"] != "extra_forbidden":
+        return f"{name or kind.__name__}: {fault['msg']} (given: {fault.get('input')!r})"
+    known = _keys(kind, path[:-1])
+    near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+    parent = ".".join([*path[:-1], ""])
+    hint = f"did you mean {parent}{near[0]}?" if near else f"known keys here: {', '.join(known)}"
+    return f"unknown key {name}; {hint}"
+
+
+def _keys(kind: type[Frozen], path: list[str]) -> list[str]:
+    for part in path:
+        kind = kind.model_fields[part].annotation  # type: ignore[assignment]
+    return list(kind.model_fields)

@@ -1,0 +1,72 @@
+"""Several processes under ``torchrun``; with one process everything here does nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+TIMEOUT = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all: `rank` of `world`, and `local_rank` on its machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and validates."""
+        return self.rank == 0
+
+    def device(self, device: torch.device) -> torch.device:
+        """Return this process's own GPU where CUDA is used without an index."""
+        if device.type == "cuda" and device.index is None:
+            return torch.device("cuda", self.local_rank)
+        return device
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Average gradients over processes."""
+        if self.world == 1:
+            return network
+        return DistributedDataParallel(network)
+
+    def wait(self) -> None:
+        """Let every process reach this point."""
+        if self.world > 1:
+            dist.barrier()
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether `flag` is set in any process."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor(float(flag), device=device)
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return bool(flags)
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Processes]:
+    """Join the group that ``torchrun`` describes in the environment (NCCL on CUDA, else gloo) and leave it at the end."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes()
+        return
+    group = Processes(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(group.local_rank)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    try:
+        yield group
+    finally:
+        dist.destroy_process_group()

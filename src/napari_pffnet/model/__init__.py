@@ -1,0 +1,5 @@
+"""The network: PFFNet on torchvision's detection parts."""
+
+from napari_pffnet.model.pffnet import Features, PFFNet
+
+__all__ = ["Features", "PFFNet"]

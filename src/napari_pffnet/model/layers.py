@@ -1,0 +1,48 @@
+"""Small layers that every part of the network shares."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+GroupNorm32 = partial(nn.GroupNorm, 32)
+
+
+def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> Conv2dNormActivation:
+    """Convolution without bias, GroupNorm of 32 groups and, by default, ReLU; size kept at stride 1."""
+    return Conv2dNormActivation(
+        inputs, outputs, kernel, stride, norm_layer=GroupNorm32, activation_layer=nn.ReLU if relu else None
+    )
+
+
+def linear_norm(inputs: int, outputs: int) -> nn.Sequential:
+    """Fully connected layer without bias, GroupNorm of 32 groups, ReLU."""
+    return nn.Sequential(nn.Linear(inputs, outputs, bias=False), GroupNorm32(outputs), nn.ReLU(inplace=True))
+
+
+class UpsampledConv(nn.Conv2d):
+    """Nearest upsampling by `factor` followed by a 3x3 convolution with zero padding, without the wide full-size map.
+
+    Nearest upsampling commutes with 1x1 convolutions, so each of the nine taps is applied at low resolution and only its
+    few output channels are upsampled, shifted and added. The result is that of ``conv(upsample(x))``.
+
+    Shapes: N×C×h×w -> N×K×(factor·h)×(factor·w).
+    """
+
+    def __init__(self, inputs: int, outputs: int, factor: int) -> None:
+        super().__init__(inputs, outputs, kernel_size=3, padding=1)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to a feature map."""
+        taps = self.weight.permute(2, 3, 0, 1).reshape(9 * self.out_channels, self.in_channels, 1, 1)
+        maps = F.interpolate(F.conv2d(x, taps), scale_factor=self.factor, mode="nearest")
+        height, width = maps.shape[-2:]
+        maps = F.pad(maps, (1, 1, 1, 1)).unflatten(1, (9, self.out_channels))
+        shifted = [maps[:, t, :, t // 3 : t // 3 + height, t % 3 : t % 3 + width] for t in range(9)]
+        bias = self.bias if self.bias is not None else torch.zeros(1, device=x.device)
+        return torch.stack(shifted).sum(0) + bias.view(1, -1, 1, 1)

@@ -1,0 +1,234 @@
+"""PFFNet, the whole network in one forward pass (Liu et al., IEEE TIP 30, 2021, doi 10.1109/TIP.2021.3050668)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+
+from napari_pffnet.config import ModelConfig
+from napari_pffnet.model.body import build_body
+from napari_pffnet.model.box import BoxHead, Detections, Regions, RegionSampler, box_losses, detect, refine
+from napari_pffnet.model.fusion import AttentionFusion
+from napari_pffnet.model.layers import GroupNorm32, UpsampledConv
+from napari_pffnet.model.losses import consistency_loss, semantic_loss
+from napari_pffnet.model.mask import DualModalMaskHead, mask_loss, of_class
+from napari_pffnet.model.quality import MaskQualityHead, measured_quality, quality_loss
+from napari_pffnet.model.regions import IGNORE, mask_targets
+from napari_pffnet.model.rpn import RPN
+from napari_pffnet.model.semantic import SemanticBranch
+
+STRIDE = 32
+LEVELS = ["0", "1", "2", "3"]
+Target = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the body computed once for a batch, for every branch to read.
+
+    Attributes
+    ----------
+    images : ImageList
+        The padded batch N×3×H×W and each image's (height, width) before padding.
+    body : list of Tensor
+        C2..C5.
+    pyramid : dict of str to Tensor
+        P2..P6 under "0", "1", "2", "3", "pool".
+    """
+
+    images: ImageList
+    body: list[Tensor]
+    pyramid: dict[str, Tensor]
+
+
+class PFFNet(nn.Module):
+    """Mask R-CNN with semantic branch, dual-modal masks, mask quality and residual attention fusion.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Widths, switches and thresholds.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        classes, channels = config.num_classes, config.fpn_channels
+        self.body = build_body(config.body)
+        self.fpn = FeaturePyramidNetwork(self.body.channels, channels, LastLevelMaxPool(), norm_layer=GroupNorm32)
+        self.fpn_semantic = UpsampledConv(channels, classes, factor=4)
+        self.semantic_branch = SemanticBranch(self.body.channels, config.semantic_channels, classes)
+        self.rpn = RPN(config.rpn, channels)
+        self.region_sampler = RegionSampler(config.roi)
+        self.box_pool = MultiScaleRoIAlign(LEVELS, output_size=7, sampling_ratio=2)
+        self.box_head = BoxHead(channels, config.box_channels, classes)
+        self.mask_pool = MultiScaleRoIAlign(LEVELS, output_size=14, sampling_ratio=2)
+        self.mask_head = DualModalMaskHead(channels, config.mask_channels, classes, config.dual_modal)
+        self.quality_head = (
+            MaskQualityHead(channels, config.mask_channels, config.box_channels, classes) if config.mask_quality else None
+        )
+        self.fusion = AttentionFusion(classes, config.attention_fusion)
+        self.register_buffer("mean", torch.tensor(config.input.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.input.std).view(3, 1, 1), persistent=False)
+
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses in training mode, predictions in evaluation mode.
+
+        Parameters
+        ----------
+        images : list of Tensor
+            float32 3×H×W each, RGB, in [0, 1]; sizes may differ.
+        targets : list of dict, optional
+            Training only, per image: `boxes` float32 N×4 xyxy, `labels` int64 N, `instances` int32 H×W (object i has id
+            i + 1), `semantic` uint8 H×W (255 counts in no loss). N may be 0.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Training: named scalar losses; their sum is the objective.
+        list of dict
+            Evaluation, per image and in its coordinates, best first: `boxes` N×4, `labels` N, `scores` N (class
+            probability), `mask_quality` N in [0, 1], `mask_scores` N (their product), `masks` N×28×28 probabilities,
+            `semantic` and `fused` K×H×W probabilities.
+        """
+        features = self.encode(images)
+        if not self.training:
+            return self.predict(features)
+        if targets is None:
+            raise ValueError("training needs targets: call model(images, targets), or model.eval() to predict")
+        return self.losses(features, targets)
+
+    def encode(self, images: list[Tensor]) -> Features:
+        """Normalise, pad to a common multiple of 32, run the body and the pyramid once."""
+        sizes = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
+        height, width = (-(-max(s[d] for s in sizes) // STRIDE) * STRIDE for d in (0, 1))
+        batch = torch.stack([F.pad(self._normalize(i), (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images])
+        maps = self.body(batch)
+        pyramid = self.fpn({str(i): c for i, c in enumerate(maps)})
+        return Features(ImageList(batch, sizes), maps, pyramid)
+
+    def losses(self, features: Features, targets: list[Target]) -> dict[str, Tensor]:
+        """All losses of the batch by the paper's names."""
+        proposals, losses = self.rpn(features.images, features.pyramid, targets)
+        with torch.no_grad():
+            regions = [self.region_sampler(p, t) for p, t in zip(proposals, targets, strict=True)]
+        logits, deltas = self.box_head(self._pool(self.box_pool, features, [r.boxes for r in regions]))
+        losses |= box_losses(logits, deltas, regions, targets)
+
+        positives, moved = self._positives(regions, deltas, features.images.image_sizes)
+        labels = torch.cat([r.labels for r in positives])
+        counts = [len(r.boxes) for r in positives]
+        pooled = self._pool(self.mask_pool, features, [r.boxes for r in positives])
+        masks = self.mask_head(pooled)
+        with torch.no_grad():
+            truth = [
+                mask_targets(t["instances"], t["semantic"], r.boxes, r.rows) for r, t in zip(positives, targets, strict=True)
+            ]
+            truth_all = type(truth[0])(*(torch.cat(parts) for parts in zip(*truth, strict=True)))
+        mine = of_class(masks, labels)
+        losses["loss_mask"] = mask_loss(mine, truth_all, counts)
+        if self.quality_head is not None:
+            quality = of_class(self.quality_head(pooled, mine.detach().sigmoid()), labels)
+            losses["loss_maskiou"] = quality_loss(quality, measured_quality(mine.detach() > 0, truth_all), counts)
+
+        wanted = self._pad_semantic(targets, features.images.tensors.shape[-2:])
+        branch = self.semantic_branch(features.body)
+        fused = self._fuse(features, moved, list(masks.split(counts)))
+        losses["loss_sem_branch"] = semantic_loss(branch, wanted)
+        losses["loss_mask_fusion"] = semantic_loss(fused, wanted)
+        if self.config.consistency:
+            losses["loss_sem_consistence"] = self.config.consistency_weight * consistency_loss(branch, fused, wanted)
+        return losses
+
+    def predict(self, features: Features) -> list[dict[str, Tensor]]:
+        """Detections, masks, quality and both semantic maps of each image."""
+        proposals, _ = self.rpn(features.images, features.pyramid)
+        logits, deltas = self.box_head(self._pool(self.box_pool, features, proposals))
+        counts = [len(p) for p in proposals]
+        found = [
+            detect(*per_image, self.config.roi)
+            for per_image in zip(
+                logits.split(counts), deltas.split(counts), proposals, features.images.image_sizes, strict=True
+            )
+        ]
+        masks, quality = self.describe(features, [d.boxes for d in found], [d.labels for d in found])
+        fused = self._fuse(features, [d.boxes for d in found], masks).softmax(1)
+        branch = self.semantic_branch(features.body).float().softmax(1)
+        return [
+            _result(*per_image)
+            for per_image in zip(found, masks, quality, branch, fused, features.images.image_sizes, strict=True)
+        ]
+
+    def describe(
+        self, features: Features, boxes: list[Tensor], labels: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Mask logits (N×K×28×28) and quality in [0, 1] (N) of any boxes (N×4) of each image, from cached features."""
+        pooled = self._pool(self.mask_pool, features, boxes)
+        masks = self.mask_head(pooled).float()
+        classes = torch.cat(labels)
+        if self.quality_head is None:
+            quality = torch.ones(len(masks), device=masks.device)
+        else:
+            mine = of_class(masks, classes).sigmoid()
+            quality = of_class(self.quality_head(pooled, mine), classes).float().clamp(0, 1)
+        counts = [len(b) for b in boxes]
+        return list(masks.split(counts)), list(quality.split(counts))
+
+    def _normalize(self, image: Tensor) -> Tensor:
+        image = image.flip(0) if self.config.input.bgr else image
+        return (image * self.config.input.scale - self.mean) / self.std
+
+    def _pool(self, pool: MultiScaleRoIAlign, features: Features, boxes: list[Tensor]) -> Tensor:
+        height, width = features.images.tensors.shape[-2:]
+        pooled: Tensor = pool(features.pyramid, boxes, [(height, width)] * len(boxes))
+        return pooled
+
+    def _fuse(self, features: Features, boxes: list[Tensor], masks: list[Tensor]) -> Tensor:
+        semantic = self.fpn_semantic(features.pyramid["0"])
+        return torch.stack([self.fusion(*per_image) for per_image in zip(semantic, boxes, masks, strict=True)])
+
+    def _positives(
+        self, regions: list[Regions], deltas: Tensor, sizes: list[tuple[int, int]]
+    ) -> tuple[list[Regions], list[Tensor]]:
+        """The positive regions that train the masks and, for the fusion, their refined boxes."""
+        positives, moved = [], []
+        for region, delta, size in zip(regions, deltas.split([len(r.boxes) for r in regions]), sizes, strict=True):
+            rows = torch.where(region.labels > 0)[0]
+            limit = self.config.roi.mask_batch
+            if limit is not None and len(rows) > limit:
+                rows = rows[torch.randperm(len(rows), device=rows.device)[:limit]]
+            positives.append(Regions(*(part[rows] for part in region)))
+            moved.append(refine(delta[rows], region.boxes[rows], region.labels[rows], size))
+        return positives, moved
+
+    @staticmethod
+    def _pad_semantic(targets: list[Target], shape: torch.Size) -> Tensor:
+        maps = [t["semantic"] for t in targets]
+        padded = [F.pad(m, (0, shape[1] - m.shape[1], 0, shape[0] - m.shape[0]), value=IGNORE) for m in maps]
+        return torch.stack(padded).long()
+
+
+def _result(
+    found: Detections, masks: Tensor, quality: Tensor, semantic: Tensor, fused: Tensor, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    mask_scores = found.scores * quality
+    order = mask_scores.argsort(descending=True)
+    height, width = size
+    return {
+        "boxes": found.boxes[order],
+        "labels": found.labels[order],
+        "scores": found.scores[order],
+        "mask_quality": quality[order],
+        "mask_scores": mask_scores[order],
+        "masks": of_class(masks, found.labels).sigmoid()[order],
+        "semantic": semantic[:, :height, :width],
+        "fused": fused[:, :height, :width],
+    }

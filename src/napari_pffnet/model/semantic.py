@@ -1,0 +1,64 @@
+"""The two semantic maps: the FPN's and the semantic branch's (RGCN)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_pffnet.model.layers import GroupNorm32
+
+
+class LargeKernel(nn.Module):
+    """Global convolutional block: 5x1 then 1x5, plus 1x5 then 5x1 (paper, section III-B; Peng et al., CVPR 2017)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.left = nn.Sequential(
+            nn.Conv2d(inputs, outputs, (5, 1), padding=(2, 0)), nn.Conv2d(outputs, outputs, (1, 5), padding=(0, 2))
+        )
+        self.right = nn.Sequential(
+            nn.Conv2d(inputs, outputs, (1, 5), padding=(0, 2)), nn.Conv2d(outputs, outputs, (5, 1), padding=(2, 0))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×h×w -> N×outputs×h×w."""
+        return self.left(x) + self.right(x)
+
+
+class Residual(nn.Module):
+    """``x + GN(conv3x3(GN(conv3x3(x))))``, no activation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            GroupNorm32(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            GroupNorm32(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Size and channels kept."""
+        return x + self.block(x)
+
+
+class SemanticBranch(nn.Module):
+    """Residual global convolutional network (RGCN) on C2..C5.
+
+    Shapes: [N×C_l×h_l×w_l] -> logits N×K×H×W, with H×W four times the size of C2.
+    """
+
+    def __init__(self, inputs: list[int], channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.large_kernels = nn.ModuleList(LargeKernel(c, channels) for c in inputs)
+        self.residuals = nn.ModuleList(Residual(channels) for _ in inputs)
+        self.top_downs = nn.ModuleList(Residual(channels) for _ in inputs[1:])
+        self.head = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """C2..C5 to logits at image size."""
+        laterals = [r(g(c)) for r, g, c in zip(self.residuals, self.large_kernels, maps, strict=True)]
+        top = laterals.pop()
+        for smooth in reversed(self.top_downs):
+            top = smooth(laterals.pop() + F.interpolate(top, scale_factor=2, mode="nearest"))
+        return F.interpolate(self.head(top), scale_factor=4, mode="nearest")

@@ -1,0 +1,1 @@
+"""Training: `fit` yields events, ``python -m napari_pffnet.train`` runs it."""

@@ -1,0 +1,70 @@
+"""Readers of training events: a progress bar, a JSON-lines log and TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from napari_pffnet.train.events import Checkpoint, Event, Message, Step, Validation
+
+LOG_FILE = "log.jsonl"
+HEADLINE = ("ap50", "mean_ap", "aji", "pq", "dice")
+
+
+def log_lines(events: Iterable[Event], path: Path) -> Iterator[Event]:
+    """Append each event to a JSON-lines file as it passes."""
+    with path.open("a", encoding="utf-8") as file:
+        for event in events:
+            file.write(json.dumps(dataclasses.asdict(event), default=str) + "\n")
+            file.flush()
+            yield event
+
+
+def tensorboard(events: Iterable[Event], folder: Path) -> Iterator[Event]:
+    """Write losses, rate and metrics for TensorBoard as they pass (needs the package tensorboard)."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with ExitStack() as stack:
+        writer: Any = stack.enter_context(SummaryWriter(str(folder)))
+        for event in events:
+            for name, value in _scalars(event).items():
+                writer.add_scalar(name, value, getattr(event, "step", 0))
+            yield event
+
+
+def show(events: Iterable[Event], *, quiet: bool = False) -> None:
+    """Consume the events; draw a progress bar with the time left and print what is worth a line."""
+    with tqdm(disable=quiet, unit="step", dynamic_ncols=True) as bar:
+        for event in events:
+            if isinstance(event, Step):
+                bar.total = event.steps
+                bar.initial = bar.initial or event.step - 1
+                bar.n = event.step
+                bar.set_postfix_str(f"loss {sum(event.losses.values()):.3f}, {event.crops_per_second:.1f} crops/s", refresh=False)
+                bar.refresh() if event.step == event.steps else bar.update(0)
+            else:
+                tqdm.write(describe(event))
+
+
+def describe(event: Event) -> str:
+    """One line about an event."""
+    if isinstance(event, Validation):
+        figures = ", ".join(f"{name} {event.metrics[name]:.3f}" for name in HEADLINE if name in event.metrics)
+        return f"step {event.step}: {figures or 'no validation images'}"
+    if isinstance(event, Checkpoint):
+        return f"step {event.step}: wrote {event.path}{' (best so far)' if event.best else ''}"
+    if isinstance(event, Message):
+        return event.text
+    return f"step {event.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in event.losses.items())
+
+
+def _scalars(event: Event) -> dict[str, float]:
+    if isinstance(event, Step):
+        return {**event.losses, "rate": event.rate, "crops_per_second": event.crops_per_second}
+    return event.metrics if isinstance(event, Validation) else {}

@@ -1,0 +1,80 @@
+"""What happens before the first step: output folder, resume file, first weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from napari_pffnet.config import BodyConfig, TrainConfig
+from napari_pffnet.library import LibraryError, load_model
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train.state import RESUME_FILE, TrainingError, seed_all
+
+
+def find_resume(choice: str | None, output: Path) -> Path | None:
+    """Return the resume file of ``--resume``; None starts from step 0."""
+    if choice is None:
+        return None
+    path = output / RESUME_FILE if choice == "auto" else Path(choice)
+    if path.is_file():
+        return path
+    if choice == "auto":
+        return None
+    raise TrainingError(f"no resume file {path}; give the {RESUME_FILE} of an earlier run, or --resume auto")
+
+
+def prepare(output: Path, resume: Path | None) -> None:
+    """Make the output folder; refuse to write over an earlier run.
+
+    Raises
+    ------
+    FileExistsError
+        The folder holds a run and this one does not resume it.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if resume is None and (output / RESUME_FILE).exists():
+        raise FileExistsError(f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output")
+
+
+def initial_network(config: TrainConfig) -> PFFNet:
+    """Build the network with seeded random weights, then load what ``init`` names."""
+    seed_all(config.seed)
+    if config.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    network = PFFNet(config.model)
+    if config.init == "imagenet":
+        _load_body(network, _imagenet(config.model.body))
+    elif config.init != "none":
+        _load_file(network, Path(config.init))
+    return network
+
+
+def _load_file(network: PFFNet, path: Path) -> None:
+    if not path.is_file() or path.suffix == ".safetensors":
+        network.load_state_dict(load_model(path).network.state_dict())
+        return
+    from napari_pffnet.model.convert import load_published
+
+    load_published(network, path)
+
+
+def _imagenet(body: BodyConfig) -> dict[str, torch.Tensor]:
+    if body.norm != "frozen_batch":
+        raise LibraryError(
+            "torchvision has ImageNet weights for batch norm only: set model.body.norm=frozen_batch, "
+            "or give Detectron's R-50-GN / R-101-GN .pkl with --init PATH"
+        )
+    from torchvision.models import get_model_weights
+
+    try:
+        state: dict[str, torch.Tensor] = get_model_weights(body.name)["IMAGENET1K_V1"].get_state_dict(progress=False)
+    except OSError as error:
+        raise LibraryError(f"cannot download the ImageNet weights ({error}); give the .pth file with --init PATH") from None
+    return state
+
+
+def _load_body(network: PFFNet, state: dict[str, torch.Tensor]) -> None:
+    from napari_pffnet.model.convert import load_torchvision_body
+
+    load_torchvision_body(network, state)

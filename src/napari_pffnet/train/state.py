@@ -1,0 +1,114 @@
+"""Everything that a resumed run needs, in one object and one file."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_pffnet.config import TrainConfig
+from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train.optim import build_optimizer, build_schedule, freeze
+
+RESUME_FILE = "resume.pt"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on or start; the message names the fix."""
+
+
+@dataclass
+class TrainState:
+    """Weights, average, optimiser, schedule, scaler, step and best value of a run."""
+
+    network: PFFNet
+    average: AveragedModel | None
+    optimizer: Optimizer
+    schedule: LambdaLR
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    best: float = float("-inf")
+
+    @classmethod
+    def start(cls, network: PFFNet, config: TrainConfig, device: torch.device, dtype: torch.dtype) -> TrainState:
+        """Set up a run from step 0."""
+        freeze(network, config.optimizer)
+        optimizer = build_optimizer(network, config.optimizer)
+        decay = config.optimizer.ema
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+        scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        return cls(network, average, optimizer, build_schedule(optimizer, config.schedule), scaler)
+
+    @property
+    def result(self) -> PFFNet:
+        """The network that is validated and saved: the weight average where there is one."""
+        if self.average is None:
+            return self.network
+        averaged: PFFNet = self.average.module
+        return averaged
+
+    def save(self, path: Path, config: TrainConfig) -> None:
+        """Write the resume file atomically."""
+        buffer = io.BytesIO()
+        torch.save({**self._parts(), "config": config.model_dump(mode="json"), "random": _random_states()}, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: Path, config: TrainConfig, device: torch.device) -> None:
+        """Take over everything from a resume file.
+
+        Raises
+        ------
+        TrainingError
+            The file is unreadable or belongs to another model configuration.
+        """
+        try:
+            saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:
+            raise TrainingError(f"cannot resume from {path} ({error}); start again without --resume") from None
+        if saved["config"]["model"] != config.model_dump(mode="json")["model"]:
+            raise TrainingError(f"{path} was made with another model configuration; use its recipe or another --output")
+        self.network.load_state_dict(saved["network"])
+        if self.average is not None and saved["average"] is not None:
+            self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.step, self.best = saved["step"], saved["best"]
+        _restore_random(saved["random"])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch, "_step_count": self.schedule._step_count},
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python, numpy and torch on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _random_states() -> dict[str, Any]:
+    return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

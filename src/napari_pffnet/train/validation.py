@@ -1,0 +1,82 @@
+"""Validation: the figures of a network on annotated images, by the same code that segments and evaluates for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
+from napari_pffnet.data.dataset import CropDataset
+from napari_pffnet.data.sources import Sample, Source
+from napari_pffnet.evaluate.metrics import evaluate_pair, pool
+from napari_pffnet.library import Model
+from napari_pffnet.model import PFFNet
+from napari_pffnet.segment import Segmenter
+
+LOSS_CROPS = 16
+
+
+class Validator:
+    """Computes metrics (in [0, 1]) and losses of a network on fixed images.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Validation images; none gives no metrics.
+    config : TrainConfig
+        `validation_images` limits how many are used, spread evenly over all.
+    device : torch.device
+        Where the network is.
+    """
+
+    def __init__(self, sources: Sequence[Source], config: TrainConfig, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.sources = [source for source in sources if len(source)]
+        self.items = spread([(s, i) for s in self.sources for i in range(len(s))], config.validation_images)
+
+    def __call__(self, network: PFFNet) -> dict[str, float]:
+        """Return `ap50`, `mean_ap`, `aji`, `pq`, `dice` and each loss as ``val_loss_…``; empty without images."""
+        if not self.items:
+            return {}
+        training = network.training
+        network.eval()
+        segmenter = Segmenter(Model(network, self.config.model, {}, Path()), self.config.segment)
+        scores = [self._score(segmenter, source.read(i)) for source, i in self.items]
+        metrics = pool(scores)
+        losses = self._losses(network)
+        network.train(training)
+        return {**metrics, **losses}
+
+    def _score(self, segmenter: Segmenter, sample: Sample):  # type: ignore[no-untyped-def]
+        labels, _, _ = segmenter.predict(sample.image).compose()
+        return evaluate_pair(sample.labels, labels)
+
+    def _losses(self, network: PFFNet) -> dict[str, float]:
+        """Losses of fixed crops; the random sampling inside is the same every time and leaves no trace."""
+        augment = AugmentConfig(crop=self.config.data.augment.crop, horizontal_flip=0, vertical_flip=0)
+        dataset = CropDataset(
+            self.sources, DataConfig(augment=augment, cache=False), self.config.model.input.percentiles, 0, LOSS_CROPS
+        )
+        network.train()
+        sums: dict[str, list[float]] = {}
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(0)
+            for i in range(LOSS_CROPS):
+                image, target = dataset[i]
+                losses = network([image.to(self.device)], [{k: v.to(self.device) for k, v in target.items()}])
+                for name, value in losses.items():
+                    sums.setdefault(f"val_{name}", []).append(float(value))
+        return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def spread(items: list[tuple[Source, int]], count: int | None) -> list[tuple[Source, int]]:
+    """Pick `count` items at even distances; all if there are no more."""
+    if count is None or count >= len(items):
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
