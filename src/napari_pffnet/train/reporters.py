@@ -40,16 +40,15 @@ def tensorboard(events: Iterable[Event], folder: Path) -> Iterator[Event]:
 
 def show(events: Iterable[Event], *, quiet: bool = False) -> None:
     """Consume the events; draw a progress bar with the time left and print what is worth a line."""
-    with tqdm(disable=quiet, unit="step", dynamic_ncols=True) as bar:
+    with ExitStack() as stack:
+        bar = None
         for event in events:
-            if isinstance(event, Step):
-                bar.total = event.steps
-                bar.initial = bar.initial or event.step - 1
-                bar.n = event.step
-                bar.set_postfix_str(f"loss {sum(event.losses.values()):.3f}, {event.crops_per_second:.1f} crops/s", refresh=False)
-                bar.refresh() if event.step == event.steps else bar.update(0)
-            else:
+            if not isinstance(event, Step):
                 tqdm.write(describe(event))
+            elif not quiet:
+                bar = bar or stack.enter_context(tqdm(total=event.steps, initial=event.step - 1, unit="step"))
+                bar.set_postfix_str(f"loss {sum(event.losses.values()):.3f}", refresh=False)
+                bar.update(event.step - bar.n)
 
 
 def describe(event: Event) -> str:

@@ -1,0 +1,129 @@
+"""``napari-pffnet``: the command line. Each command has an `add_…` that declares it and a `run_…` that does it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_pffnet import __version__
+
+OUTPUTS = "NAME_labels.tif, NAME_semantic.tif, NAME.csv, NAME_overlay.png"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code (0 done, 1 some files failed, 2 wrong input)."""
+    parser = argparse.ArgumentParser(prog="napari-pffnet", description="Nucleus segmentation with PFFNet.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_segment(commands.add_parser("segment", help="segment images", description=f"Segment images; writes {OUTPUTS}."))
+    add_evaluate(commands.add_parser("evaluate", help="compare label images with the truth"))
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def add_segment(parser: argparse.ArgumentParser) -> None:
+    """Declare ``segment``."""
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image files or folders of images")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go")
+    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument("--score", type=float, help="lowest score of a nucleus, 0 to 1 (default: 0.5)")
+    parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--diameter", type=float, help="typical nucleus diameter in the images, pixels")
+    size.add_argument("--scale", type=float, help="zoom before the network")
+    parser.set_defaults(run=run_segment)
+
+
+def run_segment(options: argparse.Namespace) -> int:
+    """Segment every image; report bad files and go on."""
+    from napari_pffnet.config import SegmentConfig, parse
+    from napari_pffnet.library import load_model, pick_device
+    from napari_pffnet.segment import Segmenter
+
+    given = {"score_threshold": options.score, "min_area": options.min_area, "diameter": options.diameter, "scale": options.scale}
+    config = parse(SegmentConfig, {key: value for key, value in given.items() if value is not None}, "command line")
+    paths = find_images(options.inputs)
+    model = load_model(options.model, pick_device(options.device))
+    segmenter = Segmenter(model, config)
+    failed = sum(not _segment_file(segmenter, path, options.output) for path in paths)
+    if failed:
+        print(f"{failed} of {len(paths)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_images(inputs: Sequence[Path]) -> list[Path]:
+    """Expand folders; two images of one name would overwrite each other's results and are refused."""
+    from napari_pffnet.io.images import IMAGES
+
+    paths = []
+    for path in inputs:
+        if path.is_dir():
+            paths += [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGES and file.name[0] != "."]
+        else:
+            paths.append(path)
+    if not paths:
+        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(IMAGES)}")
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"several images are named {', '.join(twice[:3])}; segment them into different --output folders")
+    return paths
+
+
+def _segment_file(segmenter: "Segmenter", path: Path, output: Path) -> bool:  # noqa: F821
+    from napari_pffnet.io.images import read_image, to_plane
+    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
+
+    targets = [output / name.replace("NAME", path.stem) for name in OUTPUTS.split(", ")]
+    start = time.perf_counter()
+    try:
+        if path.resolve() in [target.resolve() for target in targets]:
+            raise ValueError("is also a result's name; choose another --output")
+        image = to_plane(read_image(path), path)
+        labels, semantic, table = segmenter.predict(image).compose(segmenter.config)
+        write_labels(targets[0], labels)
+        write_semantic(targets[1], semantic)
+        write_table(targets[2], table)
+        write_overlay(targets[3], image, labels)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"failed: {path}: {error}", file=sys.stderr)
+        return False
+    print(f"{path}: {len(table)} nuclei in {time.perf_counter() - start:.1f} s -> {', '.join(map(str, targets))}")
+    return True
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Declare ``evaluate``."""
+    parser.description = "Compare label images: AP pooled over all objects, AJI, AJI+, Dice, DQ, SQ, PQ per image and mean."
+    parser.add_argument("predictions", type=Path, help="folder of NAME_labels.tif or NAME.tif (or one file)")
+    parser.add_argument("truth", type=Path, help="folder of NAME.tif (or one file)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Print the table."""
+    from napari_pffnet.evaluate.report import evaluate_files, find_pairs, to_json, to_table
+    from napari_pffnet.io.atomic import write_atomic
+
+    scores = evaluate_files(find_pairs(options.predictions, options.truth))
+    table = to_table(scores)
+    print(table.to_string(float_format="%.3f"))
+    if options.csv:
+        write_atomic(options.csv, table.to_csv(float_format="%.6f").encode())
+    if options.json:
+        write_atomic(options.json, to_json(scores).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

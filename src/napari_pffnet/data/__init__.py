@@ -1,0 +1,1 @@
+"""Annotated images as training data: sources, normalisation, targets, random crops."""

@@ -1,0 +1,185 @@
+"""Random crops of several sources as a dataset, and batches of them.
+
+Which image and which crop item i is depends on the seed and on i alone: an interrupted run goes on with exactly the crops that
+an unbroken one would have seen, and each of several processes takes its share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from napari_pffnet.config import DataConfig
+from napari_pffnet.data.normalize import PERCENTILES, normalize
+from napari_pffnet.data.sources import DataError, Sample, Source
+from napari_pffnet.data.targets import Target, renumber, to_target
+from napari_pffnet.data.transforms import augment
+
+CACHE_BYTES = 4 * 2**30
+
+Item = tuple[Tensor, Target]
+Batch = tuple[list[Tensor], list[Target]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A normalised sample: `image` float16 1×H×W (grey) or 3×H×W, `labels` int32 with ids 1..N, `areas` N + 1."""
+
+    image: Tensor
+    labels: Tensor
+    semantic: Tensor | None
+    areas: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        maps = [self.image, self.labels, self.areas, *([] if self.semantic is None else [self.semantic])]
+        return sum(m.nbytes for m in maps)
+
+
+def prepare(sample: Sample, percentiles: tuple[float, float] = PERCENTILES) -> Prepared:
+    """Normalise a sample; grey images are kept as one channel."""
+    planes = normalize(sample.image, percentiles)
+    grey = sample.image.ndim == 2 or bool((planes == planes[:1]).all())
+    labels = torch.from_numpy(renumber(sample.labels)[0])
+    return Prepared(
+        torch.from_numpy(planes[: 1 if grey else 3].astype(np.float16)),
+        labels,
+        None if sample.semantic is None else torch.from_numpy(sample.semantic.copy()),
+        torch.bincount(labels.flatten(), minlength=1),
+    )
+
+
+class CropDataset(Dataset[Item]):
+    """Random crops: item i is (image float32 3×crop×crop, target of `to_target`).
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Annotated images.
+    config : DataConfig
+        Augmentation, weights of the sources, cache.
+    percentiles : tuple of float
+        Of the normalisation.
+    seed : int
+        With i the only source of chance.
+    length : int
+        Number of items.
+
+    Raises
+    ------
+    DataError
+        No images, or another number of weights than of sources.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], config: DataConfig, percentiles: tuple[float, float], seed: int, length: int
+    ) -> None:
+        weights = config.weights or (1.0,) * len(sources)
+        if len(weights) != len(sources):
+            raise DataError(f"data.weights has {len(weights)} numbers for {len(sources)} data folders; give one for each")
+        if not sources or not all(len(source) for source in sources):
+            raise DataError("a data folder holds no annotated image; give folders with images/ and labels/")
+        self._sources = sources
+        self._config = config
+        self._percentiles = percentiles
+        self._seed = seed
+        self._length = length
+        self._bounds = np.cumsum(weights) / np.sum(weights)
+        self._cache: dict[tuple[int, int], Prepared] = {}
+        self._room = CACHE_BYTES // max(1, config.workers) if config.cache else 0
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return self._length
+
+    def __getitem__(self, index: int) -> Item:
+        """Draw crop `index`."""
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        generator = np.random.default_rng((self._seed, index))
+        source = min(int(np.searchsorted(self._bounds, generator.random(), "right")), len(self._sources) - 1)
+        ready = self._prepared(source, int(generator.integers(len(self._sources[source]))))
+        image, labels, semantic = augment(
+            ready.image, ready.labels, ready.semantic, self._config.augment, generator, ready.areas
+        )
+        return image, to_target(labels.numpy(), semantic.numpy())
+
+    def _prepared(self, source: int, index: int) -> Prepared:
+        if (source, index) in self._cache:
+            return self._cache[source, index]
+        ready = prepare(self._sources[source].read(index), self._percentiles)
+        if ready.nbytes <= self._room:
+            self._cache[source, index] = ready
+            self._room -= ready.nbytes
+        return ready
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Make lists of images and of targets."""
+    return [image for image, _ in items], [target for _, target in items]
+
+
+class Loader:
+    """Batches of a dataset; a context manager that ends its worker processes, whatever happens inside."""
+
+    def __init__(self, loader: DataLoader[Item]) -> None:
+        self._loader = loader
+        self._running: list[Generator[Batch]] = []
+
+    def __len__(self) -> int:
+        """Return the number of batches left from the start."""
+        return len(self._loader)
+
+    def __iter__(self) -> Generator[Batch]:
+        """Go through the batches from the start."""
+        batches = self._batches()
+        self._running.append(batches)
+        return batches
+
+    def _batches(self) -> Generator[Batch]:
+        yield from self._loader
+
+    def close(self) -> None:
+        """End the worker processes."""
+        while self._running:
+            self._running.pop().close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the worker processes."""
+        self.close()
+
+
+def make_loader(
+    dataset: Dataset[Item], batch_size: int, workers: int = 0, start: int = 0, rank: int = 0, world: int = 1
+) -> Loader:
+    """Make batches of a dataset in order; an incomplete last batch is left out.
+
+    Parameters
+    ----------
+    dataset : CropDataset
+        The crops.
+    batch_size : int
+        Crops per batch and process.
+    workers : int
+        Processes that prepare crops; 0 does it in this one.
+    start : int
+        First item, counted over all processes: what an interrupted run has consumed.
+    rank, world : int
+        This training process takes every `world`-th item.
+    """
+    items = range(start + rank, len(dataset), world)  # type: ignore[arg-type]
+    return Loader(DataLoader(dataset, batch_size, sampler=items, num_workers=workers, collate_fn=collate, drop_last=True))

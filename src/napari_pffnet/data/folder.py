@@ -1,0 +1,80 @@
+"""The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_pffnet.data.annotation import read_labels, read_pixels, read_semantic
+from napari_pffnet.data.sources import DataError, Sample
+from napari_pffnet.io.images import SUFFIXES
+
+
+class FolderSource:
+    """Annotated images in a folder; files belong together by their name without suffix.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder with ``images`` and ``labels``, optionally ``semantic``.
+
+    Raises
+    ------
+    DataError
+        There is no image at all.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._images = list_images(self.path / "images")
+        self._labels = list_images(self.path / "labels")
+        self._semantic = list_images(self.path / "semantic")
+        self._names = sorted(self._images.keys() & self._labels.keys())
+        if not self._images:
+            raise DataError(f"{self.path / 'images'}: no image; expected files that end in {', '.join(SUFFIXES)}")
+
+    def __len__(self) -> int:
+        """Return the number of images that have labels."""
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Return the file name without suffix."""
+        return self._names[index]
+
+    def read(self, index: int) -> Sample:
+        """Read an image, its labels and its semantic map if there is one."""
+        name = self._names[index]
+        image = read_pixels(self._images[name][0])
+        labels = read_labels(self._labels[name][0], image.shape[:2])
+        semantic = None
+        if name in self._semantic:
+            semantic = read_semantic(self._semantic[name][0], image.shape[:2], bool(labels.any()))
+        return Sample(name, image, labels, semantic)
+
+    def faults(self) -> list[str]:
+        """Name images and annotations without partner, and names that occur twice."""
+        alone = [
+            f"{files[0]}: no {other} of this name in {self.path / folder}; add it or remove this file"
+            for mine, theirs, folder, other in (
+                (self._images, self._labels, "labels", "label image"),
+                (self._labels, self._images, "images", "image"),
+                (self._semantic, self._images, "images", "image"),
+            )
+            for name, files in mine.items()
+            if name not in theirs
+        ]
+        double = [
+            f"{files[1]}: same name as {files[0].name}; remove one of them"
+            for group in (self._images, self._labels, self._semantic)
+            for files in group.values()
+            if len(files) > 1
+        ]
+        return alone + double
+
+
+def list_images(folder: Path) -> dict[str, list[Path]]:
+    """Return the image files of a folder by name without suffix, sorted; hidden files and a missing folder count as none."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            files.setdefault(path.stem, []).append(path)
+    return files

@@ -1,0 +1,71 @@
+"""The one convention that turns raw intensities into network input, in training, prediction and the widget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PERCENTILES = (1.0, 99.8)
+
+
+def normalize(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES) -> NDArray[np.float32]:
+    """Scale the intensities between two percentiles to [0, 1].
+
+    Parameters
+    ----------
+    array : ndarray
+        H×W, H×W×1, H×W×3 or H×W×4 (alpha is dropped), bool, integer or float; NaN counts as background.
+    percentiles : tuple of float
+        Lower and upper percentile, in 0..100.
+
+    Returns
+    -------
+    ndarray
+        float32 3×H×W in [0, 1], contiguous; grey is repeated. A constant image gives zeros.
+
+    Raises
+    ------
+    ValueError
+        The array has another shape.
+    """
+    return apply_limits(array, limits(array, percentiles))
+
+
+def limits(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES) -> tuple[float, float]:
+    """Return the intensities that become 0 and 1, over all pixels and over all colours jointly (which keeps the hue).
+
+    Where the two percentiles coincide (nuclei cover less than their margin) minimum and maximum stand in.
+    """
+    values = _colours(array)
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    elif values.dtype.kind == "b":
+        values = values.view(np.uint8)
+    if values.size == 0:
+        return 0.0, 0.0
+    low, high = np.percentile(values.astype(np.float32) if values.dtype == np.float16 else values, percentiles)
+    if low == high:
+        low, high = values.min(), values.max()
+    return float(low), float(high)
+
+
+def apply_limits(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
+    """Map `limits` to 0 and 1 and clip: float32 3×H×W as `normalize` gives. For tiles: limits of the whole image."""
+    values = _colours(array)
+    low, high = limits
+    planes = np.moveaxis(values, -1, 0)
+    exact = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+    scaled = (planes.astype(exact) - exact(low)) / exact(high - low if high > low else np.inf)
+    scaled = np.nan_to_num(scaled, copy=False, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1).astype(np.float32)
+    return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])))
+
+
+def _colours(array: NDArray[Any]) -> NDArray[Any]:
+    """H×W×1 or H×W×3 view."""
+    if array.ndim == 2:
+        return array[..., None]
+    if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
+        return array[..., :3]
+    raise ValueError(f"expected an image of H×W, H×W×1, H×W×3 or H×W×4, given {'×'.join(map(str, array.shape))}")

@@ -1,0 +1,67 @@
+"""From a label image to what the network trains on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+IGNORE = 255
+Target = dict[str, Tensor]
+
+
+def to_target(
+    labels: NDArray[Any], semantic: NDArray[np.uint8] | None = None, classes: NDArray[np.int64] | None = None
+) -> Target:
+    """Describe the nuclei of one image.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Integer H×W, 0 background, ids ≥ 1 with or without gaps.
+    semantic : ndarray, optional
+        uint8 H×W: 0 background, class, or 255 (counts in no loss). Made of `labels` if absent.
+    classes : ndarray, optional
+        int64, class of each id (``classes[id]``, entry 0 is 0); all nuclei are class 1 if absent.
+
+    Returns
+    -------
+    dict of Tensor
+        `boxes` float32 N×4 xyxy in pixels, half-open; `labels` int64 N; `instances` int32 H×W where row i has id i + 1;
+        `semantic` uint8 H×W. N may be 0.
+    """
+    instances, ids = renumber(labels)
+    kinds = np.ones(len(ids), np.int64) if classes is None else classes[ids]
+    if semantic is None:
+        semantic = np.concatenate([[0], kinds]).astype(np.uint8)[instances]
+    return {
+        "boxes": torch.from_numpy(_boxes(instances, len(ids))),
+        "labels": torch.from_numpy(kinds),
+        "instances": torch.from_numpy(instances),
+        "semantic": torch.from_numpy(semantic.copy()),
+    }
+
+
+def renumber(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids). The input stays as it is."""
+    if labels.size and labels.max() > 4 * labels.size:
+        ids, inverse = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
+        return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
+    present = np.bincount(labels.ravel(), minlength=1) > 0
+    present[0] = False
+    table = np.where(present, np.cumsum(present), 0).astype(np.int32)
+    return table[labels], np.flatnonzero(present)
+
+
+def _boxes(instances: NDArray[np.int32], count: int) -> NDArray[np.float32]:
+    height, width = instances.shape
+    y, x = np.nonzero(instances)
+    rows = instances[y, x] - 1
+    boxes = np.tile(np.array([width, height, 0, 0], np.int64), (count, 1))
+    for column, values in enumerate((x, y)):
+        np.minimum.at(boxes[:, column], rows, values)
+        np.maximum.at(boxes[:, column + 2], rows, values + 1)
+    return boxes.astype(np.float32)

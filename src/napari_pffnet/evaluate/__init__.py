@@ -1,0 +1,1 @@
+"""Metrics of instance segmentation and reports about them."""

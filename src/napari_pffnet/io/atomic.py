@@ -1,0 +1,43 @@
+"""Writing files so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomic(path: str | Path, content: bytes | Callable[[Path], object]) -> None:
+    """Write a file completely or not at all; readers see the old file or the new one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its folder exists.
+    content : bytes or callable
+        What to write, or a function that writes it to the path that it is given. That path lies in the same folder and
+        ends in the same suffix.
+
+    Raises
+    ------
+    OSError
+        The folder is missing, full or not writable. The old file, if any, is unchanged.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            content(temporary)
+        _to_disk(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Without this a power cut after the rename can leave an empty file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

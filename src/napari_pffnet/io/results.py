@@ -1,0 +1,48 @@
+"""Writing results: label and semantic TIFF, table, overlay picture. All writes are atomic."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pandas as pd
+import tifffile
+from skimage.segmentation import find_boundaries
+
+from napari_pffnet.data.normalize import normalize
+from napari_pffnet.io.atomic import write_atomic
+
+Array = np.ndarray[Any, Any]
+OUTLINE = (1.0, 0.85, 0.1)
+
+
+def write_labels(path: str | Path, labels: Array) -> None:
+    """Write a label image as zlib TIFF: uint16 up to id 65 535, else uint32."""
+    largest = int(labels.max()) if labels.size else 0
+    _write_tiff(path, labels.astype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32))
+
+
+def write_semantic(path: str | Path, semantic: Array) -> None:
+    """Write a semantic label image (0 background, 1 nucleus, 255 ignore) as zlib TIFF, uint8."""
+    _write_tiff(path, semantic.astype(np.uint8))
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, numbers to four decimals."""
+    write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
+
+
+def write_overlay(path: str | Path, image: Array, labels: Array) -> None:
+    """Write a PNG of the normalised image with the outlines of the labels."""
+    picture = normalize(image).transpose(1, 2, 0).copy()
+    picture[find_boundaries(labels, mode="inner")] = OUTLINE
+    write_atomic(path, iio.imwrite("<bytes>", (picture * 255).round().astype(np.uint8), extension=".png"))
+
+
+def _write_tiff(path: str | Path, array: Array) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, compression="zlib", metadata={"axes": "YX"})
+    write_atomic(path, buffer.getvalue())

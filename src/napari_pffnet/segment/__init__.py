@@ -1,0 +1,6 @@
+"""Segmentation of images of any size with a PFFNet model."""
+
+from napari_pffnet.segment.prediction import Prediction
+from napari_pffnet.segment.segmenter import Cancelled, Segmenter
+
+__all__ = ["Cancelled", "Prediction", "Segmenter"]

@@ -1,0 +1,86 @@
+"""What the network found in an image, kept so that thresholds can change without running it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.labels import areas, centroids, compose
+
+Array = np.ndarray[Any, Any]
+
+
+class Segmentation(NamedTuple):
+    """Labels of one image.
+
+    `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus: `index`
+    (label id), `y`, `x` (centre, pixels), `area` (pixels), `score` (class probability), `quality` (predicted fit of the
+    mask), `mask_score` (their product); all three in [0, 1].
+    """
+
+    labels: Array
+    semantic: Array
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Detections and semantic map of one image, in its pixels.
+
+    Attributes
+    ----------
+    boxes : ndarray
+        float32 N×4, xyxy.
+    scores, quality : ndarray
+        float32 N in [0, 1]: class probability, predicted mask quality.
+    masks : ndarray
+        float16 N×28×28, probabilities inside each box.
+    semantic : ndarray
+        float16 H×W, probability of nucleus by the semantic branch.
+    """
+
+    boxes: Array
+    scores: Array
+    quality: Array
+    masks: Array
+    semantic: Array
+
+    @property
+    def mask_scores(self) -> Array:
+        """Class probability × quality, float32 N; what detections are ordered and thresholded by."""
+        return np.asarray(self.scores * self.quality)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.semantic.shape[0], self.semantic.shape[1]
+
+    def compose(self, config: SegmentConfig = SegmentConfig()) -> Segmentation:
+        """Apply the thresholds of a configuration; the network is not run."""
+        labels, kept = compose(
+            self.boxes,
+            self.masks,
+            self.mask_scores,
+            self.shape,
+            score_threshold=config.score_threshold,
+            mask_threshold=config.mask_threshold,
+            overlap_threshold=config.overlap_threshold,
+            min_area=config.min_area,
+        )
+        centres = centroids(labels)
+        table = pd.DataFrame(
+            {
+                "index": np.arange(1, len(kept) + 1),
+                "y": centres[:, 0],
+                "x": centres[:, 1],
+                "area": areas(labels),
+                "score": self.scores[kept],
+                "quality": self.quality[kept],
+                "mask_score": self.mask_scores[kept],
+            }
+        )
+        return Segmentation(labels, (self.semantic >= 0.5).astype(np.uint8), table)

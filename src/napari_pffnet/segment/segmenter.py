@@ -1,0 +1,164 @@
+"""Running a model over an image of any size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.normalize import apply_limits, limits
+from napari_pffnet.library import Model
+from napari_pffnet.segment.prediction import Prediction
+from napari_pffnet.segment.tiles import Tile, make_tiles
+
+Array = np.ndarray[Any, Any]
+SMALLEST_TILE = 256
+SEAM_MARGIN = 8
+SEAM_IOU = 0.5
+
+
+class Cancelled(Exception):
+    """The user stopped the segmentation."""
+
+
+class Segmenter:
+    """Segments images with one model and one configuration.
+
+    Parameters
+    ----------
+    model : Model
+        See `library.load_model`; the network stays on its device.
+    config : SegmentConfig
+        Scale and tiling; thresholds are those of the prediction's `compose`.
+    """
+
+    def __init__(self, model: Model, config: SegmentConfig = SegmentConfig()) -> None:
+        self.model = model
+        self.config = config
+
+    @property
+    def scale(self) -> float:
+        """Zoom between the image and the network's input."""
+        if self.config.scale is not None:
+            return self.config.scale
+        if self.config.diameter is not None and self.model.config.diameter is not None:
+            return self.model.config.diameter / self.config.diameter
+        return 1.0
+
+    def predict(
+        self,
+        image: Array,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Prediction:
+        """Find the nuclei of an image.
+
+        Parameters
+        ----------
+        image : ndarray
+            H×W or H×W×3/4, any type, as stored; it is normalised by percentiles of the whole image.
+        progress : callable, optional
+            Called with (tiles done, tiles in all).
+        cancelled : callable, optional
+            Asked before each tile.
+
+        Raises
+        ------
+        Cancelled
+            `cancelled` returned True.
+        ValueError
+            The array is not one plane.
+
+        Notes
+        -----
+        Out of GPU memory, smaller tiles are tried, then the CPU; each step is a warning, and is kept for later images.
+        """
+        while True:
+            try:
+                return self._predict(image, progress or _ignore, cancelled or _never)
+            except torch.OutOfMemoryError:
+                self._use_less_memory()
+
+    def _predict(self, image: Array, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Prediction:
+        bounds = limits(image, self.model.config.input.percentiles)
+        shape = (image.shape[0], image.shape[1])
+        side, overlap = (max(1, round(n / self.scale)) for n in (self.config.tile, self.config.tile_overlap))
+        tiles = make_tiles(shape, side, min(overlap, side // 2))
+        semantic = np.zeros(shape, np.float16)
+        found = []
+        for done, tile in enumerate(tiles):
+            progress(done, len(tiles))
+            if cancelled():
+                raise Cancelled
+            result = self._run(apply_limits(image[tile.window], bounds))
+            semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
+            found.append(_in_image(result, tile))
+        progress(len(tiles), len(tiles))
+        parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        keep = _once(parts) if len(tiles) > 1 else slice(None)
+        return Prediction(**{name: values[keep] for name, values in parts.items()}, semantic=semantic)
+
+    @torch.inference_mode()
+    def _run(self, pixels: Array) -> dict[str, Array]:
+        """Detections and semantic map of one tile (3×H×W in [0, 1]), in its pixels."""
+        device = next(self.model.network.parameters()).device
+        height, width = pixels.shape[1:]
+        zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
+        image = _resize(torch.from_numpy(np.ascontiguousarray(pixels)).to(device), zoomed)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            result: dict[str, Tensor] = self.model.network([image])[0]
+        back = torch.tensor([width / zoomed[1], height / zoomed[0]] * 2, device=device)
+        return {
+            "boxes": (result["boxes"] * back).cpu().numpy(),
+            "scores": result["scores"].cpu().numpy(),
+            "quality": result["mask_quality"].cpu().numpy(),
+            "masks": result["masks"].half().cpu().numpy(),
+            "semantic": _resize(1 - result["semantic"][:1], [height, width])[0].half().cpu().numpy(),
+        }
+
+    def _use_less_memory(self) -> None:
+        if self.config.tile > SMALLEST_TILE:
+            tile = max(SMALLEST_TILE, self.config.tile // 2)
+            self.config = self.config.model_copy(update={"tile": tile})
+            warnings.warn(f"out of GPU memory: going on with tiles of {tile} pixels", stacklevel=3)
+        else:
+            self.model.network.to("cpu")
+            warnings.warn("out of GPU memory with the smallest tiles: going on with the CPU", stacklevel=3)
+        torch.cuda.empty_cache()
+
+
+def _resize(image: Tensor, size: list[int]) -> Tensor:
+    if list(image.shape[1:]) == size:
+        return image
+    return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+
+
+def _in_image(result: dict[str, Array], tile: Tile) -> dict[str, Array]:
+    """Move a tile's detections into the image; keep those centred in its core or just beyond a seam."""
+    boxes = result["boxes"] + np.array([tile.x.start, tile.y.start] * 2, np.float32)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    low = np.array([tile.x.core_start, tile.y.core_start]) - SEAM_MARGIN
+    high = np.array([tile.x.core_stop, tile.y.core_stop]) + SEAM_MARGIN
+    keep = ((centres >= low) & (centres < high)).all(1)
+    return {name: (boxes if name == "boxes" else values)[keep] for name, values in result.items()}
+
+
+def _once(parts: dict[str, Array]) -> Array:
+    """Rows to keep so that a nucleus seen in two tiles counts once, best first."""
+    scores = torch.from_numpy(parts["scores"] * parts["quality"])
+    return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, SEAM_IOU).numpy())
+
+
+def _ignore(_done: int, _total: int) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
