@@ -102,6 +102,9 @@ class ModelConfig(Frozen):
     consistency_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="the paper's lambda")
     mask_quality: bool = True
     dual_modal: bool = True
+    inclusive_boxes: bool = Field(
+        False, description="for weights of the original implementation: its anchor grid, regions pooled up to the last pixel"
+    )
     diameter: PositiveFloat | None = Field(None, description="typical nucleus diameter in training, pixels")
 
 

@@ -5,7 +5,6 @@
 
 import json
 import zlib
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def reference() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def network() -> PFFNet:
     published = InputConfig(scale=255.0, mean=(128, 128, 128), std=(1, 1, 1), bgr=True)
-    network = PFFNet(ModelConfig(input=published)).eval()
+    network = PFFNet(ModelConfig(input=published, inclusive_boxes=True)).eval()
     shapes = json.loads((DATA / "pffnet_r50.json").read_text())["parameters"]
     unused = load_original(network, {name: rule_made(name, shape) for name, shape in dict(shapes).items()})
     assert all("semseg" in name or "fc_bbranch" in name or "conv_logit" in name for name in unused)
@@ -63,6 +62,11 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     assert found.shape == expected.shape
     scale = float(expected.abs().max())
     assert float((found - expected).abs().max()) <= 1e-3 * scale
+
+
+def half_open(inclusive: torch.Tensor) -> torch.Tensor:
+    """The original's boxes end on their last pixel."""
+    return inclusive + torch.tensor([0.0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("level", [2, 3, 4, 5])
@@ -91,7 +95,7 @@ def test_rpn_head(network, features, reference):
 
 @torch.inference_mode()
 def test_heads(network, features, reference):
-    boxes = [reference["boxes_xyxy"]]
+    boxes = [half_open(reference["boxes_xyxy"])]
     logits, deltas = network.box_head(network._pool(network.box_pool, features, boxes))
     close(logits, reference["class_logits"])
     close(deltas, reference["box_deltas"])
@@ -103,15 +107,13 @@ def test_heads(network, features, reference):
 
 @torch.inference_mode()
 def test_fusion(network, reference):
-    inclusive = reference["fusion_boxes_xyxy"]
-    boxes = torch.cat([inclusive[:, :2], inclusive[:, 2:] + 1], 1)
+    boxes = half_open(reference["fusion_boxes_xyxy"])
     close(network.fusion(reference["semantic_fpn"], boxes, reference["fusion_mask_logits"]), reference["fusion_out"])
 
 
 @torch.inference_mode()
 def test_final_detections_agree_closely(network, features, reference):
-    """The original's old box convention (+1 widths, anchors rounded to its grid) moves boxes and flips a few NMS decisions."""
+    """Regions whose size is at the edge between two pyramid levels may be pooled from another one than the original's."""
     found = network.predict(features)[0]["boxes"]
-    overlap = box_iou(reference["det_boxes"][:50], found).max(1).values
-    assert float((overlap >= 0.8).float().mean()) >= 0.9
-    assert isinstance(features.pyramid, OrderedDict)
+    overlap = box_iou(half_open(reference["det_boxes"][:50]), found).max(1).values
+    assert float((overlap >= 0.8).float().mean()) >= 0.98

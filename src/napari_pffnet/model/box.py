@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import batched_nms, box_iou
 
 from napari_pffnet.config import RoIConfig
 from napari_pffnet.model.layers import linear_norm
 from napari_pffnet.model.losses import image_mean
-from napari_pffnet.model.regions import mostly_ignored
+from napari_pffnet.model.regions import clip_to_pixels, mostly_ignored
 
 BOX_CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
@@ -94,7 +94,7 @@ def _wanted_deltas(regions: Regions, target: dict[str, Tensor]) -> Tensor:
 def refine(deltas: Tensor, boxes: Tensor, labels: Tensor, shape: tuple[int, int]) -> Tensor:
     """Move boxes (R×4) by the deltas (R×4K) of their class and clip to the image: R×4, without gradient."""
     moved = BOX_CODER.decode_single(deltas.detach().float(), boxes).unflatten(1, (-1, 4))
-    return clip_boxes_to_image(moved[torch.arange(len(boxes), device=boxes.device), labels], shape)
+    return clip_to_pixels(moved[torch.arange(len(boxes), device=boxes.device), labels], shape)
 
 
 class Detections(NamedTuple):
@@ -106,13 +106,12 @@ class Detections(NamedTuple):
 
 
 def detect(logits: Tensor, deltas: Tensor, proposals: Tensor, shape: tuple[int, int], config: RoIConfig) -> Detections:
-    """Decode each class's box, drop weak and degenerate ones, NMS per class, keep the best."""
+    """Decode each class's box, drop weak ones, NMS per class, keep the best."""
     scores = logits.float().softmax(1)
     boxes = BOX_CODER.decode_single(deltas.float(), proposals).unflatten(1, (-1, 4))
-    boxes = clip_boxes_to_image(boxes, shape)[:, 1:].flatten(0, 1)
+    boxes = clip_to_pixels(boxes, shape)[:, 1:].flatten(0, 1)
     labels = torch.arange(1, scores.shape[1], device=scores.device).repeat(len(scores))
     scores = scores[:, 1:].flatten()
     keep = torch.where(scores > config.score_threshold)[0]
-    keep = keep[remove_small_boxes(boxes[keep], 1e-2)]
     keep = keep[batched_nms(boxes[keep], scores[keep], labels[keep], config.nms)][: config.detections]
     return Detections(boxes[keep], labels[keep], scores[keep])

@@ -64,7 +64,7 @@ class PFFNet(nn.Module):
         self.fpn = FeaturePyramidNetwork(self.body.channels, channels, LastLevelMaxPool(), norm_layer=GroupNorm32)
         self.fpn_semantic = UpsampledConv(channels, classes, factor=4)
         self.semantic_branch = SemanticBranch(self.body.channels, config.semantic_channels, classes)
-        self.rpn = RPN(config.rpn, channels)
+        self.rpn = RPN(config.rpn, channels, original_anchors=config.inclusive_boxes)
         self.region_sampler = RegionSampler(config.roi)
         self.box_pool = MultiScaleRoIAlign(LEVELS, output_size=7, sampling_ratio=2)
         self.box_head = BoxHead(channels, config.box_channels, classes)
@@ -188,6 +188,8 @@ class PFFNet(nn.Module):
 
     def _pool(self, pool: MultiScaleRoIAlign, features: Features, boxes: list[Tensor]) -> Tensor:
         height, width = features.images.tensors.shape[-2:]
+        if self.config.inclusive_boxes:
+            boxes = [b - b.new_tensor([0, 0, 1, 1]) for b in boxes]
         pooled: Tensor = pool(features.pyramid, boxes, [(height, width)] * len(boxes))
         return pooled
 

@@ -77,6 +77,14 @@ def mostly_ignored(boxes: Tensor, semantic: Tensor) -> Tensor:
     return count > IGNORED_AREA * ((x1 - x0) * (y1 - y0)).clamp(min=1)
 
 
+def clip_to_pixels(boxes: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Clip boxes (…×4) to an image of (height, width); one that lies outside keeps a pixel at the border."""
+    height, width = shape
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    sides = (x0.clamp(0, width - 1), y0.clamp(0, height - 1), x1.clamp(1, width), y1.clamp(1, height))
+    return torch.stack(sides, -1)
+
+
 class BoxPixels(NamedTuple):
     """The pixels of all boxes, one after the other: `box` row, `y`, `x`, each int64 T."""
 

@@ -7,12 +7,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import batched_nms
 
 from napari_pffnet.config import RPNConfig
-from napari_pffnet.model.regions import mostly_ignored
+from napari_pffnet.model.regions import clip_to_pixels, mostly_ignored
 
 Target = dict[str, Tensor]
+STRIDES = (4, 8, 16, 32, 64)
+
+
+class Anchors(AnchorGenerator):
+    """torchvision's anchors at fixed strides; its own guess from map sizes is off where P6 was rounded up."""
+
+    def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
+        """Shift the cell anchors over each level's grid."""
+        device = strides[0][0].device
+        return super().grid_anchors(grid_sizes, [[torch.tensor(s, device=device)] * 2 for s in STRIDES])
 
 
 class RPN(RegionProposalNetwork):
@@ -22,8 +32,13 @@ class RPN(RegionProposalNetwork):
     level, with one more over all levels at inference; a batch in which nothing can be sampled has loss 0.
     """
 
-    def __init__(self, config: RPNConfig, channels: int) -> None:
-        anchors = AnchorGenerator(tuple((s,) for s in config.anchor_sizes), (config.aspect_ratios,) * 5)
+    def __init__(self, config: RPNConfig, channels: int, *, original_anchors: bool = False) -> None:
+        anchors = Anchors(tuple((s,) for s in config.anchor_sizes), (config.aspect_ratios,) * 5)
+        if original_anchors:
+            anchors.cell_anchors = [
+                _original_anchors(size, stride, config.aspect_ratios)
+                for size, stride in zip(config.anchor_sizes, STRIDES, strict=True)
+            ]
         super().__init__(
             anchors,
             RPNHead(channels, len(config.aspect_ratios)),
@@ -83,9 +98,7 @@ class RPN(RegionProposalNetwork):
         return [boxes for boxes, _ in kept], [scores for _, scores in kept]
 
     def _filter(self, boxes: Tensor, scores: Tensor, levels: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        boxes = clip_boxes_to_image(boxes, shape)
-        large = remove_small_boxes(boxes, self.min_size)
-        boxes, scores, levels = boxes[large], scores[large], levels[large]
+        boxes = clip_to_pixels(boxes, shape)
         keep = batched_nms(boxes, scores, levels, self.nms_thresh)
         level = F.one_hot(levels[keep], 5)
         rank = (level.cumsum(0) * level).sum(1)
@@ -93,3 +106,13 @@ class RPN(RegionProposalNetwork):
         if not self.training:
             keep = keep[: self.keep_test]
         return boxes[keep], scores[keep]
+
+
+def _original_anchors(size: int, stride: int, ratios: tuple[float, ...]) -> Tensor:
+    """Anchors as the original implementation rounds them: sides in whole strides before scaling, centred in the cell."""
+    anchors = []
+    for ratio in ratios:
+        width = round((stride * stride / ratio) ** 0.5)
+        half = [width * size / stride / 2, round(width * ratio) * size / stride / 2]
+        anchors.append([stride / 2 - half[0], stride / 2 - half[1], stride / 2 + half[0], stride / 2 + half[1]])
+    return torch.tensor(anchors)
