@@ -48,7 +48,12 @@ def run_segment(options: argparse.Namespace) -> int:
     from napari_pffnet.library import load_model, pick_device
     from napari_pffnet.segment import Segmenter
 
-    given = {"score_threshold": options.score, "min_area": options.min_area, "diameter": options.diameter, "scale": options.scale}
+    given = {
+        "score_threshold": options.score,
+        "min_area": options.min_area,
+        "diameter": options.diameter,
+        "scale": options.scale,
+    }
     config = parse(SegmentConfig, {key: value for key, value in given.items() if value is not None}, "command line")
     paths = find_images(options.inputs)
     model = load_model(options.model, pick_device(options.device))
@@ -74,7 +79,9 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
     names = [path.stem for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"several images are named {', '.join(twice[:3])}; segment them into different --output folders")
+        raise ValueError(
+            f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"
+        )
     return paths
 
 
@@ -102,7 +109,9 @@ def _segment_file(segmenter: "Segmenter", path: Path, output: Path) -> bool:  # 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Declare ``evaluate``."""
-    parser.description = "Compare label images: AP pooled over all objects, AJI, AJI+, Dice, DQ, SQ, PQ per image and mean."
+    parser.description = (
+        "Compare label images: AP pooled over all objects, AJI, AJI+, Dice, DQ, SQ, PQ per image and mean."
+    )
     parser.add_argument("predictions", type=Path, help="folder of NAME_labels.tif or NAME.tif (or one file)")
     parser.add_argument("truth", type=Path, help="folder of NAME.tif (or one file)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")

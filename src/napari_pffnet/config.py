@@ -103,7 +103,8 @@ class ModelConfig(Frozen):
     mask_quality: bool = True
     dual_modal: bool = True
     inclusive_boxes: bool = Field(
-        False, description="for weights of the original implementation: its anchor grid, regions pooled up to the last pixel"
+        False,
+        description="for weights of the original implementation: its anchor grid, regions pooled up to the last pixel",
     )
     diameter: PositiveFloat | None = Field(None, description="typical nucleus diameter in training, pixels")
 
@@ -116,11 +117,17 @@ class AugmentConfig(Frozen):
     horizontal_flip: Fraction = 0.5
     vertical_flip: Fraction = 0.5
     quarter_turns: bool = False
-    intensity: Annotated[float, Field(ge=0)] = Field(0.0, description="largest relative change of brightness and contrast")
+    intensity: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="largest relative change of brightness and contrast"
+    )
     gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="largest |log2 gamma|")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest Gaussian blur sigma, pixels")
-    noise: Annotated[float, Field(ge=0)] = Field(0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image")
-    stain: Annotated[float, Field(ge=0)] = Field(0.0, description="largest colour jitter of RGB images (saturation, hue)")
+    noise: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image"
+    )
+    stain: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="largest colour jitter of RGB images (saturation, hue)"
+    )
     invert: Fraction = Field(0.0, description="probability of inverting a grey image")
 
 
@@ -128,7 +135,9 @@ class DataConfig(Frozen):
     """Where batches come from."""
 
     augment: AugmentConfig = AugmentConfig()
-    weights: tuple[PositiveFloat, ...] | None = Field(None, description="sampling weight of each data folder; equal if absent")
+    weights: tuple[PositiveFloat, ...] | None = Field(
+        None, description="sampling weight of each data folder; equal if absent"
+    )
     workers: Annotated[int, Field(ge=0)] = Field(0, description="loader processes")
     cache: bool = Field(True, description="keep decoded training images in memory")
 
@@ -142,7 +151,9 @@ class OptimizerConfig(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     bias_rate_factor: PositiveFloat = 2.0
     bias_weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    body_rate_factor: Annotated[float, Field(ge=0)] = Field(1.0, description="rate of the body relative to the rest; 0 freezes it")
+    body_rate_factor: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="rate of the body relative to the rest; 0 freezes it"
+    )
     clip_norm: PositiveFloat | None = Field(None, description="largest gradient norm")
     accumulate: Positive = Field(1, description="batches per optimiser step")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weight average; 0 is off")
@@ -165,9 +176,13 @@ class SegmentConfig(Frozen):
 
     score_threshold: Fraction = Field(0.5, description="lowest score (class probability x mask quality)")
     mask_threshold: Fraction = Field(0.5, description="mask probability that counts as nucleus")
-    overlap_threshold: Fraction = Field(0.7, description="a mask covered by better ones beyond this fraction of its area is dropped")
+    overlap_threshold: Fraction = Field(
+        0.7, description="a mask covered by better ones beyond this fraction of its area is dropped"
+    )
     min_area: Annotated[int, Field(ge=0)] = Field(0, description="smallest nucleus, pixels")
-    diameter: PositiveFloat | None = Field(None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one")
+    diameter: PositiveFloat | None = Field(
+        None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one"
+    )
     scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
     tile: Positive = Field(1024, description="side of a tile, pixels of the scaled image; larger images are tiled")
     tile_overlap: Positive = Field(128, description="overlap of tiles, pixels of the scaled image")
@@ -189,7 +204,9 @@ class TrainConfig(Frozen):
     deterministic: bool = False
     init: str = Field("none", description="none, imagenet, or the path of a model or of published weights")
     validate_every: Annotated[int, Field(ge=0)] = Field(1000, description="steps between validations; 0 is never")
-    validation_images: Positive | None = Field(None, description="most images per validation, spread evenly; all if absent")
+    validation_images: Positive | None = Field(
+        None, description="most images per validation, spread evenly; all if absent"
+    )
     checkpoint_every: Positive = Field(500, description="steps between saved resume states")
 
 

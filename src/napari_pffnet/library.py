@@ -132,7 +132,9 @@ def find(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    raise LibraryError(f"no model '{name}'; give the path of a .safetensors model file or one of: {', '.join(known) or 'none'}")
+    raise LibraryError(
+        f"no model '{name}'; give the path of a .safetensors model file or one of: {', '.join(known) or 'none'}"
+    )
 
 
 def _read(path: Path) -> tuple[ModelConfig, dict[str, Any], dict[str, torch.Tensor]]:
@@ -154,4 +156,6 @@ def _check_header(path: Path, metadata: dict[str, str]) -> None:
         raise LibraryError(f"{path} is not a napari-pffnet model; import published weights with --init in training")
     version = metadata.get("version", "")
     if not version.isdigit() or int(version) > VERSION:
-        raise LibraryError(f"{path} has format version {version}, this program reads up to {VERSION}; update napari-pffnet")
+        raise LibraryError(
+            f"{path} has format version {version}, this program reads up to {VERSION}; update napari-pffnet"
+        )

@@ -41,7 +41,9 @@ def read_labels(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
         raise DataError(f"{path}: labels are negative; ids start at 1, background is 0")
     instances, ids = renumber(labels)
     if len(ids) == 1 and connected(instances > 0).max() > MOST_PIECES:
-        raise DataError(f"{path}: a mask, not labels: {ids[0]} is the only id and lies in many pieces; give each nucleus its own id")
+        raise DataError(
+            f"{path}: a mask, not labels: {ids[0]} is the only id and lies in many pieces; give each nucleus its own id"
+        )
     return instances
 
 

@@ -84,7 +84,9 @@ class CropDataset(Dataset[Item]):
     ) -> None:
         weights = config.weights or (1.0,) * len(sources)
         if len(weights) != len(sources):
-            raise DataError(f"data.weights has {len(weights)} numbers for {len(sources)} data folders; give one for each")
+            raise DataError(
+                f"data.weights has {len(weights)} numbers for {len(sources)} data folders; give one for each"
+            )
         if not sources or not all(len(source) for source in sources):
             raise DataError("a data folder holds no annotated image; give folders with images/ and labels/")
         self._sources = sources
@@ -182,4 +184,6 @@ def make_loader(
         This training process takes every `world`-th item.
     """
     items = range(start + rank, len(dataset), world)  # type: ignore[arg-type]
-    return Loader(DataLoader(dataset, batch_size, sampler=items, num_workers=workers, collate_fn=collate, drop_last=True))
+    return Loader(
+        DataLoader(dataset, batch_size, sampler=items, num_workers=workers, collate_fn=collate, drop_last=True)
+    )

@@ -82,7 +82,9 @@ def open_source(path: str | Path) -> Source:
     if len(found) == 1:
         return CocoSource(found[0])
     if found:
-        raise DataError(f"{path}: holds several JSON files ({', '.join(f.name for f in found)}); give the path of one of them")
+        raise DataError(
+            f"{path}: holds several JSON files ({', '.join(f.name for f in found)}); give the path of one of them"
+        )
     reason = "no such folder" if not path.exists() else "found neither images/ with labels/ nor a COCO .json file"
     raise DataError(f"{path}: {reason}; expected images/NAME.png with labels/NAME.tif")
 

@@ -167,7 +167,12 @@ def pool(scores: Sequence[ImageScores]) -> dict[str, float]:
         name: float(np.mean([getattr(s, name) for s in scores])) if scores else 1.0
         for name in ("aji", "aji_plus", "dice", "dq", "sq", "pq")
     }
-    return {"ap50": precision[0.5], "ap75": precision[0.75], "mean_ap": float(np.mean(list(precision.values()))), **means}
+    return {
+        "ap50": precision[0.5],
+        "ap75": precision[0.75],
+        "mean_ap": float(np.mean(list(precision.values()))),
+        **means,
+    }
 
 
 def _jaccard(table: Overlaps, pairs: Array) -> float:

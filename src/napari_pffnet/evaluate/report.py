@@ -69,12 +69,12 @@ def to_json(scores: dict[str, ImageScores]) -> str:
     content: dict[str, Any] = {
         "images": {name: pool([score]) for name, score in scores.items()},
         "summary": pool(list(scores.values())),
-        "average_precision": dict(zip(map(str, THRESHOLDS), average_precision(list(scores.values())).values(), strict=True)),
+        "average_precision": dict(
+            zip(map(str, THRESHOLDS), average_precision(list(scores.values())).values(), strict=True)
+        ),
     }
     return json.dumps(content, indent=2, default=float)
 
 
 def _files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES}
-
-

@@ -12,7 +12,17 @@ from PIL import Image, UnidentifiedImageError
 
 TIFF = (".tif", ".tiff")
 SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".webp")
-MICROMETRES = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "\\u00B5m": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
+MICROMETRES = {
+    "µm": 1.0,
+    "μm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "\\u00B5m": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+}
 
 
 class ImageError(ValueError):
@@ -54,10 +64,14 @@ def read_image(path: str | Path, indices: bool = False) -> tuple[NDArray[Any], s
         raise ImageError(f"{path}: damaged, or not a {path.suffix[1:].upper()} file") from None
     except Exception as error:
         hint = "; install the package imagecodecs" if "imagecodecs" in str(error) else ""
-        raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r}){hint}") from error
+        raise ImageError(
+            f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r}){hint}"
+        ) from error
 
 
-def to_plane(array: NDArray[Any], axes: str | None = None, channel: int | None = None, plane: int | None = None) -> NDArray[Any]:
+def to_plane(
+    array: NDArray[Any], axes: str | None = None, channel: int | None = None, plane: int | None = None
+) -> NDArray[Any]:
     """Reduce an image to one plane.
 
     Parameters
@@ -82,7 +96,9 @@ def to_plane(array: NDArray[Any], axes: str | None = None, channel: int | None =
         A choice is missing or out of range; the message says which one.
     """
     axes = _repair(array.shape, axes or "Q" * array.ndim)
-    for axis, name, choice in [(a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"]:
+    for axis, name, choice in [
+        (a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"
+    ]:
         position = axes.index(axis)
         array = np.take(array, _choose(array.shape[position], axis, name, choice), position)
         axes = axes.replace(axis, "", 1)

@@ -19,7 +19,9 @@ from napari_pffnet.model.pffnet import PFFNet
 
 log = logging.getLogger(__name__)
 
-UNUSED = re.compile(r"semseg\.(body\.|semseg\.(fpn_inner|fpn_layer|res_layer1))|roi_heads\.box\.(fc_bbranch|.*conv_logit)")
+UNUSED = re.compile(
+    r"semseg\.(body\.|semseg\.(fpn_inner|fpn_layer|res_layer1))|roi_heads\.box\.(fc_bbranch|.*conv_logit)"
+)
 ORIGINAL = (
     (r"^backbone\.body\.stem\.", "body."),
     (r"^backbone\.body\.", "body."),
@@ -102,7 +104,9 @@ def load_original(network: PFFNet, state: dict[str, Tensor]) -> list[str]:
     names = {name: None if UNUSED.match(name) else rename(name, ORIGINAL) for name in state}
     missing = set(network.state_dict()) - {name for name in names.values() if name}
     if missing:
-        raise ConvertError(f"the checkpoint lacks weights for: {', '.join(sorted(missing)[:5])}; check the model's switches")
+        raise ConvertError(
+            f"the checkpoint lacks weights for: {', '.join(sorted(missing)[:5])}; check the model's switches"
+        )
     return _load_named(network, names, state)
 
 
@@ -179,7 +183,11 @@ def _load_named(network: PFFNet, names: dict[str, str | None], state: dict[str, 
     weights = {str(new): state[name] for name, new in names.items() if new in own}
     if not weights:
         raise ConvertError("no weight in the file belongs to this network; check model.body")
-    wrong = [f"{name} {tuple(w.shape)}, here {tuple(own[name].shape)}" for name, w in weights.items() if w.shape != own[name].shape]
+    wrong = [
+        f"{name} {tuple(w.shape)}, here {tuple(own[name].shape)}"
+        for name, w in weights.items()
+        if w.shape != own[name].shape
+    ]
     if wrong:
         raise ConvertError(f"shapes differ: {'; '.join(wrong[:3])}; set the model's widths and body as in the file")
     network.load_state_dict(weights, strict=False)

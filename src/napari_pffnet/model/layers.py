@@ -12,7 +12,9 @@ from torchvision.ops import Conv2dNormActivation
 GroupNorm32 = partial(nn.GroupNorm, 32)
 
 
-def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> Conv2dNormActivation:
+def conv_norm(
+    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True
+) -> Conv2dNormActivation:
     """Convolution without bias, GroupNorm of 32 groups and, by default, ReLU; size kept at stride 1."""
     return Conv2dNormActivation(
         inputs, outputs, kernel, stride, norm_layer=GroupNorm32, activation_layer=nn.ReLU if relu else None

@@ -71,7 +71,9 @@ class PFFNet(nn.Module):
         self.mask_pool = MultiScaleRoIAlign(LEVELS, output_size=14, sampling_ratio=2)
         self.mask_head = DualModalMaskHead(channels, config.mask_channels, classes, config.dual_modal)
         self.quality_head = (
-            MaskQualityHead(channels, config.mask_channels, config.box_channels, classes) if config.mask_quality else None
+            MaskQualityHead(channels, config.mask_channels, config.box_channels, classes)
+            if config.mask_quality
+            else None
         )
         self.fusion = AttentionFusion(classes, config.attention_fusion)
         self.register_buffer("mean", torch.tensor(config.input.mean).view(3, 1, 1), persistent=False)
@@ -110,7 +112,9 @@ class PFFNet(nn.Module):
         """Normalise, pad to a common multiple of 32, run the body and the pyramid once."""
         sizes = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
         height, width = (-(-max(s[d] for s in sizes) // STRIDE) * STRIDE for d in (0, 1))
-        batch = torch.stack([F.pad(self._normalize(i), (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images])
+        batch = torch.stack(
+            [F.pad(self._normalize(i), (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images]
+        )
         maps = self.body(batch)
         pyramid = self.fpn({str(i): c for i, c in enumerate(maps)})
         return Features(ImageList(batch, sizes), maps, pyramid)
@@ -130,7 +134,8 @@ class PFFNet(nn.Module):
         masks = self.mask_head(pooled)
         with torch.no_grad():
             truth = [
-                mask_targets(t["instances"], t["semantic"], r.boxes, r.rows) for r, t in zip(positives, targets, strict=True)
+                mask_targets(t["instances"], t["semantic"], r.boxes, r.rows)
+                for r, t in zip(positives, targets, strict=True)
             ]
             truth_all = type(truth[0])(*(torch.cat(parts) for parts in zip(*truth, strict=True)))
         mine = of_class(masks, labels)

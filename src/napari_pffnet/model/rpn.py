@@ -69,7 +69,11 @@ class RPN(RegionProposalNetwork):
         """Return (objectness, box) losses over the sampled anchors of each image, mean over images."""
         counts = [len(label) for label in labels]
         per_image = zip(
-            objectness.flatten().float().split(counts), deltas.float().split(counts), labels, regression_targets, strict=True
+            objectness.flatten().float().split(counts),
+            deltas.float().split(counts),
+            labels,
+            regression_targets,
+            strict=True,
         )
         losses = torch.stack([self._image_loss(*parts) for parts in per_image]).mean(0)
         return losses[0], losses[1]
@@ -82,7 +86,11 @@ class RPN(RegionProposalNetwork):
         return torch.stack([scores, boxes]) / max(len(sampled), 1)
 
     def filter_proposals(
-        self, proposals: Tensor, objectness: Tensor, image_shapes: list[tuple[int, int]], num_anchors_per_level: list[int]
+        self,
+        proposals: Tensor,
+        objectness: Tensor,
+        image_shapes: list[tuple[int, int]],
+        num_anchors_per_level: list[int],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Per image: best per level before NMS, NMS per level, best per level after it, and at inference the best of all."""
         objectness = objectness.detach().reshape(len(proposals), -1).float()

@@ -22,9 +22,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--data", type=Path, nargs="+", required=True, metavar="DIR",
         help="training folders: images/ + labels/ (optional semantic/), or images with a COCO JSON file",
     )  # fmt: skip
-    parser.add_argument("--validation", type=Path, nargs="+", default=[], metavar="DIR", help="validation folders, same layout")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where models, logs and the resume state go")
-    parser.add_argument("--resume", metavar="auto|PATH", help="go on from a resume file; auto: from the one in --output, if any")
+    parser.add_argument(
+        "--validation", type=Path, nargs="+", default=[], metavar="DIR", help="validation folders, same layout"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where models, logs and the resume state go"
+    )
+    parser.add_argument(
+        "--resume", metavar="auto|PATH", help="go on from a resume file; auto: from the one in --output, if any"
+    )
     parser.add_argument(
         "--init", metavar="PATH|imagenet|none",
         help="first weights: a model file, published weights (.pth, .pkl), torchvision's ImageNet weights of the body, or none",

@@ -170,7 +170,9 @@ def _save(state: TrainState, config: TrainConfig, output: Path, metrics: dict[st
 
 def _loader(config: TrainConfig, data: Sequence[Source], step: int, group: Processes):  # type: ignore[no-untyped-def]
     per_step = config.batch_size * config.optimizer.accumulate * group.world
-    dataset = CropDataset(data, config.data, config.model.input.percentiles, config.seed, config.schedule.steps * per_step)
+    dataset = CropDataset(
+        data, config.data, config.model.input.percentiles, config.seed, config.schedule.steps * per_step
+    )
     return make_loader(dataset, config.batch_size, config.data.workers, step * per_step, group.rank, group.world)
 
 

@@ -34,7 +34,9 @@ def prepare(output: Path, resume: Path | None) -> None:
     """
     output.mkdir(parents=True, exist_ok=True)
     if resume is None and (output / RESUME_FILE).exists():
-        raise FileExistsError(f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output")
+        raise FileExistsError(
+            f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output"
+        )
 
 
 def initial_network(config: TrainConfig) -> PFFNet:
@@ -70,7 +72,9 @@ def _imagenet(body: BodyConfig) -> dict[str, torch.Tensor]:
     try:
         state: dict[str, torch.Tensor] = get_model_weights(body.name)["IMAGENET1K_V1"].get_state_dict(progress=False)
     except OSError as error:
-        raise LibraryError(f"cannot download the ImageNet weights ({error}); give the .pth file with --init PATH") from None
+        raise LibraryError(
+            f"cannot download the ImageNet weights ({error}); give the .pth file with --init PATH"
+        ) from None
     return state
 
 

@@ -78,5 +78,3 @@ def spread(items: list[tuple[Source, int]], count: int | None) -> list[tuple[Sou
     if count is None or count >= len(items):
         return items
     return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
-
-
