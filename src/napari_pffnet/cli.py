@@ -7,8 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_pffnet import __version__
+
+if TYPE_CHECKING:
+    from napari_pffnet.segment import Segmenter
 
 OUTPUTS = "NAME_labels.tif, NAME_semantic.tif, NAME.csv, NAME_overlay.png"
 
@@ -58,6 +62,7 @@ def run_segment(options: argparse.Namespace) -> int:
     paths = find_images(options.inputs)
     model = load_model(options.model, pick_device(options.device))
     segmenter = Segmenter(model, config)
+    options.output.mkdir(parents=True, exist_ok=True)
     failed = sum(not _segment_file(segmenter, path, options.output) for path in paths)
     if failed:
         print(f"{failed} of {len(paths)} files failed", file=sys.stderr)
@@ -66,16 +71,17 @@ def run_segment(options: argparse.Namespace) -> int:
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:
     """Expand folders; two images of one name would overwrite each other's results and are refused."""
-    from napari_pffnet.io.images import IMAGES
+    from napari_pffnet.data.folder import list_images
+    from napari_pffnet.io.images import SUFFIXES
 
     paths = []
     for path in inputs:
         if path.is_dir():
-            paths += [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGES and file.name[0] != "."]
+            paths += [file for files in list_images(path).values() for file in files]
         else:
             paths.append(path)
     if not paths:
-        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(IMAGES)}")
+        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
     names = [path.stem for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -85,7 +91,7 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _segment_file(segmenter: "Segmenter", path: Path, output: Path) -> bool:  # noqa: F821
+def _segment_file(segmenter: Segmenter, path: Path, output: Path) -> bool:
     from napari_pffnet.io.images import read_image, to_plane
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
@@ -94,7 +100,7 @@ def _segment_file(segmenter: "Segmenter", path: Path, output: Path) -> bool:  # 
     try:
         if path.resolve() in [target.resolve() for target in targets]:
             raise ValueError("is also a result's name; choose another --output")
-        image = to_plane(read_image(path), path)
+        image = to_plane(*read_image(path)[:2])
         labels, semantic, table = segmenter.predict(image).compose(segmenter.config)
         write_labels(targets[0], labels)
         write_semantic(targets[1], semantic)

@@ -57,7 +57,7 @@ class Processes:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """Join the group that ``torchrun`` describes in the environment (NCCL on CUDA, else gloo) and leave it at the end."""
+    """Join the group that ``torchrun`` describes in the environment (NCCL on CUDA, else gloo); leave it at the end."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes()

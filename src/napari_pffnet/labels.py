@@ -33,7 +33,8 @@ def compose(
 ) -> Composed:
     """Turn detections into a label image (rule of Liu et al., IEEE TIP 30, 2021).
 
-    The best comes first. A mask of which more than `overlap_threshold` is taken already is dropped, else only its free part
+    The best comes first. A mask of which more than `overlap_threshold` is taken already is dropped, else only its
+    free part
     is painted.
 
     Parameters

@@ -144,7 +144,7 @@ def _read(path: Path) -> tuple[ModelConfig, dict[str, Any], dict[str, torch.Tens
             _check_header(path, metadata)
             config = parse(ModelConfig, json.loads(metadata["config"]), str(path))
             card = json.loads(metadata["card"])
-            return config, card, {key: file.get_tensor(key) for key in file.keys()}
+            return config, card, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (the file is no dict)
     except SafetensorError as error:
         raise LibraryError(f"{path} is not a whole safetensors file ({error}); get the file again") from None
     except (ConfigError, KeyError, json.JSONDecodeError) as error:

@@ -113,7 +113,7 @@ def test_fusion(network, reference):
 
 @torch.inference_mode()
 def test_final_detections_agree_closely(network, features, reference):
-    """Regions whose size is at the edge between two pyramid levels may be pooled from another one than the original's."""
+    """A region whose size is at the edge between two pyramid levels may be pooled from the other one."""
     found = network.predict(features)[0]["boxes"]
     overlap = box_iou(half_open(reference["det_boxes"][:50]), found).max(1).values
     assert float((overlap >= 0.8).float().mean()) >= 0.98

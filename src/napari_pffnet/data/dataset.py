@@ -1,6 +1,7 @@
 """Random crops of several sources as a dataset, and batches of them.
 
-Which image and which crop item i is depends on the seed and on i alone: an interrupted run goes on with exactly the crops that
+Which image and which crop item i is depends on the seed and on i alone: an interrupted run goes on with exactly the
+crops that
 an unbroken one would have seen, and each of several processes takes its share.
 """
 

@@ -72,7 +72,7 @@ class FolderSource:
 
 
 def list_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files of a folder by name without suffix, sorted; hidden files and a missing folder count as none."""
+    """Return the image files of a folder by name without suffix; hidden files and a missing folder count as none."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):

@@ -63,7 +63,8 @@ def open_source(path: str | Path) -> Source:
     Parameters
     ----------
     path : str or Path
-        A folder with ``images/`` and ``labels/`` (optional ``semantic/``); or a COCO JSON file, or a folder that holds one.
+        A folder with ``images/`` and ``labels/`` (optional ``semantic/``); or a COCO JSON file, or a folder that
+        holds one.
 
     Raises
     ------

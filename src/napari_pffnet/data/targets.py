@@ -46,7 +46,7 @@ def to_target(
 
 
 def renumber(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids). The input stays as it is."""
+    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
     if labels.size and labels.max() > 4 * labels.size:
         ids, inverse = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
         return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)

@@ -51,7 +51,7 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Everything about one image: `true_positives`, `false_positives`, `false_negatives` per threshold of `THRESHOLDS`."""
+    """Everything about one image; `true_positives` and the like are counts at each of `THRESHOLDS`."""
 
     true_positives: tuple[int, ...]
     false_positives: tuple[int, ...]
@@ -101,7 +101,7 @@ def count_matches(table: Overlaps, threshold: float) -> tuple[int, int, int]:
 
 
 def panoptic_quality(table: Overlaps) -> tuple[float, float, float]:
-    """Return (DQ, SQ, PQ) at IoU over 0.5 (Kirillov et al., CVPR 2019): F1 of detection, mean IoU of matches, product."""
+    """Return (DQ, SQ, PQ) at IoU over 0.5 (Kirillov et al., CVPR 2019): detection F1, mean IoU of matches, product."""
     matched = table.iou[table.iou > 0.5]
     total = len(table.truth_areas) + len(table.prediction_areas)
     if total == 0:
@@ -114,7 +114,8 @@ def panoptic_quality(table: Overlaps) -> tuple[float, float, float]:
 def aji(table: Overlaps) -> float:
     """Aggregated Jaccard index (Kumar et al., IEEE TMI 2017), each prediction used once.
 
-    Truth objects, in the order of their ids, take the prediction of highest IoU among those not taken; areas of predictions
+    Truth objects, in the order of their ids, take the prediction of highest IoU among those not taken; areas of
+    predictions
     that nobody took are added to the union.
     """
     order = np.lexsort((-table.iou, table.truth))

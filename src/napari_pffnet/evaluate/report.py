@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from napari_pffnet.data.sources import as_labels
+from napari_pffnet.data.annotation import read_labels, read_pixels
+from napari_pffnet.data.folder import list_images
 from napari_pffnet.evaluate.metrics import THRESHOLDS, ImageScores, average_precision, evaluate_pair, pool
-from napari_pffnet.io.images import IMAGES, read_image
 
 SUFFIX = "_labels"
 
@@ -46,14 +46,13 @@ def evaluate_files(pairs: dict[str, tuple[Path, Path]]) -> dict[str, ImageScores
 
     Raises
     ------
-    DataError, ImageError
+    DataError
         A file is unreadable, holds no labels, or its size differs from its partner's.
     """
     scores = {}
     for name, (prediction, truth) in pairs.items():
-        true = read_image(truth).array
-        found = as_labels(read_image(prediction).array, str(prediction), true.shape)
-        scores[name] = evaluate_pair(as_labels(true, str(truth), true.shape), found)
+        shape = read_pixels(truth, indices=True).shape[:2]
+        scores[name] = evaluate_pair(read_labels(truth, shape), read_labels(prediction, shape))
     return scores
 
 
@@ -77,4 +76,4 @@ def to_json(scores: dict[str, ImageScores]) -> str:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES}
+    return {name: files[0] for name, files in list_images(folder).items()}

@@ -1,6 +1,7 @@
 """Weights of other programs, by name: the original PFFNet's ``.pth``, Detectron's ``.pkl``, torchvision's bodies.
 
-Nothing is unpickled freely: ``.pth`` goes through torch's weights-only reader, ``.pkl`` through one that admits arrays only.
+Nothing is unpickled freely: ``.pth`` goes through torch's weights-only reader, ``.pkl`` through one that admits
+arrays only.
 """
 
 from __future__ import annotations
@@ -116,12 +117,13 @@ def load_torchvision_body(network: PFFNet, state: dict[str, Tensor]) -> list[str
 
 
 def rename(name: str, rules: tuple[tuple[str, str], ...]) -> str | None:
-    """Translate a name by the first rule that fits; ``{-1}`` is the next number in the name less 1, ``{abc}`` a letter as 1..3."""
+    """Translate a name by the first rule that fits; ``{-1}`` is its next number less 1, ``{abc}`` a letter as 1..3."""
     for pattern, new in rules:
         found = re.match(pattern, name)
         if found:
-            groups = iter(found.groups())
-            return re.sub(r"\{(.+?)\}", lambda slot: _fill(slot[1], next(groups)), new) + name[found.end() :]
+            for group in found.groups():
+                new = re.sub(r"\{(.+?)\}", lambda slot, group=group: _fill(slot[1], group), new, count=1)  # type: ignore[misc]
+            return new + name[found.end() :]
     return None
 
 

@@ -29,7 +29,8 @@ def linear_norm(inputs: int, outputs: int) -> nn.Sequential:
 class UpsampledConv(nn.Conv2d):
     """Nearest upsampling by `factor` followed by a 3x3 convolution with zero padding, without the wide full-size map.
 
-    Nearest upsampling commutes with 1x1 convolutions, so each of the nine taps is applied at low resolution and only its
+    Nearest upsampling commutes with 1x1 convolutions, so each of the nine taps is applied at low resolution and only
+    its
     few output channels are upsampled, shifted and added. The result is that of ``conv(upsample(x))``.
 
     Shapes: N×C×h×w -> N×K×(factor·h)×(factor·w).

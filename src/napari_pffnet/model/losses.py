@@ -1,6 +1,7 @@
 """Losses of the semantic maps, and how every loss is averaged.
 
-Each loss is the mean over the images of a batch of that image's own mean. So a batch, the same images accumulated one by
+Each loss is the mean over the images of a batch of that image's own mean. So a batch, the same images accumulated
+one by
 one and the same images spread over several processes give the same gradient, and a batch of one is the published loss.
 Pixels marked 255 count in none.
 """

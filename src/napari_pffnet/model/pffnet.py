@@ -76,6 +76,8 @@ class PFFNet(nn.Module):
             else None
         )
         self.fusion = AttentionFusion(classes, config.attention_fusion)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(config.input.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.input.std).view(3, 1, 1), persistent=False)
 
@@ -121,6 +123,7 @@ class PFFNet(nn.Module):
 
     def losses(self, features: Features, targets: list[Target]) -> dict[str, Tensor]:
         """All losses of the batch by the paper's names."""
+        losses: dict[str, Tensor]
         proposals, losses = self.rpn(features.images, features.pyramid, targets)
         with torch.no_grad():
             regions = [self.region_sampler(p, t) for p, t in zip(proposals, targets, strict=True)]

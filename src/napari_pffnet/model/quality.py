@@ -31,7 +31,8 @@ class MaskQualityHead(nn.Module):
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Return the quality of each class's mask; the 28×28 mask enters as four 14×14 channels, by reshaping."""
         x = torch.cat([features, masks.reshape(-1, 4, 14, 14).to(features.dtype)], 1)
-        return self.quality(self.fc2(self.fc1(self.convs(x).flatten(1))))
+        quality: Tensor = self.quality(self.fc2(self.fc1(self.convs(x).flatten(1))))
+        return quality
 
 
 def measured_quality(masks: Tensor, truth: MaskTargets) -> Tensor:

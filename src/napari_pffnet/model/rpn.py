@@ -22,7 +22,10 @@ class Anchors(AnchorGenerator):
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
         """Shift the cell anchors over each level's grid."""
         device = strides[0][0].device
-        return super().grid_anchors(grid_sizes, [[torch.tensor(s, device=device)] * 2 for s in STRIDES])
+        anchors: list[Tensor] = super().grid_anchors(
+            grid_sizes, [[torch.tensor(s, device=device)] * 2 for s in STRIDES]
+        )
+        return anchors
 
 
 class RPN(RegionProposalNetwork):
@@ -92,7 +95,7 @@ class RPN(RegionProposalNetwork):
         image_shapes: list[tuple[int, int]],
         num_anchors_per_level: list[int],
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Per image: best per level before NMS, NMS per level, best per level after it, and at inference the best of all."""
+        """Per image: the best per level, NMS per level, again the best per level, and at inference the best of all."""
         objectness = objectness.detach().reshape(len(proposals), -1).float()
         top = self._get_top_n_idx(objectness, num_anchors_per_level)
         levels = torch.repeat_interleave(
@@ -117,7 +120,7 @@ class RPN(RegionProposalNetwork):
 
 
 def _original_anchors(size: int, stride: int, ratios: tuple[float, ...]) -> Tensor:
-    """Anchors as the original implementation rounds them: sides in whole strides before scaling, centred in the cell."""
+    """Anchors as the original implementation rounds them: sides rounded before scaling, centred in the cell."""
     anchors = []
     for ratio in ratios:
         width = round((stride * stride / ratio) ** 0.5)

@@ -22,7 +22,8 @@ class LargeKernel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×h×w -> N×outputs×h×w."""
-        return self.left(x) + self.right(x)
+        y: Tensor = self.left(x) + self.right(x)
+        return y
 
 
 class Residual(nn.Module):
@@ -39,7 +40,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Size and channels kept."""
-        return x + self.block(x)
+        y: Tensor = x + self.block(x)
+        return y
 
 
 class SemanticBranch(nn.Module):

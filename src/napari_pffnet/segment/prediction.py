@@ -17,7 +17,8 @@ Array = np.ndarray[Any, Any]
 class Segmentation(NamedTuple):
     """Labels of one image.
 
-    `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus: `index`
+    `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus:
+    `index`
     (label id), `y`, `x` (centre, pixels), `area` (pixels), `score` (class probability), `quality` (predicted fit of the
     mask), `mask_score` (their product); all three in [0, 1].
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -67,7 +68,7 @@ def _spans(length: int, size: int, overlap: int) -> list[Span]:
         return [Span(0, length, 0, length)]
     count = -(-(length - overlap) // (size - overlap))
     starts = [round(i * (length - size) / (count - 1)) for i in range(count)]
-    seams = [(start + size + following) // 2 for start, following in zip(starts, starts[1:], strict=False)]
+    seams = [(start + size + following) // 2 for start, following in pairwise(starts)]
     return [
         Span(start, start + size, first, last)
         for start, first, last in zip(starts, [0, *seams], [*seams, length], strict=True)

@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m napari_pffnet.train",
         description="Train PFFNet. Under torchrun the same command runs on several GPUs or machines.",
-        epilog="Any key of the recipe can be set on the command line, for example: schedule.steps=2000 model.consistency=false",
+        epilog="Any key of the recipe can be set here, for example: schedule.steps=2000 model.consistency=false",
     )
     parser.add_argument("--config", type=Path, help="recipe in YAML (see training/recipes); defaults if absent")
     parser.add_argument(
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--init", metavar="PATH|imagenet|none",
-        help="first weights: a model file, published weights (.pth, .pkl), torchvision's ImageNet weights of the body, or none",
+        help="first weights: a model file, published weights (.pth, .pkl), ImageNet weights of the body, or none",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files to OUTPUT/tensorboard")

@@ -6,7 +6,7 @@ import io
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,8 +53,7 @@ class TrainState:
         """The network that is validated and saved: the weight average where there is one."""
         if self.average is None:
             return self.network
-        averaged: PFFNet = self.average.module
-        return averaged
+        return cast(PFFNet, self.average.module)
 
     def save(self, path: Path, config: TrainConfig) -> None:
         """Write the resume file atomically."""

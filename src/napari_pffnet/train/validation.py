@@ -1,4 +1,4 @@
-"""Validation: the figures of a network on annotated images, by the same code that segments and evaluates for the user."""
+"""Validation: figures of a network on annotated images, by the code that segments and evaluates for the user."""
 
 from __future__ import annotations
 
