@@ -185,6 +185,16 @@ def make_loader(
         This training process takes every `world`-th item.
     """
     items = range(start + rank, len(dataset), world)  # type: ignore[arg-type]
+    own_chance = torch.Generator()  # else starting the loader would draw from the training's random numbers
     return Loader(
-        DataLoader(dataset, batch_size, sampler=items, num_workers=workers, collate_fn=collate, drop_last=True)
+        DataLoader(
+            dataset,
+            batch_size,
+            sampler=items,
+            num_workers=workers,
+            collate_fn=collate,
+            drop_last=True,
+            pin_memory=torch.cuda.is_available(),
+            generator=own_chance,
+        )
     )

@@ -103,12 +103,11 @@ class PFFNet(nn.Module):
             probability), `mask_quality` N in [0, 1], `mask_scores` N (their product), `masks` N×28×28 probabilities,
             `semantic` and `fused` K×H×W probabilities.
         """
-        features = self.encode(images)
         if not self.training:
-            return self.predict(features)
+            return self.predict(self.encode(images))
         if targets is None:
             raise ValueError("training needs targets: call model(images, targets), or model.eval() to predict")
-        return self.losses(features, targets)
+        return self.losses(self.encode(images), targets)
 
     def encode(self, images: list[Tensor]) -> Features:
         """Normalise, pad to a common multiple of 32, run the body and the pyramid once."""

@@ -18,9 +18,10 @@ from napari_pffnet.library import save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.events import Checkpoint, Event, Message, Step, Validation
 from napari_pffnet.train.optim import pick_precision
-from napari_pffnet.train.state import RESUME_FILE, TrainingError, TrainState
+from napari_pffnet.train.state import RESUME_FILE, TrainingError, TrainState, seed_all
 from napari_pffnet.train.validation import Validator
 
+SEED_STRIDE = 7919
 Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
 
 
@@ -73,11 +74,11 @@ def fit(
         write_atomic(output / "config.yaml", dump(config).encode())
     model = group.wrap(network)
     validator = Validator(validation, config, device) if group.is_main else None
-    torch.manual_seed(config.seed + 7919 * group.rank) if resume is None else None
     with _loader(config, data, state.step, group) as loader:
         batches = iter(loader)
         while state.step < config.schedule.steps:
             started = time.perf_counter()
+            seed_all(config.seed + SEED_STRIDE * (state.step * group.world + group.rank + 1))
             try:
                 losses = train_step(model, state, batches, config, device, dtype, group)
             except TrainingError:

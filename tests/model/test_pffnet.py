@@ -1,0 +1,138 @@
+import pytest
+import torch
+
+from helpers import annotated, squares, tiny
+from napari_pffnet.data.targets import to_target
+from napari_pffnet.model import PFFNet
+from napari_pffnet.model.losses import consistency_loss, semantic_loss
+
+LOSSES = {
+    "loss_objectness",
+    "loss_rpn_box_reg",
+    "loss_classifier",
+    "loss_box_reg",
+    "loss_mask",
+    "loss_maskiou",
+    "loss_sem_branch",
+    "loss_mask_fusion",
+    "loss_sem_consistence",
+}
+NO_OBJECTS = {"boxes": ()}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def test_training_gives_the_nine_losses_and_every_weight_a_gradient():
+    network = PFFNet(tiny())
+    image, target = annotated()
+    losses = network([image], [target])
+    assert set(losses) == LOSSES
+    assert all(loss.ndim == 0 and torch.isfinite(loss) and loss > 0 for loss in losses.values())
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone"),
+    [({"consistency": False}, "loss_sem_consistence"), ({"mask_quality": False}, "loss_maskiou")],
+)
+def test_a_switch_removes_its_loss(switch, gone):
+    image, target = annotated()
+    assert set(PFFNet(tiny(**switch))([image], [target])) == LOSSES - {gone}
+
+
+@pytest.mark.parametrize("switch", [{"dual_modal": False}, {"attention_fusion": False}, {"mask_quality": False}])
+def test_every_switched_network_trains_and_predicts(switch):
+    network = PFFNet(tiny(**switch))
+    image, target = annotated()
+    sum(network([image], [target]).values()).backward()
+    found = network.eval()([image])[0]
+    assert torch.isfinite(found["fused"]).all()
+
+
+def test_images_of_any_size_come_back_in_their_own_coordinates():
+    network = PFFNet(tiny()).eval()
+    small, large = torch.rand(3, 50, 77), torch.rand(3, 97, 65)
+    with torch.inference_mode():
+        results = network([small, large])
+    for image, result in zip((small, large), results, strict=True):
+        height, width = image.shape[1:]
+        assert result["semantic"].shape == result["fused"].shape == (2, height, width)
+        assert torch.allclose(result["semantic"].sum(0), torch.ones(height, width), atol=1e-5)
+        assert (result["boxes"][:, 2] <= width).all()
+        assert (result["boxes"][:, 3] <= height).all()
+        assert torch.allclose(result["mask_scores"], result["scores"] * result["mask_quality"])
+        assert (result["mask_scores"].diff() <= 0).all()
+        assert result["masks"].shape == (len(result["boxes"]), 28, 28)
+
+
+def test_an_image_without_nuclei_is_a_negative():
+    network = PFFNet(tiny())
+    image, target = annotated(**NO_OBJECTS)
+    losses = network([image], [target])
+    assert losses["loss_mask"] == losses["loss_box_reg"] == losses["loss_maskiou"] == 0
+    assert losses["loss_sem_branch"] > 0
+    assert losses["loss_objectness"] > 0
+    sum(losses.values()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_a_wholly_ignored_image_has_no_loss_but_zero():
+    network = PFFNet(tiny())
+    image, target = annotated(**NO_OBJECTS)
+    target["semantic"][:] = 255
+    losses = network([image], [target])
+    assert all(loss.item() == 0 for loss in losses.values())
+
+
+def test_what_lies_under_ignored_pixels_changes_no_semantic_loss():
+    network = PFFNet(tiny())
+    image, labels = squares()
+    target = to_target(labels)
+    target["semantic"][:, 64:] = 255
+    maps = torch.zeros(1, 2, 96, 128)
+    changed = maps.clone()
+    changed[..., 64:] = 9.0
+    truth = target["semantic"][None].long()
+    assert semantic_loss(maps, truth) == semantic_loss(changed * torch.tensor([1.0, -1]).view(1, 2, 1, 1), truth)
+    assert consistency_loss(maps, maps, truth) == consistency_loss(maps, changed * truth.ne(255), truth)
+    assert set(network([image], [target])) == LOSSES
+
+
+def test_a_batch_has_the_mean_of_its_images_losses():
+    """Sampling takes everything here, so that chance plays no part."""
+    config = tiny()
+    config = config.model_copy(
+        update={
+            "rpn": config.rpn.model_copy(update={"batch": 100000, "positive_fraction": 1.0}),
+            "roi": config.roi.model_copy(update={"batch": 100000, "positive_fraction": 1.0}),
+        }
+    )
+    network = PFFNet(config)
+    pairs = [annotated(), annotated(boxes=((30, 30, 70, 60),))]
+    batch = network([image for image, _ in pairs], [target for _, target in pairs])
+    alone = [network([image], [target]) for image, target in pairs]
+    for name, loss in batch.items():
+        assert loss.item() == pytest.approx(sum(a[name].item() for a in alone) / 2, rel=1e-4), name
+
+
+def test_training_without_targets_says_what_is_missing():
+    with pytest.raises(ValueError, match="targets"):
+        PFFNet(tiny())([torch.rand(3, 32, 32)])
+
+
+def test_a_few_steps_learn_two_squares():
+    network = PFFNet(tiny())
+    image, target = annotated()
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    totals = []
+    for _ in range(15):
+        total = sum(network([image], [target]).values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.6 * totals[0]

@@ -1,0 +1,66 @@
+"""Two CPU processes with gloo against one process with the doubled batch."""
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from helpers import annotated, tiny
+from napari_pffnet.distributed import processes
+from napari_pffnet.model import PFFNet
+
+IMAGES = [annotated(), annotated(boxes=((30, 30, 70, 60), (80, 10, 120, 50)))]
+
+
+def network():
+    """Sampling takes everything, so that chance plays no part."""
+    torch.manual_seed(0)
+    config = tiny()
+    everything = {"batch": 100000, "positive_fraction": 1.0}
+    rpn, roi = config.rpn.model_copy(update=everything), config.roi.model_copy(update=everything)
+    return PFFNet(config.model_copy(update={"rpn": rpn, "roi": roi}))
+
+
+def gradients(model, pairs):
+    sum(model([image for image, _ in pairs], [target for _, target in pairs]).values()).backward()
+    return [p.grad for p in model.parameters()]
+
+
+def work(rank, port, path):
+    os.environ.update(WORLD_SIZE="2", RANK=str(rank), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    torch.set_num_threads(1)
+    with processes(torch.device("cpu")) as group:
+        found = gradients(group.wrap(network()), [IMAGES[rank]])
+        assert group.any(rank == 1, torch.device("cpu"))
+        group.wait()
+        if group.is_main:
+            torch.save(found, path)
+
+
+def test_two_processes_give_the_gradients_of_the_doubled_batch(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    mp.spawn(work, (port, str(tmp_path / "grads.pt")), nprocs=2)
+    # single precision rounds a batch of two differently, which moves a few boxes; a wrong average would be far off
+    for found, expected in zip(torch.load(tmp_path / "grads.pt"), gradients(network(), IMAGES), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5 + 1e-2 * float(expected.abs().max()))
+
+
+def test_one_process_needs_nothing(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    model = torch.nn.Linear(1, 1)
+    with processes(torch.device("cpu")) as group:
+        assert group.is_main
+        assert group.wrap(model) is model
+        assert group.any(True, torch.device("cpu")) is True
+        assert group.device(torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_process_has_its_own_gpu(index):
+    from napari_pffnet.distributed import Processes
+
+    assert Processes(index, 2, index).device(torch.device("cuda")) == torch.device("cuda", index)

@@ -1,0 +1,123 @@
+"""Whole runs on tiny networks: learning, resuming, keeping the last good weights."""
+
+import json
+
+import pytest
+import torch
+
+from helpers import tiny, write_folder
+from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from napari_pffnet.data.sources import open_source
+from napari_pffnet.library import load_model
+from napari_pffnet.train.__main__ import main
+from napari_pffnet.train.events import Checkpoint, Step, Validation
+from napari_pffnet.train.loop import fit
+from napari_pffnet.train.start import initial_network
+from napari_pffnet.train.state import RESUME_FILE, TrainingError
+
+CPU = torch.device("cpu")
+
+
+def recipe(steps=4, **changes):
+    values = {
+        "model": tiny(),
+        "data": DataConfig(augment=AugmentConfig(crop=96, noise=0.05, quarter_turns=True)),
+        "optimizer": OptimizerConfig(name="adamw", rate=1e-3, ema=0.5, clip_norm=5),
+        "schedule": ScheduleConfig(steps=steps, warmup_steps=2, kind="cosine"),
+        "validate_every": 0,
+        "checkpoint_every": 2,
+    }
+    return TrainConfig(**{**values, **changes})
+
+
+def run(config, folder, output, resume=None, validation=()):
+    output.mkdir(exist_ok=True)
+    sources = [open_source(folder)]
+    network = initial_network(config)
+    return list(fit(config, network, sources, validation, output, device=CPU, resume=resume))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "squares")
+
+
+def weights(path):
+    return load_model(path).network.state_dict()
+
+
+def test_a_resumed_run_equals_an_unbroken_one(folder, tmp_path):
+    config = recipe(steps=4)
+    whole = run(config, folder, tmp_path / "whole")
+    events = fit(config, initial_network(config), [open_source(folder)], [], _made(tmp_path / "cut"), device=CPU)
+    for event in events:
+        if isinstance(event, Checkpoint):
+            break
+    events.close()
+    torch.manual_seed(99)
+    rest = run(config, folder, tmp_path / "cut", resume=tmp_path / "cut" / RESUME_FILE)
+    assert [e.losses for e in whole if isinstance(e, Step)][2:] == [e.losses for e in rest if isinstance(e, Step)]
+    one, other = weights(tmp_path / "whole" / "last.safetensors"), weights(tmp_path / "cut" / "last.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _made(path):
+    path.mkdir()
+    return path
+
+
+def test_validation_reports_figures_and_keeps_the_best(folder, tmp_path):
+    events = run(recipe(steps=2, validate_every=1), folder, tmp_path / "out", validation=[open_source(folder)])
+    figures = [e.metrics for e in events if isinstance(e, Validation)]
+    assert len(figures) == 2
+    assert {"ap50", "mean_ap", "aji", "pq", "dice", "val_loss_mask", "val_loss_sem_consistence"} <= set(figures[0])
+    best = load_model(tmp_path / "out" / "best.safetensors")
+    assert best.card["validation"]["mean_ap"] == max(f["mean_ap"] for f in figures)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(folder, tmp_path):
+    config = recipe(steps=5, checkpoint_every=100, optimizer=OptimizerConfig(rate=1e9))
+    with pytest.raises(TrainingError, match=r"loss_.* not finite at step .* Lower optimizer.rate"):
+        run(config, folder, tmp_path / "out")
+    assert (tmp_path / "out" / RESUME_FILE).exists()
+    assert (tmp_path / "out" / "last.safetensors").exists()
+
+
+def test_accumulated_batches_make_one_step(folder, tmp_path):
+    config = recipe(steps=1, optimizer=OptimizerConfig(accumulate=3), batch_size=2)
+    events = run(config, folder, tmp_path / "out")
+    assert [e.step for e in events if isinstance(e, Step)] == [1]
+
+
+def test_bfloat16_trains(folder, tmp_path):
+    events = run(recipe(steps=1, precision="bfloat16"), folder, tmp_path / "out")
+    assert all(value == value for e in events if isinstance(e, Step) for value in e.losses.values())
+
+
+def test_the_command_trains_logs_and_refuses_to_overwrite(folder, tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text(recipe(steps=1).model_dump_json())
+    arguments = ["--config", str(tmp_path / "recipe.yaml"), "--data", str(folder), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--quiet", "--device", "cpu", "batch_size=2"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["step", "validation", "checkpoint"]
+    assert load_model(tmp_path / "out" / "last.safetensors").card["recipe"]["batch_size"] == 2
+    assert main([*arguments, "--quiet"]) == 2
+    assert "--resume auto" in capsys.readouterr().err
+    assert main([*arguments, "--quiet", "--resume", "auto", "schedule.steps=2"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["schedule.stepz=3"], "did you mean schedule.steps?"),
+        (["--init", "nowhere.safetensors"], "no model 'nowhere.safetensors'"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--resume", "nowhere.pt"], "no resume file"),
+        (["--init", "imagenet"], "frozen_batch"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(folder, tmp_path, capsys, extra, message):
+    assert main(["--data", str(folder), "--output", str(tmp_path / "out"), *extra]) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
