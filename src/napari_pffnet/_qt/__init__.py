@@ -1,0 +1,1 @@
+"""The napari panel: views made of Qt, and controllers without it."""

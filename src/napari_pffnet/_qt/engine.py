@@ -1,0 +1,92 @@
+"""What the panel asks of the core. PyTorch is imported at the first call, in the background."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_pffnet._qt.planes import Plane
+from napari_pffnet._qt.torch_import import import_torch
+from napari_pffnet.config import SegmentConfig
+
+if TYPE_CHECKING:
+    from napari_pffnet.library import Model
+    from napari_pffnet.segment import Prediction
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Models and devices of this machine, each as (title, value)."""
+
+    models: list[tuple[str, str]]
+    devices: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run: `model` is a name or path, `device` a name of `library.pick_device`."""
+
+    plane: Plane
+    model: str
+    device: str
+    config: SegmentConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: the prediction, the device used and the time taken in seconds."""
+
+    request: Request
+    prediction: Prediction
+    device: str
+    seconds: float
+
+
+class Engine:
+    """Runs requests; keeps the model used last."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+        self._key = ("", "")
+
+    def choices(self) -> Choices:
+        """Find the models and devices; the first entry of each is the default."""
+        import_torch()
+        import torch
+
+        from napari_pffnet.library import available, pick_device
+
+        devices = [(f"automatic ({pick_device('auto').type.upper()})", "auto"), ("CPU", "cpu")]
+        devices += [(torch.cuda.get_device_name(i), f"cuda:{i}") for i in range(torch.cuda.device_count())]
+        devices += [("Apple GPU (MPS)", "mps")] * torch.backends.mps.is_available()
+        return Choices([(name, name) for name in available()], devices)
+
+    def run(self, request: Request, progress: Progress, cancelled: Callable[[], bool]) -> Outcome:
+        """Segment the plane.
+
+        Raises
+        ------
+        Cancelled
+            `cancelled` returned True.
+        LibraryError
+            The model or the device cannot be used.
+        """
+        from napari_pffnet.segment import Segmenter
+
+        model = self._load(request.model, request.device)
+        start = time.perf_counter()
+        prediction = Segmenter(model, request.config).predict(request.plane.read(), progress, cancelled)
+        device = next(model.network.parameters()).device
+        return Outcome(request, prediction, device.type.upper(), time.perf_counter() - start)
+
+    def _load(self, name: str, device: str) -> Model:
+        from napari_pffnet.library import load_model, pick_device
+
+        if self._model is None or self._key != (name, device):
+            self._model = load_model(name, pick_device(device))
+            self._key = (name, device)
+        return self._model

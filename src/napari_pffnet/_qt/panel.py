@@ -1,0 +1,42 @@
+"""The dock widget *Plugins > PFFNet*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import napari
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_pffnet._qt.background import in_thread
+from napari_pffnet._qt.engine import Engine
+from napari_pffnet._qt.segment_controller import SegmentController
+from napari_pffnet._qt.segment_view import SegmentView
+from napari_pffnet._qt.theme import style_sheet
+
+
+class Panel(QWidget):
+    """The steps of the work, from top to bottom; so far *Segment*.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Given by napari.
+    engine : Engine, optional
+        Finds models and runs the network.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, engine: Engine | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.segment = SegmentView()
+        self.controller = SegmentController(napari_viewer, self.segment, engine or Engine(), in_thread)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 0)
+        layout.addWidget(self.segment)
+        self._follow_theme()
+        napari_viewer.events.theme.connect(self._follow_theme)
+        controller, signal, slot = self.controller, napari_viewer.events.theme, self._follow_theme
+        self.destroyed.connect(lambda: (controller.close(), signal.disconnect(slot)))
+
+    def _follow_theme(self, _event: Any = None) -> None:
+        self.setStyleSheet(style_sheet(self._viewer.theme))

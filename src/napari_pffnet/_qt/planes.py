@@ -1,0 +1,166 @@
+"""Which pixels of an image layer are meant, and where results on them belong in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pint
+from napari.layers import Image
+from napari.utils.transforms import Affine
+
+Array = np.ndarray[Any, Any]
+Channel = int | Literal["view", "colour"]
+CHANNEL_NAMES = ("c", "ch", "channel", "channels")
+MOST_UNNAMED_CHANNELS = 4
+
+
+class PlaneError(ValueError):
+    """No plane can be taken from the layer; the message names the fix."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane of an image layer.
+
+    Attributes
+    ----------
+    pixels : array-like
+        H×W or H×W×3/4, perhaps not loaded yet.
+    shape : tuple of int
+        Shape of a label array on this plane: 1 along the axes of a stack.
+    placement : dict
+        Arguments that put a layer of that shape where the plane is: scale, translate, rotate, shear, affine, units, axis labels.
+    position : dict
+        Index along each axis of the stack, by the axis' name, counted from 0.
+    """
+
+    pixels: Any
+    shape: tuple[int, ...]
+    placement: dict[str, Any]
+    position: dict[str, int]
+
+    def read(self) -> Array:
+        """Load the pixels, H×W or H×W×3/4."""
+        return np.asarray(self.pixels)
+
+
+def channel_axis(layer: Image) -> int | None:
+    """Axis that holds channels: so named, or the first of three unnamed axes if it is short (C×H×W)."""
+    if layer.rgb:
+        return None
+    named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNEL_NAMES]
+    if named:
+        return named[0]
+    unnamed = all(label.startswith("axis ") for label in layer.axis_labels)
+    return 0 if unnamed and layer.ndim == 3 and 2 <= _full(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
+
+
+def channels(layer: Image) -> list[tuple[str, Channel]]:
+    """Choices of channel, as (title, value); empty if there is nothing to choose."""
+    axis = channel_axis(layer)
+    if axis is None:
+        return []
+    count = _full(layer).shape[axis]
+    colour: list[tuple[str, Channel]] = [("all three, as red, green, blue", "colour")] if count == 3 else []
+    return [("the one in view", "view"), *((str(i + 1), i) for i in range(count)), *colour]
+
+
+def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], channel: Channel = "view") -> Plane:
+    """Take the plane in view.
+
+    Parameters
+    ----------
+    layer : Image
+        Grey or RGB, of any number of dimensions, multiscale or not.
+    point : sequence of float
+        Position of the viewer's sliders, world coordinates (``viewer.dims.point``).
+    order : sequence of int
+        Order of the viewer's axes; the last two are on the screen (``viewer.dims.order``).
+    channel : int, "view" or "colour"
+        Index along the channel axis; the slider's; or all three as red, green, blue.
+
+    Raises
+    ------
+    PlaneError
+        The plane lies outside the layer, or the layer is not two-dimensional on the screen.
+    """
+    data, names = _full(layer), layer.axis_labels
+    shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
+    if shown[0] < 0:
+        raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (button 'Roll dimensions order')")
+    index = _index(layer, data.shape, point, shown, channel)
+    colour_axis = [axis for axis, i in enumerate(index) if isinstance(i, slice) and axis not in shown]
+    pixels = data[tuple(index)]
+    if colour_axis and not layer.rgb:
+        pixels = np.moveaxis(pixels, sum(axis < colour_axis[0] for axis in shown), -1)
+    first = 1 if channel_axis(layer) == 0 and 0 not in shown else 0
+    shape = tuple(data.shape[axis] if axis in shown else 1 for axis in range(first, layer.ndim))
+    corner = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
+    position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
+    return Plane(pixels, shape, placement(layer, corner, first), position)
+
+
+def placement(layer: Image, corner: Sequence[int] | None = None, first: int = 0) -> dict[str, Any]:
+    """Arguments for a new layer that lies on `layer` from the pixel `corner` on, without the axes before `first`."""
+    axes = range(first, layer.ndim)
+    own = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=_shear(layer), ndim=layer.ndim)
+    start = own(np.zeros(layer.ndim) if corner is None else np.asarray(corner, float))
+    kept = own.set_slice(axes)
+    return {
+        "scale": kept.scale,
+        "rotate": kept.rotate,
+        "shear": _shear(kept),
+        "translate": np.asarray(start)[first:],
+        "affine": layer.affine.set_slice(axes).affine_matrix,
+        "units": layer.units[first:],
+        "axis_labels": layer.axis_labels[first:],
+    }
+
+
+def describe(layer: Image, plane: Plane) -> str:
+    """Say in a few words what was found out about the image."""
+    kind = "colour" if len(plane.pixels.shape) == 3 else "grey"
+    dtype = np.dtype(layer.dtype)
+    bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
+    height, width = plane.pixels.shape[:2]
+    sizes = dict(zip(layer.axis_labels, _full(layer).shape, strict=False))
+    where = [f"{name} {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
+    return ", ".join([f"{bits} {kind}", f"{height} × {width} px", *where])
+
+
+def pixel_size(layer: Image) -> float | None:
+    """Height of a pixel in µm, where the layer's units say so."""
+    try:
+        return float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
+    except pint.DimensionalityError:
+        return None
+
+
+def _shear(transform: Image | Affine) -> Array:
+    """Shear as napari takes it; where there is none, it gives a vector of a length that it refuses."""
+    if np.any(transform.shear):
+        return np.asarray(transform.shear)
+    return np.zeros(transform.ndim * (transform.ndim - 1) // 2)
+
+
+def _full(layer: Image) -> Any:
+    """Pixels at full resolution."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _index(
+    layer: Image, shape: tuple[int, ...], point: Sequence[float], shown: list[int], channel: Channel
+) -> list[int | slice]:
+    """What to take along each axis of the data: all of the shown ones, one place of the others."""
+    place = np.round(layer.world_to_data(point)).astype(int)[-layer.ndim :]
+    index: list[int | slice] = [slice(None) if axis in shown else int(place[axis]) for axis in range(layer.ndim)]
+    colours = channel_axis(layer)
+    if colours is not None and colours not in shown and channel != "view":
+        index[colours] = slice(None) if channel == "colour" else channel
+    for axis, i in enumerate(index):
+        if isinstance(i, int) and not 0 <= i < shape[axis]:
+            raise PlaneError(f"the slider '{layer.axis_labels[axis]}' is outside '{layer.name}'; move it back onto the image")
+    return [*index, slice(None)] if layer.rgb else index

@@ -1,0 +1,280 @@
+"""The controls of the step *Segment*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible, QLabeledDoubleSlider
+
+from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.planes import Channel
+from napari_pffnet._qt.segment_controller import Options
+from napari_pffnet.config import SegmentConfig
+
+FROM_FILE = "from a file…"
+PAUSE_MS = 40
+TIPS = {
+    "image": "The image layer to segment: grey or colour, any bit depth. Of a stack, the plane in view is taken.",
+    "channel": "Which channel shows the nuclei.",
+    "model": "The network. Choose 'from a file…' for a model of your own (.safetensors).",
+    "device": "Where the network runs. 'automatic' takes a GPU if there is one.",
+    "diameter": "Typical diameter of a nucleus in this image, in pixels: the image is scaled so that nuclei have the size the\n"
+    "model was trained on. 'automatic' takes the image as it is.",
+    "score_threshold": "Nuclei with a lower score are left out (0 to 1: class probability × predicted mask quality).\n"
+    "Applies at once; the network does not run again.",
+    "mask_threshold": "Probability from which a pixel belongs to a nucleus (0 to 1): lower makes nuclei larger. Applies at once.",
+    "overlap_threshold": "A nucleus of which more than this fraction is covered by better ones is left out (0 to 1). Applies at once.",
+    "min_area": "Smaller nuclei are left out, in pixels. Applies at once.",
+    "outlines": "Show nuclei as outlines instead of filled.",
+    "run": "Find the nuclei of the image in view. Results are the layers 'nuclei' and 'semantic' (hidden at first).",
+    "cancel": "Stop after the tile being worked on; layers stay as they are.",
+}
+
+
+class SegmentView(QWidget):
+    """Image, model, diameter, Run; then the thresholds that re-apply at once."""
+
+    run_requested = Signal()
+    cancel_requested = Signal()
+    image_chosen = Signal(int)
+    thresholds_changed = Signal()
+    outlines_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.image, self.channel = _combo("image"), _combo("channel")
+        self.model, self.device = _combo("model"), _combo("device")
+        self.outlines = _tip(QCheckBox("Outlines"), "outlines")
+        defaults = SegmentConfig()
+        #: One control for each field of the configuration that can be set here, by the field's name.
+        self.controls: dict[str, Any] = {
+            "diameter": _diameter(),
+            "score_threshold": _fraction("score_threshold", defaults.score_threshold),
+            "mask_threshold": _fraction("mask_threshold", defaults.mask_threshold),
+            "overlap_threshold": _fraction("overlap_threshold", defaults.overlap_threshold),
+            "min_area": _area(defaults.min_area),
+        }
+        self.facts, self.status, self.size_hint = _quiet_label(), _quiet_label(), _quiet_label()
+        self.run_button = _tip(QPushButton("Segment"), "run")
+        self.run_button.setObjectName("pffnet_primary")
+        self.cancel_button = _tip(QPushButton("Cancel"), "cancel")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self._pixel_size: float | None = None
+        self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._lay_out()
+        self._connect()
+
+    def options(self) -> Options:
+        """Read all controls."""
+        values = {name: control.value() for name, control in self.controls.items()}
+        values["diameter"] = values["diameter"] or None
+        return Options(
+            model=self.model.currentData() or "default",
+            device=self.device.currentData() or "auto",
+            channel=self._chosen_channel(),
+            config=SegmentConfig(**values),
+            outlines=self.outlines.isChecked(),
+        )
+
+    def set_choices(self, choices: Choices) -> None:
+        """Offer models and devices."""
+        _fill(self.model, [*choices.models, (FROM_FILE, None)])
+        _fill(self.device, choices.devices)
+
+    def set_images(self, names: list[str], chosen: int) -> None:
+        """Offer images; `chosen` is -1 if there are none."""
+        _fill(self.image, [(name, index) for index, name in enumerate(names)])
+        self.image.setCurrentIndex(chosen)
+
+    def set_channels(self, titles: list[tuple[str, Channel]]) -> None:
+        """Offer channels; the row is hidden if there are none."""
+        _fill(self.channel, titles)
+        self._form.setRowVisible(self.channel, bool(titles))
+
+    def set_facts(self, text: str, pixel_size: float | None) -> None:
+        """Tell what was found out about the image; µm per pixel where known."""
+        self.facts.setText(text)
+        self._form.setRowVisible(self.facts, bool(text))
+        self._pixel_size = pixel_size
+        self._update_size_hint()
+
+    def set_state(self, *, ready: bool, running: bool) -> None:
+        """Enable Run, or show progress and Cancel."""
+        self.run_button.setEnabled(ready)
+        self._action.setCurrentIndex(int(running))
+        for control in (self.image, self.channel, self.model, self.device, self.controls["diameter"]):
+            control.setEnabled(not running)
+        if not running:
+            self.progress.setRange(0, 0)
+
+    def set_progress(self, done: int, total: int) -> None:
+        """Show how far the run is; a single step has no measure."""
+        self.progress.setRange(0, total if total > 1 else 0)
+        self.progress.setValue(done)
+
+    def set_status(self, text: str) -> None:
+        """Show one line."""
+        self.status.setText(text)
+
+    def _lay_out(self) -> None:
+        self._form = _form(
+            [("Image", self.image), ("", self.facts), ("Channel", self.channel), ("Model", self.model), ("Device", self.device)]
+        )
+        self._form.addRow(_label("Nucleus diameter"), _row(self.controls["diameter"], self.size_hint))
+        self._form.setRowVisible(self.channel, False)
+        self._action = QStackedWidget()
+        self._action.addWidget(self.run_button)
+        self._action.addWidget(_row(self.progress, self.cancel_button))
+        self._action.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        thresholds = _form([("Score", self.controls["score_threshold"])])
+        more = QCollapsible("More")
+        more.addWidget(
+            _holder(
+                _form(
+                    [
+                        ("Smallest area", self.controls["min_area"]),
+                        ("Mask threshold", self.controls["mask_threshold"]),
+                        ("Overlap", self.controls["overlap_threshold"]),
+                        ("", self.outlines),
+                    ]
+                )
+            )
+        )
+        title = QLabel("Segment")
+        title.setObjectName("pffnet_title")
+        layout = QVBoxLayout(self)
+        layout.setSpacing(10)
+        layout.addWidget(title)
+        layout.addLayout(self._form)
+        layout.addWidget(self._action)
+        layout.addLayout(thresholds)
+        layout.addWidget(more)
+        layout.addWidget(self.status)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        self.run_button.clicked.connect(lambda: self.run_requested.emit())
+        self.cancel_button.clicked.connect(lambda: self.cancel_requested.emit())
+        self.image.activated.connect(self.image_chosen)
+        self.channel.activated.connect(lambda: self.image_chosen.emit(self.image.currentIndex()))
+        self.model.activated.connect(self._choose_file)
+        self.outlines.toggled.connect(lambda _on: self.outlines_changed.emit())
+        self._pause.timeout.connect(self.thresholds_changed)
+        for name, control in self.controls.items():
+            control.valueChanged.connect(self._update_size_hint if name == "diameter" else lambda _value: self._pause.start())
+
+    def _chosen_channel(self) -> Channel:
+        data: Channel | None = self.channel.currentData()
+        return "view" if data is None else data
+
+    def _update_size_hint(self, _value: float = 0) -> None:
+        diameter = self.controls["diameter"].value()
+        known = self._pixel_size is not None and diameter > 0
+        self.size_hint.setText(f"{diameter * (self._pixel_size or 0):.3g} µm" if known else "")
+
+    def _choose_file(self, index: int) -> None:
+        if self.model.itemText(index) != FROM_FILE:
+            return
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "PFFNet model (*.safetensors)")
+        if path:
+            self.model.insertItem(index, Path(path).stem, path)
+        self.model.setCurrentIndex(index if path else 0)
+
+
+def _combo(name: str) -> QComboBox:
+    combo: QComboBox = _tip(QComboBox(), name)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    return combo
+
+
+def _fill(combo: QComboBox, items: list[tuple[str, Any]]) -> None:
+    combo.clear()
+    for title, data in items:
+        combo.addItem(title, data)
+
+
+def _diameter() -> QDoubleSpinBox:
+    box: QDoubleSpinBox = _tip(QDoubleSpinBox(), "diameter")
+    box.setRange(0, 1000)
+    box.setDecimals(1)
+    box.setSuffix(" px")
+    box.setSpecialValueText("automatic")
+    return box
+
+
+def _area(value: int) -> QSpinBox:
+    box: QSpinBox = _tip(QSpinBox(), "min_area")
+    box.setRange(0, 1_000_000)
+    box.setSuffix(" px")
+    box.setValue(value)
+    return box
+
+
+def _fraction(name: str, value: float) -> QLabeledDoubleSlider:
+    slider: QLabeledDoubleSlider = _tip(QLabeledDoubleSlider(Qt.Orientation.Horizontal), name)
+    slider.setRange(0, 1)
+    slider.setSingleStep(0.01)
+    slider.setDecimals(2)
+    slider.setValue(value)
+    return slider
+
+
+def _quiet_label() -> QLabel:
+    label = QLabel()
+    label.setObjectName("pffnet_quiet")
+    label.setWordWrap(True)
+    return label
+
+
+def _label(text: str) -> QLabel:
+    return QLabel(text)
+
+
+def _form(rows: list[tuple[str, QWidget]]) -> QFormLayout:
+    form = QFormLayout()
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setContentsMargins(0, 0, 0, 0)
+    for title, widget in rows:
+        form.addRow(title, widget)
+    return form
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    holder = QWidget()
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(widgets[0], 1)
+    for widget in widgets[1:]:
+        layout.addWidget(widget)
+    return holder
+
+
+def _holder(layout: QFormLayout) -> QWidget:
+    holder = QWidget()
+    holder.setLayout(layout)
+    return holder
+
+
+def _tip(widget: Any, name: str) -> Any:
+    widget.setToolTip(TIPS[name])
+    return widget

@@ -1,0 +1,25 @@
+"""Style sheet of the panel, in the colours of napari's theme."""
+
+from __future__ import annotations
+
+from napari.utils.theme import get_theme
+
+PRIMARY = {"dark": ("#2f6fb5", "#3b80c9", "#ffffff"), "light": ("#2b67a8", "#245a94", "#ffffff")}
+
+
+def style_sheet(theme_id: str) -> str:
+    """Return the panel's own style; everything else is napari's."""
+    theme = get_theme(theme_id)
+    colour, hover, text = PRIMARY[theme.type]
+    quiet = theme.text.as_rgb_tuple()[:3]
+    return f"""
+    #pffnet_title {{ font-size: {_larger(theme.font_size)}; font-weight: 600; }}
+    #pffnet_quiet {{ color: rgba{(*quiet, 170)}; }}
+    #pffnet_primary {{ background-color: {colour}; color: {text}; padding: 7px; font-weight: 600; }}
+    #pffnet_primary:hover {{ background-color: {hover}; }}
+    #pffnet_primary:disabled {{ background-color: {theme.primary.as_hex()}; color: rgba{(*quiet, 110)}; border: 0px; }}
+    """
+
+
+def _larger(size: str) -> str:
+    return f"{int(size.removesuffix('pt')) + 3}pt"
