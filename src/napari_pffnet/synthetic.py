@@ -46,8 +46,8 @@ def synthetic_nuclei(
             number += 1
             labels[rows, columns] = number
             image[rows, columns] = random.uniform(0.4, 1.0) * texture[rows, columns]
-    image = gaussian_filter(image, 0.8) * BRIGHTNESS + BACKGROUND + NOISE * random.standard_normal(shape)
-    return np.clip(image, 0, np.iinfo(np.uint16).max).astype(np.uint16), labels
+    counts = gaussian_filter(image, 0.8) * BRIGHTNESS + BACKGROUND + NOISE * random.standard_normal(shape)
+    return np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16), labels
 
 
 def _free_place(labels: Array, random: np.random.Generator, diameter: float) -> tuple[Array, Array]:

@@ -36,7 +36,12 @@ class Panel(QWidget):
         self._follow_theme()
         napari_viewer.events.theme.connect(self._follow_theme)
         controller, signal, slot = self.controller, napari_viewer.events.theme, self._follow_theme
-        self.destroyed.connect(lambda: (controller.close(), signal.disconnect(slot)))
+
+        def let_go() -> None:
+            controller.close()
+            signal.disconnect(slot)
+
+        self.destroyed.connect(let_go)
 
     def _follow_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))

@@ -32,7 +32,8 @@ class Plane:
     shape : tuple of int
         Shape of a label array on this plane: 1 along the axes of a stack.
     placement : dict
-        Arguments that put a layer of that shape where the plane is: scale, translate, rotate, shear, affine, units, axis labels.
+        Properties of a layer of that shape that lies on the plane: scale, translate, rotate, shear, affine, units,
+        axis labels.
     position : dict
         Index along each axis of the stack, by the axis' name, counted from 0.
     """
@@ -90,7 +91,7 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
     data, names = _full(layer), layer.axis_labels
     shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
     if shown[0] < 0:
-        raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (button 'Roll dimensions order')")
+        raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")
     index = _index(layer, data.shape, point, shown, channel)
     colour_axis = [axis for axis, i in enumerate(index) if isinstance(i, slice) and axis not in shown]
     pixels = data[tuple(index)]
@@ -106,7 +107,9 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
 def placement(layer: Image, corner: Sequence[int] | None = None, first: int = 0) -> dict[str, Any]:
     """Arguments for a new layer that lies on `layer` from the pixel `corner` on, without the axes before `first`."""
     axes = range(first, layer.ndim)
-    own = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=_shear(layer), ndim=layer.ndim)
+    own = Affine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=_shear(layer), ndim=layer.ndim
+    )
     start = own(np.zeros(layer.ndim) if corner is None else np.asarray(corner, float))
     kept = own.set_slice(axes)
     return {
@@ -128,7 +131,8 @@ def describe(layer: Image, plane: Plane) -> str:
     height, width = plane.pixels.shape[:2]
     sizes = dict(zip(layer.axis_labels, _full(layer).shape, strict=False))
     where = [f"{name} {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
-    return ", ".join([f"{bits} {kind}", f"{height} × {width} px", *where])
+    parts = [f"{bits} {kind}", f"{height} × {width}", *where]
+    return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
 
 def pixel_size(layer: Image) -> float | None:
@@ -162,5 +166,6 @@ def _index(
         index[colours] = slice(None) if channel == "colour" else channel
     for axis, i in enumerate(index):
         if isinstance(i, int) and not 0 <= i < shape[axis]:
-            raise PlaneError(f"the slider '{layer.axis_labels[axis]}' is outside '{layer.name}'; move it back onto the image")
+            name = layer.axis_labels[axis]
+            raise PlaneError(f"the slider '{name}' is outside '{layer.name}'; move it back onto the image")
     return [*index, slice(None)] if layer.rgb else index

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
 FEATURES = ["index", "score", "quality", "mask_score", "area"]
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
 SEMANTIC_COLOUR = (0.0, 0.62, 0.45, 1.0)
 
@@ -79,7 +80,8 @@ class _Output:
         ours = there and self._state() == self._fingerprint
         if ours and self.layer is not None:
             self.layer.data = data
-            self.layer.metadata = arguments["metadata"]
+            for name in (*PLACEMENT, "metadata"):
+                setattr(self.layer, name, arguments[name])
         else:
             self.layer = Labels(data, name=self.title, **arguments)
             self.viewer.add_layer(self.layer)
@@ -90,7 +92,7 @@ class _Output:
 
     def _state(self) -> tuple[str, int]:
         assert self.layer is not None
-        return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data))
+        return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data).data)
 
 
 def _two_colours() -> DirectLabelColormap:

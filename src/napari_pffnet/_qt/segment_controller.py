@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
 
-from napari_pffnet._qt.background import Background, Report
+from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
 from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, pixel_size, take_plane
 from napari_pffnet._qt.results import ResultLayers
@@ -152,7 +152,7 @@ class SegmentController:
             return
         before = self._shown.get(image)
         if before and before.layers.plane.position == outcome.request.plane.position:
-            before.outcome = outcome
+            before.outcome, before.layers.plane = outcome, outcome.request.plane
         else:
             self._shown[image] = _Shown(outcome, ResultLayers(self.viewer, outcome.request.plane))
         self._show(self._shown[image], image.name)
@@ -214,9 +214,14 @@ class SegmentController:
     def _connect(self) -> list[tuple[Any, Callable[..., None]]]:
         layers, dims, view = self.viewer.layers.events, self.viewer.dims.events, self.view
         pairs: list[tuple[Any, Callable[..., None]]] = [
-            *((signal, self._refresh_images) for signal in (layers.inserted, layers.removed, layers.reordered, layers.renamed)),
+            (layers.inserted, self._refresh_images),
+            (layers.removed, self._refresh_images),
+            (layers.reordered, self._refresh_images),
+            (layers.renamed, self._refresh_images),
             (self.viewer.layers.selection.events.active, self._follow_active),
-            *((signal, self._update_facts) for signal in (dims.current_step, dims.order, dims.ndisplay)),
+            (dims.current_step, self._update_facts),
+            (dims.order, self._update_facts),
+            (dims.ndisplay, self._update_facts),
             (view.run_requested, self.run),
             (view.cancel_requested, self.cancel),
             (view.image_chosen, self._choose),

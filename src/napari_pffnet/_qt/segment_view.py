@@ -31,17 +31,20 @@ from napari_pffnet.config import SegmentConfig
 
 FROM_FILE = "from a file…"
 PAUSE_MS = 40
+THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 TIPS = {
     "image": "The image layer to segment: grey or colour, any bit depth. Of a stack, the plane in view is taken.",
     "channel": "Which channel shows the nuclei.",
     "model": "The network. Choose 'from a file…' for a model of your own (.safetensors).",
     "device": "Where the network runs. 'automatic' takes a GPU if there is one.",
-    "diameter": "Typical diameter of a nucleus in this image, in pixels: the image is scaled so that nuclei have the size the\n"
-    "model was trained on. 'automatic' takes the image as it is.",
+    "diameter": "Typical diameter of a nucleus in this image, in pixels: the image is scaled so that nuclei\n"
+    "have the size that the model was trained on. 'automatic' takes the image as it is.",
     "score_threshold": "Nuclei with a lower score are left out (0 to 1: class probability × predicted mask quality).\n"
     "Applies at once; the network does not run again.",
-    "mask_threshold": "Probability from which a pixel belongs to a nucleus (0 to 1): lower makes nuclei larger. Applies at once.",
-    "overlap_threshold": "A nucleus of which more than this fraction is covered by better ones is left out (0 to 1). Applies at once.",
+    "mask_threshold": "Probability from which a pixel belongs to a nucleus (0 to 1): lower makes nuclei larger.\n"
+    "Applies at once.",
+    "overlap_threshold": "A nucleus of which more than this fraction is covered by better ones is left out (0 to 1).\n"
+    "Applies at once.",
     "min_area": "Smaller nuclei are left out, in pixels. Applies at once.",
     "outlines": "Show nuclei as outlines instead of filled.",
     "run": "Find the nuclei of the image in view. Results are the layers 'nuclei' and 'semantic' (hidden at first).",
@@ -62,7 +65,7 @@ class SegmentView(QWidget):
         super().__init__(parent)
         self.image, self.channel = _combo("image"), _combo("channel")
         self.model, self.device = _combo("model"), _combo("device")
-        self.outlines = _tip(QCheckBox("Outlines"), "outlines")
+        self.outlines = _tip(QCheckBox("Outlines only"), "outlines")
         defaults = SegmentConfig()
         #: One control for each field of the configuration that can be set here, by the field's name.
         self.controls: dict[str, Any] = {
@@ -79,7 +82,9 @@ class SegmentView(QWidget):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self._pixel_size: float | None = None
-        self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
         self._lay_out()
         self._connect()
 
@@ -137,27 +142,27 @@ class SegmentView(QWidget):
 
     def _lay_out(self) -> None:
         self._form = _form(
-            [("Image", self.image), ("", self.facts), ("Channel", self.channel), ("Model", self.model), ("Device", self.device)]
+            [
+                ("Image", self.image),
+                ("", self.facts),
+                ("Channel", self.channel),
+                ("Model", self.model),
+                ("Device", self.device),
+            ]
         )
-        self._form.addRow(_label("Nucleus diameter"), _row(self.controls["diameter"], self.size_hint))
+        self._form.addRow("Nucleus diameter", _row(self.controls["diameter"], self.size_hint))
         self._form.setRowVisible(self.channel, False)
         self._action = QStackedWidget()
         self._action.addWidget(self.run_button)
         self._action.addWidget(_row(self.progress, self.cancel_button))
         self._action.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         thresholds = _form([("Score", self.controls["score_threshold"])])
-        more = QCollapsible("More")
-        more.addWidget(
-            _holder(
-                _form(
-                    [
-                        ("Smallest area", self.controls["min_area"]),
-                        ("Mask threshold", self.controls["mask_threshold"]),
-                        ("Overlap", self.controls["overlap_threshold"]),
-                        ("", self.outlines),
-                    ]
-                )
-            )
+        advanced = _form(
+            [
+                ("Smallest area", self.controls["min_area"]),
+                ("Mask threshold", self.controls["mask_threshold"]),
+                ("Overlap", self.controls["overlap_threshold"]),
+            ]
         )
         title = QLabel("Segment")
         title.setObjectName("pffnet_title")
@@ -166,8 +171,10 @@ class SegmentView(QWidget):
         layout.addWidget(title)
         layout.addLayout(self._form)
         layout.addWidget(self._action)
+        layout.addSpacing(6)
         layout.addLayout(thresholds)
-        layout.addWidget(more)
+        layout.addWidget(self.outlines)
+        layout.addWidget(_folded("More", advanced))
         layout.addWidget(self.status)
         layout.addStretch(1)
 
@@ -179,8 +186,9 @@ class SegmentView(QWidget):
         self.model.activated.connect(self._choose_file)
         self.outlines.toggled.connect(lambda _on: self.outlines_changed.emit())
         self._pause.timeout.connect(self.thresholds_changed)
-        for name, control in self.controls.items():
-            control.valueChanged.connect(self._update_size_hint if name == "diameter" else lambda _value: self._pause.start())
+        self.controls["diameter"].valueChanged.connect(self._update_size_hint)
+        for name in THRESHOLDS:
+            self.controls[name].valueChanged.connect(lambda _value: self._pause.start())
 
     def _chosen_channel(self) -> Channel:
         data: Channel | None = self.channel.currentData()
@@ -189,7 +197,8 @@ class SegmentView(QWidget):
     def _update_size_hint(self, _value: float = 0) -> None:
         diameter = self.controls["diameter"].value()
         known = self._pixel_size is not None and diameter > 0
-        self.size_hint.setText(f"{diameter * (self._pixel_size or 0):.3g} µm" if known else "")
+        self.size_hint.setText(f"{diameter * (self._pixel_size or 0):.3g} µm")
+        self.size_hint.setVisible(known)
 
     def _choose_file(self, index: int) -> None:
         if self.model.itemText(index) != FROM_FILE:
@@ -246,10 +255,6 @@ def _quiet_label() -> QLabel:
     return label
 
 
-def _label(text: str) -> QLabel:
-    return QLabel(text)
-
-
 def _form(rows: list[tuple[str, QWidget]]) -> QFormLayout:
     form = QFormLayout()
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -269,10 +274,16 @@ def _row(*widgets: QWidget) -> QWidget:
     return holder
 
 
-def _holder(layout: QFormLayout) -> QWidget:
+def _folded(title: str, form: QFormLayout) -> QCollapsible:
+    """Hide a form behind a title until it is clicked."""
     holder = QWidget()
-    holder.setLayout(layout)
-    return holder
+    form.setContentsMargins(18, 0, 0, 0)
+    holder.setLayout(form)
+    fold = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
+    fold.toggleButton().setObjectName("pffnet_fold")
+    fold.layout().setContentsMargins(0, 0, 0, 0)
+    fold.addWidget(holder)
+    return fold
 
 
 def _tip(widget: Any, name: str) -> Any:

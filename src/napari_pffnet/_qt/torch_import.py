@@ -1,7 +1,8 @@
 """A first import of PyTorch that is safe in a window drawn by Mesa.
 
-Mesa's software and AMD drivers and Triton (which comes with PyTorch's Linux builds) each bring an LLVM of their own. Triton crashes the
-process when it is loaded second, and torchvision loads it. The panel needs no Triton, so it is hidden while PyTorch is imported.
+Mesa's software and AMD drivers and Triton (which comes with PyTorch's Linux builds) each bring an LLVM of their own.
+Triton crashes the process when it is loaded second, and torchvision loads it. The panel needs no Triton, so it is
+hidden while PyTorch is imported.
 """
 
 from __future__ import annotations
