@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ OUTPUTS = "NAME_labels.tif, NAME_semantic.tif, NAME.csv, NAME_overlay.png"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code (0 done, 1 some files failed, 2 wrong input)."""
+    """Run a command; return its exit code (0 done, 1 some files failed, 2 wrong input, 130 stopped by Ctrl+C)."""
     parser = argparse.ArgumentParser(prog="napari-pffnet", description="Nucleus segmentation with PFFNet.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -28,8 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def add_segment(parser: argparse.ArgumentParser) -> None:
@@ -116,28 +120,43 @@ def _segment_file(segmenter: Segmenter, path: Path, output: Path) -> bool:
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Declare ``evaluate``."""
     parser.description = (
-        "Compare label images: AP pooled over all objects, AJI, AJI+, Dice, DQ, SQ, PQ per image and mean."
+        "Compare label images: AP at IoU 0.5 to 0.9, AJI, AJI+, Dice, DQ, SQ, PQ per image, their means, and AP pooled"
+        " over all nuclei. Images that cannot be compared are reported, and the exit code is 1."
     )
-    parser.add_argument("predictions", type=Path, help="folder of NAME_labels.tif or NAME.tif (or one file)")
-    parser.add_argument("truth", type=Path, help="folder of NAME.tif (or one file)")
+    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of NAME_labels.tif or NAME.tif")
+    parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of NAME.tif; or give two files")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
     parser.set_defaults(run=run_evaluate)
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Print the table."""
-    from napari_pffnet.evaluate.report import evaluate_files, find_pairs, to_json, to_table
+    """Print the table and write the files; report what cannot be compared."""
+    from napari_pffnet.evaluate import report
+
+    pairs = report.find_pairs(options.predictions, options.truth)
+    scores, faults = report.evaluate_files(pairs.files)
+    faults = [*pairs.faults, *faults]
+    if scores:
+        table = report.to_table(scores)
+        print(report.to_text(table, shutil.get_terminal_size((160, 24)).columns))
+        _write(options.csv, report.to_csv(table))
+        _write(options.json, report.to_json(table, faults))
+    for fault in faults:
+        print(f"failed: {fault}", file=sys.stderr)
+    if faults:
+        print(f"{len(faults)} of {len(faults) + len(scores)} images not evaluated", file=sys.stderr)
+    if pairs.extra:
+        print(f"note: no truth for {', '.join(pairs.extra[:5])}{' …' * (len(pairs.extra) > 5)}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _write(path: Path | None, text: str) -> None:
     from napari_pffnet.io.atomic import write_atomic
 
-    scores = evaluate_files(find_pairs(options.predictions, options.truth))
-    table = to_table(scores)
-    print(table.to_string(float_format="%.3f"))
-    if options.csv:
-        write_atomic(options.csv, table.to_csv(float_format="%.6f").encode())
-    if options.json:
-        write_atomic(options.json, to_json(scores).encode())
-    return 0
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.encode())
 
 
 if __name__ == "__main__":

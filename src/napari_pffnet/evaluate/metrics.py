@@ -1,7 +1,7 @@
 """Metrics of instance segmentation, all from one sparse table of overlaps.
 
-Label images are int H×W, 0 is background, ids need not be consecutive. Nothing changes its input. Where both images are
-empty every metric is 1 (nothing to find, nothing false); where one is empty every metric is 0.
+Label images are int H×W, 0 is background, ids need not be consecutive. Nothing changes its input. Every metric lies in
+[0, 1]. Where both images are empty it is 1 (nothing to find, nothing false); where only one is, it is 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 Array = np.ndarray[Any, Any]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(9))
@@ -19,14 +21,14 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(9))
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pairs of objects that share pixels.
+    """The objects of two label images, in the order of their ids, and the pairs of them that share pixels.
 
     Attributes
     ----------
     truth_areas, prediction_areas : ndarray
-        int64, area of each object, pixels.
+        int64 T and R, area of each object, pixels.
     truth, prediction : ndarray
-        int64 P, rows of the pair's objects in the arrays above.
+        int64 P, rows of the pair's objects in the arrays above; sorted by `truth`, then `prediction`.
     common : ndarray
         int64 P, shared pixels, at least 1.
     """
@@ -74,34 +76,25 @@ def overlaps(truth: Array, prediction: Array) -> Overlaps:
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}; both must have the size of the image")
-    truth_ids, rows = np.unique(truth, return_inverse=True)
-    prediction_ids, columns = np.unique(prediction, return_inverse=True)
-    pairs, counts = np.unique(rows.ravel() * len(prediction_ids) + columns.ravel(), return_counts=True)
-    t, p = np.divmod(pairs, max(len(prediction_ids), 1))
-    is_truth, is_prediction = truth_ids != 0, prediction_ids != 0
-    truth_areas = np.bincount(t, weights=counts, minlength=len(truth_ids)).astype(np.int64)[is_truth]
-    prediction_areas = np.bincount(p, weights=counts, minlength=len(prediction_ids)).astype(np.int64)[is_prediction]
-    objects = is_truth[t] & is_prediction[p]
-    truth_row, prediction_row = np.cumsum(is_truth) - 1, np.cumsum(is_prediction) - 1
-    return Overlaps(truth_areas, prediction_areas, truth_row[t[objects]], prediction_row[p[objects]], counts[objects])
+    (rows, truth_areas), (columns, prediction_areas) = _number(truth), _number(prediction)
+    both = (rows >= 0) & (columns >= 0)
+    pairs, codes = _unique(rows[both] * len(prediction_areas) + columns[both])
+    t, p = np.divmod(pairs, max(len(prediction_areas), 1))
+    return Overlaps(truth_areas, prediction_areas, t, p, np.bincount(codes, minlength=len(pairs)))
 
 
 def count_matches(table: Overlaps, threshold: float) -> tuple[int, int, int]:
-    """Return (TP, FP, FN) of a one-to-one matching of most pairs at an IoU of at least `threshold`.
-
-    At more than 0.5 no object can be in two such pairs; at 0.5 and below an optimal assignment decides.
-    """
-    pairs = table.iou >= threshold
-    t, p = table.truth[pairs], table.prediction[pairs]
-    if len(np.unique(t)) == len(t) and len(np.unique(p)) == len(p):
-        matched = len(t)
-    else:
-        matched = len(_assign(t, p, table.iou[pairs])[0])
+    """Return (TP, FP, FN): the most one-to-one pairs with an IoU of at least `threshold`, and who is left without."""
+    pairs = np.flatnonzero(table.iou >= threshold)
+    matched = len(_assign(table, pairs, np.ones(len(pairs))))
     return matched, len(table.prediction_areas) - matched, len(table.truth_areas) - matched
 
 
 def panoptic_quality(table: Overlaps) -> tuple[float, float, float]:
-    """Return (DQ, SQ, PQ) at IoU over 0.5 (Kirillov et al., CVPR 2019): detection F1, mean IoU of matches, product."""
+    """Return (DQ, SQ, PQ) of the pairs with an IoU over 0.5 (Kirillov et al., CVPR 2019).
+
+    DQ is the F1 of detection, SQ the mean IoU of the pairs (0 without any), PQ their product.
+    """
     matched = table.iou[table.iou > 0.5]
     total = len(table.truth_areas) + len(table.prediction_areas)
     if total == 0:
@@ -114,9 +107,9 @@ def panoptic_quality(table: Overlaps) -> tuple[float, float, float]:
 def aji(table: Overlaps) -> float:
     """Aggregated Jaccard index (Kumar et al., IEEE TMI 2017), each prediction used once.
 
-    Truth objects, in the order of their ids, take the prediction of highest IoU among those not taken; areas of
-    predictions
-    that nobody took are added to the union.
+    One after the other, in the order of their ids, truth objects take the prediction of highest IoU (of equal ones the
+    lowest id) among those that they touch and nobody has taken. AJI = sum of the pairs' intersections / (sum of their
+    unions + areas of truth objects without prediction + areas of predictions that nobody took).
     """
     order = np.lexsort((-table.iou, table.truth))
     used = np.zeros(len(table.prediction_areas), bool)
@@ -131,16 +124,14 @@ def aji(table: Overlaps) -> float:
 
 
 def aji_plus(table: Overlaps) -> float:
-    """AJI+ (Graham et al., Medical Image Analysis 2019): pairs from the one-to-one assignment of largest total IoU."""
-    _, _, chosen = _assign(table.truth, table.prediction, table.iou)
-    return _jaccard(table, chosen)
+    """AJI+ (Graham et al., Medical Image Analysis 2019): `aji` with the one-to-one pairs of largest total IoU."""
+    return _jaccard(table, _assign(table, np.arange(len(table.common)), table.iou))
 
 
-def dice(truth: Array, prediction: Array) -> float:
-    """Pixel F1 of foreground against background."""
-    a, b = truth != 0, prediction != 0
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else 1.0
+def dice(table: Overlaps) -> float:
+    """Pixel F1 of foreground against background; where an object lies does not matter, only that there is one."""
+    total = table.truth_areas.sum() + table.prediction_areas.sum()
+    return float(2 * table.common.sum() / total) if total else 1.0
 
 
 def evaluate_pair(truth: Array, prediction: Array) -> ImageScores:
@@ -148,7 +139,7 @@ def evaluate_pair(truth: Array, prediction: Array) -> ImageScores:
     table = overlaps(truth, prediction)
     counts = [count_matches(table, threshold) for threshold in THRESHOLDS]
     tp, fp, fn = zip(*counts, strict=True)
-    return ImageScores(tp, fp, fn, aji(table), aji_plus(table), dice(truth, prediction), *panoptic_quality(table))
+    return ImageScores(tp, fp, fn, aji(table), aji_plus(table), dice(table), *panoptic_quality(table))
 
 
 def average_precision(scores: Sequence[ImageScores]) -> dict[float, float]:
@@ -183,14 +174,31 @@ def _jaccard(table: Overlaps, pairs: Array) -> float:
     return float(table.common[pairs].sum() / union) if union else 1.0
 
 
-def _assign(truth: Array, prediction: Array, value: Array) -> tuple[Array, Array, Array]:
-    """Assignment of largest total value among the given pairs; return truth rows, prediction rows and pair numbers."""
-    t_ids, t = np.unique(truth, return_inverse=True)
-    p_ids, p = np.unique(prediction, return_inverse=True)
-    gain = np.zeros((len(t_ids), len(p_ids)))
-    number = np.full(gain.shape, -1)
-    gain[t, p], number[t, p] = value, np.arange(len(value))
-    rows, columns = linear_sum_assignment(gain, maximize=True)
-    real = number[rows, columns] >= 0
-    rows, columns = rows[real], columns[real]
-    return t_ids[rows], p_ids[columns], number[rows, columns]
+def _assign(table: Overlaps, pairs: Array, value: Array) -> Array:
+    """Choose from `pairs` (sorted rows of `table`), each object at most once, the largest total `value` (0 to 1)."""
+    if not len(pairs):
+        return pairs
+    truths, t = np.unique(table.truth[pairs], return_inverse=True)
+    found, p = np.unique(table.prediction[pairs], return_inverse=True)
+    nobody = np.arange(len(truths))
+    # Sparse: a dense matrix of 10 000 × 10 000 nuclei would not fit. Each truth object may also stay alone, at cost 2.
+    cost = np.concatenate([2 - value, np.full(len(truths), 2.0)])
+    where = np.concatenate([t, nobody]), np.concatenate([p, len(found) + nobody])
+    rows, columns = min_weight_full_bipartite_matching(csr_array((cost, where)))
+    real = columns < len(found)
+    chosen = np.searchsorted(t * len(found) + p, rows[real] * len(found) + columns[real])
+    return np.asarray(pairs[chosen])
+
+
+def _number(labels: Array) -> tuple[Array, Array]:
+    """Return the object of each pixel, int64 flat, -1 for background, and the area of each object."""
+    ids, codes = _unique(labels.ravel())
+    counts = np.bincount(codes, minlength=len(ids))
+    objects = ids != 0
+    return np.where(objects, np.cumsum(objects) - 1, -1)[codes] if len(ids) else codes, counts[objects]
+
+
+def _unique(values: Array) -> tuple[Array, Array]:
+    """Sorted distinct values and the place of each value among them; by hashing, many times faster than sorting."""
+    codes, distinct = pd.factorize(values, sort=True)
+    return np.asarray(distinct), np.asarray(codes)

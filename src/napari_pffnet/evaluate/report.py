@@ -3,77 +3,138 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from napari_pffnet.data.annotation import read_labels, read_pixels
 from napari_pffnet.data.folder import list_images
-from napari_pffnet.evaluate.metrics import THRESHOLDS, ImageScores, average_precision, evaluate_pair, pool
+from napari_pffnet.data.sources import DataError
+from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_pair
 
 SUFFIX = "_labels"
+BESIDE_LABELS = ("", "_semantic", "_overlay")
+MEANS = ("aji", "aji_plus", "dice", "dq", "sq", "pq")
+NAME_WIDTH = 24
 
 
 class PairError(ValueError):
-    """Predictions and truth that cannot be paired; the message names the files."""
+    """Folders that hold nothing to compare; the message names them and the fix."""
 
 
-def find_pairs(predictions: Path, truth: Path) -> dict[str, tuple[Path, Path]]:
-    """Pair label images by name: ``NAME.*`` in `truth`, ``NAME_labels.*`` or ``NAME.*`` in `predictions`; or two files.
+class Pairs(NamedTuple):
+    """What belongs together.
+
+    `files` (prediction, truth) by name; `faults` one line per truth image that cannot be compared; `extra` names of
+    predictions without truth.
+    """
+
+    files: dict[str, tuple[Path, Path]]
+    faults: list[str]
+    extra: list[str]
+
+
+def find_pairs(predictions: Path, truth: Path) -> Pairs:
+    """Pair label images by name.
+
+    Parameters
+    ----------
+    predictions, truth : Path
+        Two folders of ``NAME_labels.*`` or ``NAME.*`` (the former wins: the latter may be the image), or two files.
 
     Raises
     ------
     PairError
-        No truth, or a truth image without a prediction.
+        Not two folders or two files, or there is no truth.
     """
     if truth.is_file() and predictions.is_file():
-        return {truth.stem: (predictions, truth)}
-    for folder in (truth, predictions):
+        return Pairs({truth.stem.removesuffix(SUFFIX): (predictions, truth)}, [], [])
+    for folder in (predictions, truth):
         if not folder.is_dir():
-            raise PairError(f"{folder} is no folder; give two folders of label images, or two files")
-    wanted, have = _files(truth), _files(predictions)
-    pairs = {name: (have.get(name + SUFFIX) or have.get(name), file) for name, file in wanted.items()}
-    missing = [name for name, (file, _) in pairs.items() if file is None]
-    if missing or not wanted:
-        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        raise PairError(f"no prediction in {predictions} for: {shown}" if missing else f"no label images in {truth}")
-    return {name: (file, true) for name, (file, true) in pairs.items() if file is not None}
+            raise PairError(f"{folder}: no such folder; give two folders of label images, or two label images")
+    wanted, have = _label_files(truth), _label_files(predictions)
+    if not wanted:
+        hint = f"; did you mean {truth / 'labels'}?" if (truth / "labels").is_dir() else "; expected NAME.tif"
+        raise PairError(f"{truth}: no label images{hint}")
+    pairs = Pairs({}, [], sorted(have.keys() - wanted.keys()))
+    for name, true in wanted.items():
+        found = have.get(name, [])
+        twice = next((files for files in (true, found) if len(files) > 1), None)
+        if twice:
+            pairs.faults.append(f"{twice[1]}: same name as {twice[0].name}; remove one of them")
+        elif not found:
+            pairs.faults.append(f"{true[0]}: no prediction; expected {predictions / name}{SUFFIX}.tif or {name}.tif")
+        else:
+            pairs.files[name] = (found[0], true[0])
+    return pairs
 
 
-def evaluate_files(pairs: dict[str, tuple[Path, Path]]) -> dict[str, ImageScores]:
-    """Evaluate every pair.
+def evaluate_files(files: dict[str, tuple[Path, Path]]) -> tuple[dict[str, ImageScores], list[str]]:
+    """Evaluate pairs of (prediction, truth); return the scores by name, and one line per pair that has none.
 
-    Raises
-    ------
-    DataError
-        A file is unreadable, holds no labels, or its size differs from its partner's.
+    A pair has none if a file is unreadable or holds no labels, or if the two differ in size.
     """
-    scores = {}
-    for name, (prediction, truth) in pairs.items():
-        shape = read_pixels(truth, indices=True).shape[:2]
-        scores[name] = evaluate_pair(read_labels(truth, shape), read_labels(prediction, shape))
-    return scores
+    scores, faults = {}, []
+    for name, (prediction, truth) in files.items():
+        try:
+            shape = read_pixels(truth, indices=True).shape[:2]
+            scores[name] = evaluate_pair(read_labels(truth, shape), read_labels(prediction, shape))
+        except DataError as error:
+            faults.append(str(error))
+    return scores, faults
 
 
 def to_table(scores: dict[str, ImageScores]) -> pd.DataFrame:
-    """One row per image and, last, ``all``: AP pooled over all objects, the other metrics as means."""
-    rows = {name: pool([score]) for name, score in scores.items()}
-    rows["all"] = pool(list(scores.values()))
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("image")
+    """Make one row per image, then `mean` over the images and `pooled` over all nuclei.
+
+    Columns: `nuclei` and `found` (objects in truth and prediction), `ap50` to `ap90`, `mean_ap`, `aji`, `aji_plus`,
+    `dice`, `dq`, `sq`, `pq`. Cells without meaning are NA: counts in `mean`, all that is not AP or a count in `pooled`.
+    """
+    images = [_figures([score]) for score in scores.values()]
+    means = pd.DataFrame(images).drop(columns=["nuclei", "found"]).mean().to_dict()
+    pooled = {key: value for key, value in _figures(list(scores.values())).items() if key not in MEANS}
+    table = pd.DataFrame([*images, means, pooled], index=[*scores, "mean", "pooled"]).rename_axis("image")
+    return table.astype({"nuclei": "Int64", "found": "Int64"})
 
 
-def to_json(scores: dict[str, ImageScores]) -> str:
-    """Everything as JSON: per image, the summary, and the pooled AP of each threshold."""
-    content: dict[str, Any] = {
-        "images": {name: pool([score]) for name, score in scores.items()},
-        "summary": pool(list(scores.values())),
-        "average_precision": dict(
-            zip(map(str, THRESHOLDS), average_precision(list(scores.values())).values(), strict=True)
-        ),
+def to_text(table: pd.DataFrame, width: int) -> str:
+    """Format a table for a screen of `width` characters; long names are cut, wide tables go on below."""
+    short = table.rename(index=lambda name: name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…")
+    text = short.astype({"nuclei": str, "found": str}).replace("<NA>", "")
+    return text.rename_axis(None).to_string(float_format="%.3f", na_rep="", line_width=width)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Format a table as CSV."""
+    return table.to_csv(float_format="%.6f", lineterminator="\n")
+
+
+def to_json(table: pd.DataFrame, faults: Sequence[str] = ()) -> str:
+    """Format a table as JSON: `images` by name, `mean`, `pooled`, and `faults`."""
+    rows = [row.dropna().to_dict() for _, row in table.astype(object).iterrows()]
+    images = dict(zip(table.index[:-2], rows[:-2], strict=True))
+    content = {"images": images, "mean": rows[-2], "pooled": rows[-1], "faults": list(faults)}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _figures(scores: Sequence[ImageScores]) -> dict[str, float]:
+    precision = average_precision(scores)
+    return {
+        "nuclei": sum(s.true_positives[0] + s.false_negatives[0] for s in scores),
+        "found": sum(s.true_positives[0] + s.false_positives[0] for s in scores),
+        **{f"ap{round(100 * threshold)}": value for threshold, value in precision.items()},
+        "mean_ap": float(np.mean(list(precision.values()))),
+        **{name: float(np.mean([getattr(s, name) for s in scores])) for name in MEANS},
     }
-    return json.dumps(content, indent=2, default=float)
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    return {name: files[0] for name, files in list_images(folder).items()}
+def _label_files(folder: Path) -> dict[str, list[Path]]:
+    """Return label images by NAME, without what stands beside ``NAME_labels.*``: the image and other results."""
+    files = list_images(folder)
+    beside = {
+        stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *BESIDE_LABELS)
+    }
+    return {stem.removesuffix(SUFFIX): paths for stem, paths in files.items() if stem not in beside}

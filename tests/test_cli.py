@@ -1,0 +1,112 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from helpers import tiny
+from napari_pffnet.cli import main
+from napari_pffnet.library import save_model
+from napari_pffnet.model import PFFNet
+
+LABELS = np.array([[1, 1, 0, 2, 2], [1, 1, 0, 2, 2]], np.uint16)
+
+
+@pytest.fixture
+def truth(tmp_path):
+    (tmp_path / "truth").mkdir()
+    for name in "ab":
+        tifffile.imwrite(tmp_path / "truth" / f"{name}.tif", LABELS)
+    return tmp_path / "truth"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(path, PFFNet(tiny()), {})
+    return str(path)
+
+
+def evaluate(*arguments):
+    return main(["evaluate", *map(str, arguments)])
+
+
+def test_evaluate_prints_a_table_and_writes_it(truth, tmp_path, capsys):
+    csv, out = tmp_path / "new" / "scores.csv", tmp_path / "scores.json"
+    assert evaluate(truth, truth, "--csv", csv, "--json", out) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["nuclei", "a", "b", "mean", "pooled"]
+    assert printed.err == ""
+    assert pd.read_csv(csv, index_col="image").loc["mean", "pq"] == 1
+    assert json.loads(out.read_text())["pooled"]["nuclei"] == 4
+
+
+def test_evaluate_reports_what_is_missing_or_does_not_fit(truth, tmp_path, capsys):
+    predictions = tmp_path / "predictions"
+    predictions.mkdir()
+    for name, image in {"a": LABELS, "c": LABELS}.items():
+        tifffile.imwrite(predictions / f"{name}_labels.tif", image)
+    assert evaluate(predictions, truth) == 1
+    printed = capsys.readouterr()
+    assert "pooled" in printed.out
+    assert "b.tif: no prediction" in printed.err
+    assert "1 of 2 images not evaluated" in printed.err
+    assert "no truth for c" in printed.err
+    tifffile.imwrite(predictions / "a_labels.tif", LABELS[1:])
+    assert evaluate(predictions, truth, "--csv", tmp_path / "none.csv") == 1
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "none.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("evaluate nowhere nowhere", "no such folder"),
+        ("segment nowhere.tif --output out --score 2", "score_threshold"),
+        ("segment nowhere.tif --output out --model missing", "no model 'missing'"),
+        ("segment . --output out", "no images in ."),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(command, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize("command", ["", "segmnet", "segment a.tif", "evaluate a"])
+def test_wrong_usage_exits_with_code_2(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert "usage: napari-pffnet" in capsys.readouterr().err
+
+
+def test_segment_writes_four_files_per_image_and_goes_on_after_a_bad_one(model, tmp_path, capsys):
+    images, output = tmp_path / "images", tmp_path / "output"
+    images.mkdir()
+    tifffile.imwrite(images / "good.tif", np.arange(64 * 48, dtype=np.uint16).reshape(64, 48))
+    (images / "bad.tif").write_bytes(b"no image")
+    assert main(["segment", str(images), "--output", str(output), "--model", model, "--device", "cpu"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{images / 'good.tif'}: ")
+    assert "bad.tif" in printed.err.splitlines()[0]
+    assert printed.err.splitlines()[1] == "1 of 2 files failed"
+    suffixes = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
+    assert {path.name for path in output.iterdir()} == {f"good{suffix}" for suffix in suffixes}
+    assert tifffile.imread(output / "good_labels.tif").shape == (64, 48)
+
+
+def test_segment_refuses_two_images_of_one_name(model, tmp_path, capsys):
+    for suffix in ("tif", "png"):
+        (tmp_path / f"same.{suffix}").write_bytes(b"")
+    assert main(["segment", str(tmp_path), "--output", str(tmp_path / "out"), "--model", model]) == 2
+    assert "several images are named same" in capsys.readouterr().err
+
+
+def test_help_needs_no_torch():
+    code = "import sys, napari_pffnet.cli; print([name for name in ('torch', 'napari', 'qtpy') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
