@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from napari_pffnet.config import ConfigError, ModelConfig, TrainConfig, apply_overrides, dump, load, parse
+
+RECIPES = sorted((Path(__file__).parents[1] / "training" / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_load_and_round_trip(path):
+    config = load(TrainConfig, path)
+    assert parse(TrainConfig, yaml.safe_load(dump(config))) == config
+
+
+def test_published_recipes_hold_the_published_numbers():
+    tcga = load(TrainConfig, RECIPES[0].parent / "tcga.yaml")
+    assert (tcga.model.rpn.pre_nms_test, tcga.model.rpn.post_nms_test, tcga.model.rpn.keep_test) == (30000, 15000, 8000)
+    assert (tcga.model.roi.batch, tcga.model.roi.detections) == (512, 4000)
+    assert (tcga.schedule.steps, tcga.schedule.milestones) == (25600, (19200, 25600))
+    assert (tcga.optimizer.rate, tcga.optimizer.bias_rate_factor, tcga.optimizer.bias_weight_decay) == (0.003, 2, 0)
+
+
+def test_configuration_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        ModelConfig().num_classes = 3
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.stepz=3", "did you mean schedule.steps?"),
+        ("modle.fpn_channels=3", "did you mean model?"),
+        ("model.roi.nms=7", "model.roi.nms"),
+        ("schedule.steps=many", "schedule.steps"),
+        ("steps", "section.key=value"),
+        ("model.body.name=mobilenet_v2", "frozen_batch"),
+    ],
+)
+def test_a_wrong_setting_says_which_and_how_to_mend_it(override, message):
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        parse(TrainConfig, apply_overrides({}, [override]), "command line")
+
+
+def test_overrides_are_read_as_yaml_and_change_no_input():
+    values = {"schedule": {"steps": 5}}
+    changed = apply_overrides(values, ["schedule.steps=7", "optimizer.rate=1e-3", "data.weights=[1, 2]", "seed=4"])
+    assert values == {"schedule": {"steps": 5}}
+    config = parse(TrainConfig, changed)
+    assert (config.schedule.steps, config.optimizer.rate, config.data.weights, config.seed) == (7, 0.001, (1, 2), 4)
+
+
+def test_files_that_are_no_recipe(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(TrainConfig, tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(TrainConfig, tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(ConfigError, match="key: value"):
+        load(TrainConfig, tmp_path / "list.yaml")

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from helpers import tiny
+from napari_pffnet.library import LibraryError, available, load_model, pick_device, save_model
+from napari_pffnet.model import PFFNet
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    network = PFFNet(tiny())
+    save_model(tmp_path / "mine.safetensors", network, {"note": "tiny"})
+    return network, tmp_path / "mine.safetensors"
+
+
+def test_a_model_is_rebuilt_from_its_file_alone(saved):
+    network, path = saved
+    model = load_model(path)
+    assert model.config == network.config
+    assert model.card == {"note": "tiny"}
+    assert not model.network.training
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), model.network.parameters(), strict=True))
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(saved, tmp_path):
+    network, path = saved
+    save_model(tmp_path / "half.safetensors", network, {}, half=True)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.55 * path.stat().st_size
+    weight = next(load_model(tmp_path / "half.safetensors").network.parameters())
+    assert weight.dtype == torch.float32
+    assert torch.allclose(weight, next(network.parameters()), rtol=1e-3, atol=1e-6)
+
+
+def metadata(network, **changes):
+    header = {"format": "napari-pffnet-model", "version": "1", "config": network.config.model_dump_json(), "card": "{}"}
+    return {**header, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": "99"}, "update napari-pffnet"),
+        ({"format": "other"}, "not a napari-pffnet model"),
+        ({"config": "{"}, "header cannot be used"),
+        ({"config": json.dumps({"fpn_chanels": 3})}, "did you mean fpn_channels"),
+        ({"config": tiny(fpn_channels=64).model_dump_json()}, "do not fit its configuration"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(saved, tmp_path, changes, message):
+    network, path = saved
+    bad = tmp_path / "bad.safetensors"
+    save_file(load_file(path), bad, metadata(network, **changes))
+    with pytest.raises(LibraryError, match=message):
+        load_model(bad)
+
+
+def test_truncated_foreign_and_missing_files(saved, tmp_path):
+    _, path = saved
+    (tmp_path / "half.safetensors").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (tmp_path / "text.safetensors").write_text("hello")
+    for name in ("half", "text"):
+        with pytest.raises(LibraryError, match="get the file again"):
+            load_model(tmp_path / f"{name}.safetensors")
+    with pytest.raises(LibraryError, match="no model 'nowhere'"):
+        load_model("nowhere")
+
+
+def test_the_embedded_model_loads_by_default_and_is_small():
+    path = available()["default"]
+    assert path.stat().st_size <= 30e6
+    model = load_model()
+    assert model.path == path
+    assert {"data", "licences", "recipe", "validation", "machine", "hours"} <= set(model.card)
+
+
+def test_devices():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(LibraryError, match="use auto, cpu, cuda or mps"):
+        pick_device("gpu")
