@@ -39,13 +39,12 @@ def synthetic_nuclei(
     labels = np.zeros(shape, np.int32)
     image = np.zeros(shape, np.float32)
     texture = 1 + 0.25 * _standard(gaussian_filter(random.standard_normal(shape), diameter / 12))
-    number = 0
-    for _ in range(count):
+    for number in range(1, count + 1):
         rows, columns = _free_place(labels, random, diameter)
-        if len(rows):
-            number += 1
-            labels[rows, columns] = number
-            image[rows, columns] = random.uniform(0.4, 1.0) * texture[rows, columns]
+        if not len(rows):
+            break
+        labels[rows, columns] = number
+        image[rows, columns] = random.uniform(0.4, 1.0) * texture[rows, columns]
     counts = gaussian_filter(image, 0.8) * BRIGHTNESS + BACKGROUND + NOISE * random.standard_normal(shape)
     return np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16), labels
 

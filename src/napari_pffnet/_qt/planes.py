@@ -55,7 +55,7 @@ def channel_axis(layer: Image) -> int | None:
     named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNEL_NAMES]
     if named:
         return named[0]
-    unnamed = all(label.startswith("axis ") for label in layer.axis_labels)
+    unnamed = all(_is_unnamed(label) for label in layer.axis_labels)
     return 0 if unnamed and layer.ndim == 3 and 2 <= _full(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
 
 
@@ -88,7 +88,7 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
     PlaneError
         The plane lies outside the layer, or the layer is not two-dimensional on the screen.
     """
-    data, names = _full(layer), layer.axis_labels
+    data, names = _full(layer), _axis_names(layer)
     shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
     if shown[0] < 0:
         raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")
@@ -129,8 +129,8 @@ def describe(layer: Image, plane: Plane) -> str:
     dtype = np.dtype(layer.dtype)
     bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
     height, width = plane.pixels.shape[:2]
-    sizes = dict(zip(layer.axis_labels, _full(layer).shape, strict=False))
-    where = [f"{name} {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
+    sizes = dict(zip(_axis_names(layer), _full(layer).shape, strict=False))
+    where = [f"{name}: {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
     parts = [f"{bits} {kind}", f"{height} × {width}", *where]
     return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
@@ -141,6 +141,15 @@ def pixel_size(layer: Image) -> float | None:
         return float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
     except pint.DimensionalityError:
         return None
+
+
+def _is_unnamed(label: str) -> bool:
+    """Whether napari gave the label: -3, or axis -3."""
+    return label.removeprefix("axis ").lstrip("-").isdigit()
+
+
+def _axis_names(layer: Image) -> list[str]:
+    return [f"axis {i}" if _is_unnamed(label) else label for i, label in enumerate(layer.axis_labels)]
 
 
 def _shear(transform: Image | Affine) -> Array:
@@ -166,6 +175,6 @@ def _index(
         index[colours] = slice(None) if channel == "colour" else channel
     for axis, i in enumerate(index):
         if isinstance(i, int) and not 0 <= i < shape[axis]:
-            name = layer.axis_labels[axis]
+            name = _axis_names(layer)[axis]
             raise PlaneError(f"the slider '{name}' is outside '{layer.name}'; move it back onto the image")
     return [*index, slice(None)] if layer.rgb else index

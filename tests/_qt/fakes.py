@@ -1,0 +1,68 @@
+"""An engine without a network, work without a thread, a view without Qt."""
+
+from unittest.mock import Mock
+
+import numpy as np
+
+from napari_pffnet._qt.engine import Choices, Outcome
+from napari_pffnet._qt.segment_controller import Options
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.segment import Cancelled, Prediction
+
+#: Mask scores of the two nuclei that the fake engine finds.
+SCORES = (0.9, 0.4)
+
+
+def prediction(shape):
+    """Two square nuclei of 5 × 5 pixels."""
+    return Prediction(
+        boxes=np.array([[1, 1, 6, 6], [8, 8, 13, 13]], np.float32),
+        scores=np.array(SCORES, np.float32),
+        quality=np.ones(2, np.float32),
+        masks=np.ones((2, 28, 28), np.float16),
+        semantic=np.zeros(shape, np.float16),
+    )
+
+
+class FakeEngine:
+    """Finds two nuclei in any image; notes what it was asked."""
+
+    def __init__(self, error=None):
+        self.requests = []
+        self.error = error
+
+    def choices(self):
+        return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
+
+    def run(self, request, progress, cancelled):
+        self.requests.append(request)
+        progress(0, 2)
+        if self.error:
+            raise self.error
+        if cancelled():
+            raise Cancelled
+        return Outcome(request, prediction(request.plane.read().shape[:2]), "CPU", 0.1)
+
+
+def at_once(title, job, *, done, failed, progressed, cancel):
+    """Do the work now."""
+    try:
+        result = job(progressed)
+    except Exception as error:
+        failed(error)
+    else:
+        done(result)
+
+
+class FakeView(Mock):
+    """Remembers the last call of each setter."""
+
+    def options(self):
+        return self.now if isinstance(self.now, Options) else options()
+
+    def last(self, setter):
+        return getattr(self, setter).call_args
+
+
+def options(**config):
+    return Options("default", "auto", "view", SegmentConfig(**config), False)

@@ -1,0 +1,108 @@
+"""The panel in a viewer."""
+
+import numpy as np
+import pytest
+from fakes import FakeEngine
+
+from napari_pffnet._qt.panel import Panel
+from napari_pffnet._qt.segment_view import THRESHOLDS, TIPS
+from napari_pffnet.config import SegmentConfig
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((16, 16), np.uint16), name="cells")
+    return viewer
+
+
+def open_panel(viewer, qtbot, engine):
+    panel = Panel(viewer, engine)
+    viewer.window.add_dock_widget(panel, name="PFFNet")
+    qtbot.waitUntil(panel.segment.run_button.isEnabled)
+    return panel
+
+
+def test_button_segments_in_the_background_and_slider_recomposes(viewer, qtbot):
+    engine = FakeEngine()
+    view = open_panel(viewer, qtbot, engine).segment
+    view.run_button.click()
+    qtbot.waitUntil(lambda: "nuclei" in viewer.layers)
+    assert viewer.layers["nuclei"].data.max() == 1
+    view.controls["score_threshold"].setValue(0.2)
+    qtbot.waitUntil(lambda: viewer.layers["nuclei"].data.max() == 2)
+    assert len(engine.requests) == 1
+    assert view.status.text().startswith("2 nuclei · default on CPU")
+
+
+def test_every_control_reaches_the_core(viewer, qtbot):
+    engine = FakeEngine()
+    view = open_panel(viewer, qtbot, engine).segment
+    view.model.setCurrentText("other")
+    view.device.setCurrentText("CPU")
+    chosen = {
+        "diameter": 17.5,
+        "score_threshold": 0.25,
+        "mask_threshold": 0.6,
+        "overlap_threshold": 0.4,
+        "min_area": 12,
+    }
+    assert set(chosen) == set(view.controls), "each control is tested"
+    for name, value in chosen.items():
+        view.controls[name].setValue(value)
+    view.run_button.click()
+    qtbot.waitUntil(lambda: "nuclei" in viewer.layers)
+    request = engine.requests[0]
+    assert (request.model, request.device) == ("other", "cpu")
+    assert request.config.model_dump(include=set(chosen)) == pytest.approx(chosen)
+
+
+def test_untouched_controls_are_the_defaults_of_the_core(viewer, qtbot):
+    view = open_panel(viewer, qtbot, FakeEngine()).segment
+    assert view.options().config == SegmentConfig()
+    assert set(THRESHOLDS) <= set(SegmentConfig.model_fields)
+
+
+def test_every_control_explains_itself(viewer, qtbot):
+    view = open_panel(viewer, qtbot, FakeEngine()).segment
+    for control in (
+        view.image,
+        view.channel,
+        view.model,
+        view.device,
+        view.run_button,
+        view.cancel_button,
+        view.outlines,
+    ):
+        assert control.toolTip() in TIPS.values()
+    for name, control in view.controls.items():
+        assert control.toolTip() == TIPS[name]
+
+
+def test_fits_a_small_laptop(viewer, qtbot):
+    view = open_panel(viewer, qtbot, FakeEngine()).segment
+    assert view.sizeHint().height() < 600
+    assert view.minimumSizeHint().width() < 350
+
+
+def test_both_themes(viewer, qtbot):
+    panel = open_panel(viewer, qtbot, FakeEngine())
+    dark = panel.styleSheet()
+    viewer.theme = "light"
+    assert panel.styleSheet() != dark
+
+
+def test_closed_panel_leaves_the_viewer_working(viewer, qtbot):
+    panel = open_panel(viewer, qtbot, FakeEngine())
+    with qtbot.waitSignal(panel.destroyed):
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    viewer.add_image(np.zeros((8, 8)))
+    viewer.theme = "light"
+
+
+def test_napari_opens_the_panel_by_its_name(make_napari_viewer, monkeypatch):
+    monkeypatch.setattr("napari_pffnet._qt.panel.Engine", FakeEngine)
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-pffnet", "PFFNet")
+    assert isinstance(widget, Panel)

@@ -1,0 +1,138 @@
+"""The step Segment without a screen."""
+
+import numpy as np
+import pytest
+from fakes import FakeEngine, FakeView, at_once, options
+from napari.components import ViewerModel
+from napari.utils.notifications import notification_manager
+
+from napari_pffnet._qt.segment_controller import NO_IMAGE, SegmentController
+from napari_pffnet.library import LibraryError
+
+
+@pytest.fixture
+def viewer():
+    model = ViewerModel()
+    model.add_image(np.zeros((16, 16), np.uint16), name="cells", scale=(0.5, 0.5), units=("um", "um"))
+    return model
+
+
+def make(viewer, engine=None, background=at_once):
+    return SegmentController(viewer, FakeView(), engine or FakeEngine(), background)
+
+
+def test_run_adds_nuclei_and_semantic(viewer):
+    make(viewer).run()
+    nuclei, semantic = viewer.layers["nuclei"], viewer.layers["semantic"]
+    assert nuclei.data.max() == 1
+    assert list(nuclei.features.columns) == ["index", "score", "quality", "mask_score", "area"]
+    assert nuclei.features["area"].tolist() == [25]
+    assert not semantic.visible
+    for layer in (nuclei, semantic):
+        np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+        assert layer.units == viewer.layers["cells"].units
+    assert viewer.layers[-1] is nuclei
+    assert nuclei.metadata["napari-pffnet"]["model"] == "default"
+
+
+def test_threshold_recomposes_without_the_network(viewer):
+    controller = make(viewer, engine := FakeEngine())
+    controller.run()
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert viewer.layers["nuclei"].data.max() == 2
+    assert len(viewer.layers["nuclei"].features) == 2
+    assert len(engine.requests) == 1
+    assert len(viewer.layers) == 3
+    assert "2 nuclei" in controller.view.last("set_status").args[0]
+
+
+@pytest.mark.parametrize("change", ["paint", "rename"])
+def test_layer_of_the_user_is_left_alone(viewer, change):
+    controller = make(viewer)
+    controller.run()
+    mine = viewer.layers["nuclei"]
+    if change == "paint":
+        mine.data[0, 0] = 7
+    else:
+        mine.name = "mine"
+    before = mine.data.copy()
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    controller.recompose()
+    np.testing.assert_array_equal(mine.data, before)
+    assert [layer.name.split()[0] for layer in viewer.layers].count("nuclei") == (2 if change == "paint" else 1)
+    assert len(viewer.layers) == 4, "one new layer, not one per change"
+
+
+def test_deleted_result_comes_back(viewer):
+    controller = make(viewer)
+    controller.run()
+    viewer.layers.remove("nuclei")
+    controller.recompose()
+    assert "nuclei" in viewer.layers
+
+
+def test_second_run_replaces_untouched_results_and_follows_the_image(viewer):
+    controller = make(viewer)
+    controller.run()
+    viewer.layers["cells"].scale = (3, 3)
+    controller.run()
+    assert len(viewer.layers) == 3
+    np.testing.assert_allclose(viewer.layers["nuclei"].scale, (3, 3))
+
+
+def test_each_plane_of_a_stack_has_its_own_result():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((5, 16, 16)), axis_labels=("z", "y", "x"))
+    controller = make(viewer)
+    for z in (0, 3):
+        viewer.dims.set_point(0, z)
+        controller.run()
+    assert [layer.translate[0] for layer in viewer.layers if layer.name.startswith("nuclei")] == [0, 3]
+
+
+def test_own_mistakes_are_told_in_one_line(viewer):
+    notification_manager.records.clear()
+    controller = make(viewer, FakeEngine(LibraryError("no model 'x'; give the path of a model file")))
+    controller.run()
+    assert [record.message for record in notification_manager.records] == [
+        "no model 'x'; give the path of a model file"
+    ]
+    assert len(viewer.layers) == 1
+    assert controller.view.last("set_state").kwargs == {"ready": True, "running": False}
+
+
+def test_cancel_leaves_the_layers_as_they_are(viewer):
+    waiting = []
+    controller = make(viewer, background=lambda *args, **kwargs: waiting.append((args, kwargs)))
+    (args, kwargs) = waiting.pop()
+    at_once(*args, **kwargs)
+    controller.run()
+    controller.cancel()
+    (args, kwargs) = waiting.pop()
+    at_once(*args, **kwargs)
+    assert controller.view.last("set_status").args == ("Stopped.",)
+    assert len(viewer.layers) == 1
+
+
+def test_image_selected_in_the_list_is_chosen(viewer):
+    viewer.add_image(np.zeros((8, 8)), name="second")
+    controller = make(viewer)
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert controller.view.last("set_images").args == (["cells", "second"], 0)
+
+
+def test_without_an_image_it_says_where_to_get_one():
+    controller = make(ViewerModel())
+    assert controller.view.last("set_status").args == (NO_IMAGE,)
+    assert controller.view.last("set_state").kwargs == {"ready": False, "running": False}
+    controller.run()
+
+
+def test_closed_controller_hears_nothing(viewer):
+    controller = make(viewer)
+    controller.close()
+    controller.view.set_images.reset_mock()
+    viewer.add_image(np.zeros((8, 8)))
+    controller.view.set_images.assert_not_called()
