@@ -78,6 +78,12 @@ def test_wrong_input_is_one_line_and_code_2(command, message, capsys, tmp_path, 
     assert message in line
 
 
+def test_errors_of_several_lines_become_one(tmp_path, capsys):
+    (tmp_path / "a.tif").write_bytes(b"")
+    assert main(["segment", str(tmp_path), "--output", str(tmp_path), "--model", "two\nlines"]) == 2
+    assert capsys.readouterr().err.startswith("error: no model 'two lines'")
+
+
 @pytest.mark.parametrize("command", ["", "segmnet", "segment a.tif", "evaluate a"])
 def test_wrong_usage_exits_with_code_2(command, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -25,13 +25,14 @@ def test_a_mask_covers_the_pixels_whose_centres_lie_in_its_box():
 
 
 def test_masks_are_resized_bilinearly_with_repeated_edges():
-    mask = np.random.default_rng(0).random((1, 28, 28))
-    x0, y0, x1, y1 = box = (3.3, -1.2, 12.9, 17.7)
-    [(window, values)] = paste(boxes(box), mask, SHAPE)
-    assert window == (slice(0, 18), slice(3, 13))
-    y, x = np.mgrid[window] + 0.5
-    source = [(y - y0) / (y1 - y0) * 28 - 0.5, (x - x0) / (x1 - x0) * 28 - 0.5]
-    np.testing.assert_allclose(values, map_coordinates(mask[0], source, order=1, mode="nearest"), atol=1e-5)
+    masks = np.random.default_rng(0).random((2, 28, 28))
+    places = [(1.6, 2, 8, 9.3), (3.3, -1.2, 12.9, 17.7)]
+    pasted = list(paste(boxes(*places), masks, SHAPE))
+    assert pasted[1][0] == (slice(0, 18), slice(3, 13))
+    for (x0, y0, x1, y1), mask, (window, values) in zip(places, masks, pasted, strict=True):
+        y, x = np.mgrid[window] + 0.5
+        source = [(y - y0) / (y1 - y0) * 28 - 0.5, (x - x0) / (x1 - x0) * 28 - 0.5]
+        np.testing.assert_allclose(values, map_coordinates(mask, source, order=1, mode="nearest"), atol=1e-5)
 
 
 def test_the_best_comes_first_and_others_get_what_is_free():
