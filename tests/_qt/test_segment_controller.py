@@ -100,6 +100,7 @@ def test_own_mistakes_are_told_in_one_line(viewer):
         "no model 'x'; give the path of a model file"
     ]
     assert len(viewer.layers) == 1
+    assert "give the path of a model file" in controller.view.last("set_status").args[0]
     assert controller.view.last("set_state").kwargs == {"ready": True, "running": False}
 
 

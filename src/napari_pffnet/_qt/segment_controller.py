@@ -176,7 +176,7 @@ class SegmentController:
         if isinstance(error, Cancelled):
             self.view.set_status("Stopped.")
             return
-        self.view.set_status("Not segmented.")
+        self.view.set_status(f"Not done: {error}")
         if isinstance(error, (ValueError, OSError)):
             show_error(str(error))
         else:

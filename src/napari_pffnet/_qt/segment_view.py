@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible, QLabeledDoubleSlider
+from superqt import QLabeledDoubleSlider
 
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.planes import Channel
@@ -213,6 +213,7 @@ def _combo(name: str) -> QComboBox:
     combo: QComboBox = _tip(QComboBox(), name)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(12)
+    combo.setPlaceholderText("…")
     return combo
 
 
@@ -274,16 +275,22 @@ def _row(*widgets: QWidget) -> QWidget:
     return holder
 
 
-def _folded(title: str, form: QFormLayout) -> QCollapsible:
+def _folded(title: str, form: QFormLayout) -> QWidget:
     """Hide a form behind a title until it is clicked."""
-    holder = QWidget()
+    button, holder = QPushButton(f"▸  {title}"), QWidget()
+    button.setObjectName("pffnet_fold")
+    button.setCheckable(True)
+    button.toggled.connect(holder.setVisible)
+    button.toggled.connect(lambda opened: button.setText(f"{'▾' if opened else '▸'}  {title}"))
     form.setContentsMargins(18, 0, 0, 0)
     holder.setLayout(form)
-    fold = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    fold.toggleButton().setObjectName("pffnet_fold")
-    fold.layout().setContentsMargins(0, 0, 0, 0)
-    fold.addWidget(holder)
-    return fold
+    holder.setVisible(False)
+    both = QWidget()
+    layout = QVBoxLayout(both)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(button)
+    layout.addWidget(holder)
+    return both
 
 
 def _tip(widget: Any, name: str) -> Any:

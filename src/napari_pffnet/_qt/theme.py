@@ -15,7 +15,9 @@ def style_sheet(theme_id: str) -> str:
     return f"""
     #pffnet_title {{ font-size: {_larger(theme.font_size)}; font-weight: 600; }}
     #pffnet_quiet {{ color: rgba{(*quiet, 170)}; }}
-    #pffnet_fold {{ background-color: transparent; border: 0px; padding: 2px 0px; text-align: left; }}
+    #pffnet_fold, #pffnet_fold:hover, #pffnet_fold:checked {{
+        background-color: transparent; border: 0px; padding: 2px 0px; text-align: left;
+    }}
     #pffnet_primary {{ background-color: {colour}; color: {text}; padding: 7px; font-weight: 600; }}
     #pffnet_primary:hover {{ background-color: {hover}; }}
     #pffnet_primary:disabled {{ background-color: {theme.primary.as_hex()}; color: rgba{(*quiet, 110)}; border: 0px; }}
