@@ -1,0 +1,242 @@
+"""Splitting objects: along a drawn line, from seeds, or at the waist. Same conventions as `operations`.
+
+The largest part, or the first seed's, keeps the id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+from skimage.draw import line as pixels_between
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from napari_pffnet.curate.change import (
+    Array,
+    Change,
+    OperationError,
+    Window,
+    change,
+    new_ids,
+    nothing,
+    window_of,
+)
+
+ALL_NEIGHBOURS = np.ones((3, 3), bool)
+WAIST_DEPTH = 0.5
+SMOOTHING = 1.0
+SMALLEST_PART = 4
+
+
+def split_by_line(plane: Array, path: Array, ids: Iterable[int] | None = None, used_up_to: int = 0) -> Change:
+    """Split the objects that a drawn line crosses.
+
+    A line that ends inside an object is drawn on in its own direction. No pixel is lost: those under the line go to
+    the nearest part.
+
+    Parameters
+    ----------
+    plane : ndarray
+        int H×W, 0 is background.
+    path : ndarray
+        float N×2, points y, x of the line, N ≥ 2.
+    ids : iterable of int, optional
+        Only these objects; all that the line touches if not given.
+    used_up_to : int
+        Highest id in use elsewhere (other planes of a stack); new ids are above it.
+
+    Returns
+    -------
+    Change
+        No pixel if the line separates nothing.
+
+    Raises
+    ------
+    OperationError
+        The path has fewer than two points, or the dtype has no free ids.
+    """
+    points = np.asarray(path, np.float64)
+    if len(points) < 2:
+        raise OperationError("splitting needs a line; draw it across the nucleus")
+    touched = set(np.unique(_values_under(plane, _connected(points))).tolist()) - {0}
+    changes, highest = [], used_up_to
+    for label in sorted(touched if ids is None else touched & set(ids)):
+        objects = _View.of(plane, label, 1)
+        parts = _cut(objects, points)
+        if parts.max() < 2:
+            parts = _cut(objects, _drawn_on(points, 2 * float(np.hypot(*objects.mask.shape))))
+        done = _numbered(plane, objects, parts, label, highest, keep=_largest(parts))
+        highest = max(highest, int(done.values.max(initial=0)))
+        changes.append(done)
+    return _together(plane, changes)
+
+
+def split_by_seeds(
+    plane: Array, label: int, seeds: Array, intensity: Array | None = None, used_up_to: int = 0
+) -> Change:
+    """Split an object into one part per seed, by a watershed on its distance to the outside and its intensity.
+
+    Parameters
+    ----------
+    plane : ndarray
+        int H×W, 0 is background.
+    label : int
+        The object.
+    seeds : ndarray
+        float N×2, points y, x; those outside the object are passed over.
+    intensity : ndarray, optional
+        H×W, nuclei bright; without it, the shape alone decides.
+    used_up_to : int
+        Highest id in use elsewhere; new ids are above it.
+
+    Raises
+    ------
+    OperationError
+        Fewer than two seeds lie in the object, or the dtype has no free ids.
+    """
+    view = _View.of(plane, label, 1)
+    places = np.round(np.asarray(seeds, np.float64)).astype(np.int64).reshape(-1, 2) - view.corner
+    inside = [tuple(place) for place in places if np.all(place >= 0) and np.all(place < view.mask.shape)]
+    chosen = [place for place in dict.fromkeys(inside) if view.mask[place]]
+    if len(chosen) < 2:
+        raise OperationError("splitting needs two points inside the nucleus; click once in each part")
+    markers = np.zeros(view.mask.shape, np.int32)
+    for number, place in enumerate(chosen, start=1):
+        markers[place] = number
+    return _numbered(plane, view, _flooded(view, markers, intensity), label, used_up_to, keep=1)
+
+
+def split_at_waist(plane: Array, label: int, intensity: Array | None = None, used_up_to: int = 0) -> Change:
+    """Split an object where it is narrow: seeds are the peaks of its distance to the outside.
+
+    Parameters as of `split_by_seeds`.
+
+    Raises
+    ------
+    OperationError
+        The object has no waist, or the dtype has no free ids.
+    """
+    view = _View.of(plane, label, 1)
+    distance = ndimage.gaussian_filter(_distance(view.mask), SMOOTHING)
+    peaks = h_maxima(distance, WAIST_DEPTH) * view.mask
+    markers, count = ndimage.label(peaks, ALL_NEIGHBOURS)
+    if count < 2:
+        raise OperationError("this nucleus has no waist; draw a line where it should be split")
+    parts = _flooded(view, markers, intensity)
+    return _numbered(plane, view, parts, label, used_up_to, keep=_largest(parts))
+
+
+class _View(NamedTuple):
+    """One object in a window of its plane."""
+
+    window: Window
+    mask: Array
+
+    @classmethod
+    def of(cls, plane: Array, label: int, margin: int) -> _View:
+        window = window_of(plane, [label], margin)
+        if window is None:
+            raise OperationError(f"there is no nucleus {label}; point at a nucleus")
+        return cls(window, plane[window] == label)
+
+    @property
+    def corner(self) -> Array:
+        return np.array([self.window[0].start, self.window[1].start])
+
+
+def _connected(points: Array) -> Array:
+    """Return the pixels (int N×2) under a path, each sharing an edge with the next: no object slips through."""
+    places = np.round(points).astype(np.int64)
+    steps = [np.stack(pixels_between(*a, *b), 1) for a, b in pairwise(places)]
+    under = np.concatenate([places[:1], *steps])
+    corners = np.stack([under[:-1, 0], under[1:, 1]], 1)
+    return np.concatenate([under, corners])
+
+
+def _values_under(plane: Array, places: Array) -> Array:
+    inside = np.all((places >= 0) & (places < plane.shape), 1)
+    values: Array = plane[tuple(places[inside].T)]
+    return values
+
+
+def _cut(view: _View, points: Array) -> Array:
+    """Return the parts (1..N) of a mask after cutting.
+
+    Crumbs go to the nearest part; components that the line does not touch stay with the largest one.
+    """
+    line = np.zeros(view.mask.shape, bool)
+    places = _connected(points) - view.corner
+    line[tuple(places[np.all((places >= 0) & (places < line.shape), 1)].T)] = True
+    pieces, count = ndimage.label(view.mask & ~line, ALL_NEIGHBOURS)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    pieces[(sizes < SMALLEST_PART)[pieces]] = 0
+    if not pieces.any():
+        return view.mask.astype(np.int32)
+    nearest = ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
+    parts: Array = np.where(view.mask, pieces[tuple(nearest)], 0)
+    return _apart_before(view.mask, line, parts)
+
+
+def _apart_before(mask: Array, line: Array, parts: Array) -> Array:
+    """Give components that the line does not touch the largest part's number, and number without gaps."""
+    components, _ = ndimage.label(mask, ALL_NEIGHBOURS)
+    untouched = mask & ~np.isin(components, components[line & mask])
+    touched = np.where(untouched, 0, parts)
+    if touched.any():
+        parts = np.where(untouched, _largest(touched), parts)
+    ids, place = np.unique(parts, return_inverse=True)
+    return (np.arange(len(ids)) + (ids[0] != 0))[place].reshape(parts.shape)
+
+
+def _drawn_on(points: Array, length: float) -> Array:
+    """Return the path with both ends drawn on by `length` pixels."""
+    ends = []
+    for end, before in ((points[0], points[1]), (points[-1], points[-2])):
+        step = end - before
+        ends.append(end + length * step / max(float(np.hypot(*step)), 1e-9))
+    return np.concatenate([ends[:1], points, ends[1:]])
+
+
+def _distance(mask: Array) -> Array:
+    """Return the distance of each pixel to the outside, the edge of the image included."""
+    distance: Array = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return distance
+
+
+def _flooded(view: _View, markers: Array, intensity: Array | None) -> Array:
+    """Return the parts of the mask that belong to each marker; what no marker reaches is 0."""
+    height = _distance(view.mask)
+    height = height / height.max()
+    if intensity is not None:
+        bright = ndimage.gaussian_filter(np.asarray(intensity[view.window], np.float64), SMOOTHING)
+        low, high = bright[view.mask].min(), bright[view.mask].max()
+        height = height + (bright - low) / max(high - low, 1e-9)
+    parts: Array = watershed(-height, markers, mask=view.mask)
+    return parts
+
+
+def _largest(parts: Array) -> int:
+    return int(np.bincount(parts[parts > 0]).argmax()) if parts.any() else 0
+
+
+def _numbered(plane: Array, view: _View, parts: Array, label: int, used_up_to: int, keep: int) -> Change:
+    """Give every part but `keep` (and 0) a new id."""
+    others = [int(part) for part in np.unique(parts[parts > 0]) if part != keep]
+    if not others:
+        return nothing(plane)
+    edited = plane[view.window].copy()
+    for part, value in zip(others, new_ids(plane, len(others), used_up_to), strict=True):
+        edited[parts == part] = value
+    return change(plane, view.window, edited)
+
+
+def _together(plane: Array, changes: list[Change]) -> Change:
+    if not changes:
+        return nothing(plane)
+    rows = np.concatenate([each.indices[0] for each in changes])
+    columns = np.concatenate([each.indices[1] for each in changes])
+    return Change((rows, columns), np.concatenate([each.values for each in changes]))
