@@ -8,6 +8,8 @@ import napari
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pffnet._qt.background import in_thread
+from napari_pffnet._qt.correct_controller import CorrectController
+from napari_pffnet._qt.correct_view import CorrectView
 from napari_pffnet._qt.engine import Engine
 from napari_pffnet._qt.segment_controller import SegmentController
 from napari_pffnet._qt.segment_view import SegmentView
@@ -15,7 +17,7 @@ from napari_pffnet._qt.theme import style_sheet
 
 
 class Panel(QWidget):
-    """The steps of the work, from top to bottom; so far *Segment*.
+    """The steps of the work, from top to bottom; so far *Segment* and *Correct*.
 
     Parameters
     ----------
@@ -30,15 +32,21 @@ class Panel(QWidget):
         self._viewer = napari_viewer
         self.segment = SegmentView()
         self.controller = SegmentController(napari_viewer, self.segment, engine or Engine(), in_thread)
+        self.correct = CorrectView()
+        self.corrector = CorrectController(napari_viewer, self.correct)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
+        layout.setSpacing(0)
         layout.addWidget(self.segment)
+        layout.addWidget(self.correct)
+        layout.addStretch(1)
         self._follow_theme()
         napari_viewer.events.theme.connect(self._follow_theme)
-        controller, signal, slot = self.controller, napari_viewer.events.theme, self._follow_theme
+        controllers, signal, slot = (self.controller, self.corrector), napari_viewer.events.theme, self._follow_theme
 
         def let_go() -> None:
-            controller.close()
+            for controller in controllers:
+                controller.close()
             signal.disconnect(slot)
 
         self.destroyed.connect(let_go)

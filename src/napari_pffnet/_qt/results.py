@@ -47,9 +47,10 @@ class ResultLayers:
             The user's own ``nuclei`` layer was kept, and a new one stands beside it.
         """
         common: dict[str, Any] = {**self.plane.placement, "metadata": {"napari-pffnet": source}}
+        classes = {**common, "metadata": {"napari-pffnet": {**source, "content": "semantic"}}}
         self._semantic.show(
             result.semantic.reshape(self.plane.shape),
-            {"visible": False, "opacity": 0.4, "colormap": _two_colours(), **common},
+            {"visible": False, "opacity": 0.4, "colormap": _two_colours(), **classes},
         )
         kept = self._nuclei.show(
             result.labels.reshape(self.plane.shape),

@@ -176,7 +176,6 @@ class SegmentView(QWidget):
         layout.addWidget(self.outlines)
         layout.addWidget(_folded("More", advanced))
         layout.addWidget(self.status)
-        layout.addStretch(1)
 
     def _connect(self) -> None:
         self.run_button.clicked.connect(lambda: self.run_requested.emit())

@@ -189,7 +189,8 @@ def _apart_before(mask: Array, line: Array, parts: Array) -> Array:
     if touched.any():
         parts = np.where(untouched, _largest(touched), parts)
     ids, place = np.unique(parts, return_inverse=True)
-    return (np.arange(len(ids)) + (ids[0] != 0))[place].reshape(parts.shape)
+    numbers: Array = np.arange(len(ids)) + (ids[0] != 0)
+    return np.reshape(numbers[place], parts.shape)
 
 
 def _drawn_on(points: Array, length: float) -> Array:

@@ -1,0 +1,303 @@
+"""The step Correct without a screen."""
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from app_model.types import KeyBinding
+from napari.components import ViewerModel
+from napari.layers import Labels
+from napari.utils.shortcuts import _default_shortcuts
+
+from napari_pffnet._qt.correct_controller import BY_NAME, NO_LAYER, TOOLS, CorrectController
+
+TURNED = {"scale": (0.5, 0.25), "rotate": 30, "translate": (10, -20)}
+
+
+def squares(dtype=np.int32):
+    """Three squares of 6 × 6 pixels: 1 and 2 touch, 5 has a hole."""
+    plane = np.zeros((20, 24), dtype)
+    plane[2:8, 2:8], plane[2:8, 8:14], plane[10:16, 10:16] = 1, 2, 5
+    plane[12, 12] = 0
+    return plane
+
+
+def make(layer):
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    view = Mock()
+    view.pixels.return_value = 1
+    return CorrectController(viewer, view)
+
+
+def point(controller, *place):
+    """Put the cursor over a pixel of the layer, by its indices."""
+    controller.viewer.cursor.position = tuple(controller._layer.data_to_world(place))
+    return controller.viewer.cursor.position
+
+
+def press(controller, name, *place):
+    point(controller, *place)
+    controller.press(BY_NAME[name])
+
+
+def mouse(controller, *places, still=False):
+    """Press at the first place, move over the others, release."""
+    layer = controller._layer
+    event = SimpleNamespace(type="mouse_press", button=1, pos=(0, 0), position=point(controller, *places[0]))
+    (callback,) = layer.mouse_drag_callbacks
+    steps = callback(layer, event)
+    next(steps)
+    for number, place in enumerate(places[1:], start=1):
+        event.type, event.pos, event.position = (
+            "mouse_move",
+            (0 if still else 20 * number, 0),
+            point(controller, *place),
+        )
+        next(steps)
+    event.type = "mouse_release"
+    next(steps, None)
+
+
+def status(controller):
+    return controller.view.set_status.call_args.args[0]
+
+
+def ids(layer):
+    return set(np.unique(layer.data).tolist()) - {0}
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+@pytest.mark.parametrize(
+    ("tool", "area"), [("delete", 0), ("fill_holes", 36), ("grow", 59), ("shrink", 11), ("smooth", 36)]
+)
+def test_key_edits_what_is_under_the_cursor_and_undo_restores(arguments, dtype, tool, area):
+    layer = Labels(squares(dtype), **arguments)
+    controller = make(layer)
+    press(controller, tool, 14, 14)
+    after = layer.data.copy()
+    assert np.count_nonzero(after == 5) == pytest.approx(area, abs=6 if tool == "smooth" else 0)
+    np.testing.assert_array_equal(np.isin(after, (1, 2)), squares() % 5 > 0)
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, squares())
+    controller.redo()
+    np.testing.assert_array_equal(layer.data, after)
+    assert layer.data.dtype == dtype
+
+
+def test_merge_by_key_and_by_click():
+    layer = Labels(squares())
+    controller = make(layer)
+    press(controller, "merge", 4, 4)
+    assert status(controller) == "Nucleus 1: now click those that belong to it, Esc when done."
+    press(controller, "merge", 4, 10)
+    mouse(controller, (11, 11))
+    assert ids(layer) == {1}
+    controller.end()
+    controller.undo()
+    assert ids(layer) == {1, 5}
+
+
+def test_drawn_line_splits_what_it_crosses_in_one_step():
+    layer = Labels(squares(), **TURNED)
+    controller = make(layer)
+    controller.choose("split")
+    assert layer.mouse_pan is False
+    mouse(controller, (5, 0), (5, 5), (5, 15))
+    assert ids(layer) == {1, 2, 5, 6, 7}
+    assert status(controller) == "Split: 2 new nuclei."
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, squares())
+    controller.end()
+    assert layer.mouse_pan is True
+    assert layer.mouse_drag_callbacks == []
+
+
+def test_click_splits_at_the_waist():
+    y, x = np.indices((31, 48))
+    discs = ((y - 15) ** 2 + (x - 15) ** 2 <= 100) | ((y - 15) ** 2 + (x - 32) ** 2 <= 100)
+    layer = Labels(discs.astype(np.uint16))
+    controller = make(layer)
+    controller.choose("split")
+    mouse(controller, (15, 15), (15, 16), still=True)
+    assert layer.data[15, 15] != layer.data[15, 32]
+
+
+def test_chosen_tool_works_by_click_but_not_by_drag():
+    layer = Labels(squares())
+    controller = make(layer)
+    controller.choose("delete")
+    assert controller.view.set_tool.call_args.args == ("delete",)
+    mouse(controller, (4, 4), (9, 9))
+    assert ids(layer) == {1, 2, 5}
+    mouse(controller, (4, 4))
+    mouse(controller, (11, 11))
+    assert ids(layer) == {2}
+    controller.choose("delete")
+    assert controller.view.set_tool.call_args.args == (None,)
+
+
+def test_napari_mode_ends_the_tool_and_escape_returns_to_the_mode_before():
+    layer = Labels(squares())
+    controller = make(layer)
+    layer.mode = "paint"
+    controller.choose("merge")
+    assert layer.mode == "pan_zoom"
+    layer.keymap[KeyBinding.from_str("Escape")](layer)
+    assert layer.mode == "paint"
+    assert KeyBinding.from_str("Escape") not in layer.keymap
+    controller.choose("merge")
+    layer.mode = "erase"
+    assert controller.view.set_tool.call_args.args == (None,)
+    assert layer.mode == "erase"
+
+
+def test_plane_in_view_of_a_stack_is_edited_with_ids_new_to_the_stack():
+    stack = np.stack([squares(), squares(), np.full_like(squares(), 9)])
+    layer = Labels(stack.copy(), scale=(2, 1, 1), translate=(5, 0, 0))
+    controller = make(layer)
+    controller.viewer.dims.set_point(0, layer.data_to_world((1, 0, 0))[0])
+    press(controller, "delete", 1, 11, 11)
+    controller.choose("split")
+    mouse(controller, (1, 5, 0), (1, 5, 7))
+    np.testing.assert_array_equal(layer.data[[0, 2]], stack[[0, 2]])
+    assert set(np.unique(layer.data[1]).tolist()) == {0, 1, 2, 10}
+    controller.undo()
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, stack)
+
+
+def test_rolled_stack_is_edited_on_the_plane_on_the_screen():
+    layer = Labels(np.stack([squares()] * 3))
+    controller = make(layer)
+    controller.viewer.dims.order = (1, 0, 2)
+    controller.viewer.dims.set_point(1, 4)
+    press(controller, "delete", 1, 4, 4)
+    assert not np.any(layer.data[:, 4] == 1)
+    assert np.all(layer.data[:, 3, 2:8] == 1)
+
+
+def test_rows_follow_edits_undo_and_redo():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7], "area": [36, 36, 35]})
+    controller = make(layer)
+    press(controller, "merge", 4, 4)
+    press(controller, "merge", 4, 10)
+    table = layer.features.set_index("index")
+    assert table["area"].to_dict() == {1: 72, 5: 35}
+    assert table["state"].to_dict() == {1: "edited", 5: ""}
+    assert table["score"].to_dict() == {1: 0.9, 5: 0.7}
+    controller.undo()
+    assert layer.features["area"].tolist() == [36, 36, 35]
+    assert layer.features["score"].tolist() == [0.9, 0.8, 0.7]
+    assert layer.features["state"].tolist() == ["", "", ""]
+    controller.redo()
+    assert layer.features["area"].tolist() == [72, 35]
+    assert layer.features["state"].tolist() == ["edited", ""]
+
+
+def test_rows_follow_the_brush_and_its_undo():
+    layer = Labels(squares())
+    controller = make(layer)
+    layer.brush_size, layer.selected_label = 1, 8
+    layer.paint((17, 3), 8)
+    assert layer.features.to_dict("list") == {"index": [8], "area": [1], "state": ["edited"]}
+    layer.fill((4, 4), 2)
+    assert layer.features.set_index("index")["area"].to_dict() == {2: 72, 8: 1}
+    controller.undo()
+    controller.undo()
+    assert len(layer.features) == 0
+    np.testing.assert_array_equal(layer.data, squares())
+
+
+def test_edits_from_before_the_panel_can_be_undone_too():
+    layer = Labels(squares())
+    layer.fill((4, 4), 0)
+    controller = make(layer)
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, squares())
+    assert layer.features["area"].tolist() == [36]
+    controller.undo()
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True), "finest level"),
+        (Labels(np.ones((8, 8), int), metadata={"napari-pffnet": {"content": "semantic"}}), "layer of the nuclei"),
+        (Labels(np.full((8, 8), 255, np.uint8)), "convert the layer to int32"),
+        (Labels(np.broadcast_to(np.int32(1), (8, 8))), "locked"),
+    ],
+)
+def test_what_cannot_be_done_is_told(layer, reason):
+    controller = make(layer)
+    controller.choose("split")
+    mouse(controller, (4, 0), (4, 7))
+    assert reason in status(controller)
+
+
+def test_three_dimensional_view_is_told():
+    controller = make(Labels(np.stack([squares()] * 3)))
+    controller.viewer.dims.ndisplay = 3
+    press(controller, "delete", 1, 4, 4)
+    assert "switch to the 2D view" in status(controller)
+
+
+def test_background_and_outside_are_no_nucleus():
+    layer = Labels(squares())
+    controller = make(layer)
+    for place in [(0, 0), (-5, 3), (500, 500)]:
+        press(controller, "delete", *place)
+        assert status(controller) == "No nucleus there."
+    assert ids(layer) == {1, 2, 5}
+
+
+def test_keys_are_free_in_napari():
+    taken = {
+        KeyBinding.from_int(key)
+        for action, keys in _default_shortcuts.items()
+        if not any(f"_{kind}_" in action for kind in ("points", "shapes", "image", "vectors", "tracks", "surface"))
+        for key in keys
+        if action.startswith("napari:")
+    }
+    others = ("add_", "select_all", "select_append", "delete_selected", "copy_", "paste_", "move_", "select_shapes")
+    others += ("activate_direct", "activate_select", "activate_vertex", "orient_", "auto_contrast", "finish_")
+    mine = {KeyBinding.from_str(tool.key) for tool in TOOLS}
+    clashes = {
+        action
+        for action, keys in _default_shortcuts.items()
+        for key in keys
+        if KeyBinding.from_int(key) in mine and not any(name in action for name in others)
+    }
+    assert clashes == set()
+    assert mine.isdisjoint(Labels.class_keymap)
+    assert mine.isdisjoint(ViewerModel().keymap)
+    assert taken
+
+
+def test_keys_come_and_go_with_the_layer():
+    first, second = Labels(squares()), Labels(squares())
+    own = Mock()
+    first.bind_key("D", own)
+    controller = make(first)
+    assert first.keymap[KeyBinding.from_str("D")] is not own
+    controller.viewer.add_layer(second)
+    assert first.keymap == {KeyBinding.from_str("D"): own}
+    assert len(second.keymap) == len(TOOLS) + 2
+    controller.choose("split")
+    controller.close()
+    assert second.keymap == {}
+    assert second.mouse_drag_callbacks == []
+    second.fill((4, 4), 0)
+    assert len(second.features) == 0
+
+
+def test_without_a_labels_layer_it_says_so():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((8, 8)))
+    controller = CorrectController(viewer, Mock())
+    controller.choose("delete")
+    controller.undo()
+    assert status(controller) == NO_LAYER
+    assert controller.view.set_layer.call_args.args == (None,)
