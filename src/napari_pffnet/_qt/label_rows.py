@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from napari.layers import Labels
 
+from napari_pffnet.curate.change import Array
+
 EDITED = "edited"
 REMEMBERED = 200
 FEW = 8
@@ -60,7 +62,7 @@ class LabelRows:
     def _follow(self, event: Any) -> None:
         ids, table = _touched(event.value), _by_index(self.layer.features)
         before = table.loc[table.index.intersection(ids)]
-        after = _counted(self.layer.data, ids, table)
+        after = _counted(self.layer.data, ids, table, _not_yet_written(self.layer.data, event.value[-1]))
         atom = event.value[0]
         self._steps[id(atom)] = _Step(atom, ids, before, after)
         while len(self._steps) > REMEMBERED:
@@ -78,40 +80,61 @@ class LabelRows:
 
     def _show(self, table: pd.DataFrame, ids: list[int], rows: pd.DataFrame) -> None:
         """Replace the rows of `ids`."""
-        kept = table.index.difference(ids)
-        columns = [*table.columns, *(name for name in rows.columns if name not in table)]
-        result = table.reindex(index=kept.union(rows.index), columns=columns)
+        result = table.reindex(table.index.difference(ids).union(rows.index))
         for name in rows.columns:
             result.loc[rows.index, name] = rows[name]
-        if "area" in result and not result["area"].isna().any():
+        if not result["area"].isna().any():
             result["area"] = result["area"].astype(np.int64)
-        if "state" in result:
-            result["state"] = result["state"].fillna("")
+        result["state"] = result["state"].fillna("")
         self.layer.features = result.rename_axis("index").reset_index()
+
+
+def _values(atom: Any) -> tuple[Array, Array]:
+    """Return the ids before and after one write of napari's history, both flat."""
+    old, new = (atom.old_values, atom.new_value) if hasattr(atom, "old_values") else atom[1:]
+    return np.ravel(old), np.broadcast_to(np.ravel(new), np.size(old))
 
 
 def _touched(item: Iterable[Any]) -> list[int]:
     """Return the ids whose pixels a step of napari's history took or gave."""
     ids: set[int] = set()
     for atom in item:
-        old, new = (atom.old_values, atom.new_value) if hasattr(atom, "old_values") else atom[1:]
-        ids |= set(np.unique(old).tolist()) | set(np.unique(new).tolist())
+        for values in _values(atom):
+            ids |= set(np.unique(values).tolist())
     return sorted(ids - {0})
+
+
+def _not_yet_written(data: Any, atom: Any) -> tuple[Array, Array] | None:
+    """Return the ids before and after a write that napari announces; None if it is done, as at the end of a stroke."""
+    old, new = _values(atom)
+    if hasattr(atom, "slice_key"):
+        region = np.asarray(data[atom.slice_key])
+        now = region.ravel() if atom.mask is None else region[atom.mask]
+    else:
+        now = np.asarray(data[atom[0]])
+    return None if np.array_equal(now, new) else (old, new)
 
 
 def _by_index(features: pd.DataFrame) -> pd.DataFrame:
     """Return the table with ids as its index; without a column `index`, row number i is object i, as in napari."""
     table = features if "index" in features else features.assign(index=np.arange(len(features)))
-    return table[~table["index"].duplicated()].set_index("index")
+    missing = {name: value for name, value in (("area", np.nan), ("state", "")) if name not in table}
+    return table[~table["index"].duplicated()].assign(**missing).set_index("index")
 
 
-def _counted(data: Any, ids: list[int], table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the objects that exist, with their areas and as edited."""
-    if len(ids) <= FEW:
-        areas = {label: int(np.count_nonzero(data == label)) for label in ids}
-    else:
-        found, count = np.unique(data[np.isin(data, ids)], return_counts=True)
-        areas = dict(zip(found.tolist(), count.tolist(), strict=True))
-    there = [label for label in ids if areas.get(label)]
+def _counted(data: Any, ids: list[int], table: pd.DataFrame, coming: tuple[Array, Array] | None = None) -> pd.DataFrame:
+    """Return the rows of the objects that exist after the write that is `coming`, with their areas and as edited."""
+    areas = _areas(data, ids)
+    if coming:
+        lost, gained = (_areas(values, ids) for values in coming)
+        areas = {label: areas[label] - lost[label] + gained[label] for label in ids}
+    there = [label for label in ids if areas[label]]
     rows = table.reindex(pd.Index(there, dtype=np.int64))
     return rows.assign(area=[areas[label] for label in there], state=EDITED)
+
+
+def _areas(data: Any, ids: list[int]) -> dict[int, int]:
+    if len(ids) <= FEW:
+        return {label: int(np.count_nonzero(data == label)) for label in ids}
+    found, count = np.unique(data[np.isin(data, ids)], return_counts=True)
+    return dict.fromkeys(ids, 0) | dict(zip(found.tolist(), count.tolist(), strict=True))
