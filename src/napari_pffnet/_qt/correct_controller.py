@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -145,8 +144,8 @@ class CorrectController:
         if tool.name == "merge" and self._first == 0:
             self.view.set_status(tool.hint)
 
-    def _pressed(self, tool: Tool, _layer: Labels) -> None:
-        self.press(tool)
+    def _key(self, tool: Tool) -> Callable[[Labels], None]:
+        return lambda _layer: self.press(tool)
 
     def apply(self, tool: Tool, position: Sequence[float], start: Sequence[float] | None = None) -> None:
         """Use a tool at a position in the world, or along the line from `start` to there; errors become the status."""
@@ -241,7 +240,7 @@ class CorrectController:
             return
         self._rows = LabelRows(layer)
         for tool in TOOLS:
-            self._bind(layer, tool.key, partial(self._pressed, tool))
+            self._bind(layer, tool.key, self._key(tool))
         self._bind(layer, UNDO, lambda _layer: self.undo())
         self._bind(layer, REDO, lambda _layer: self.redo())
 

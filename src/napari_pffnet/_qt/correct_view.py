@@ -42,7 +42,6 @@ class CorrectView(QWidget):
         self.undo_button.clicked.connect(lambda: self.undo_requested.emit())
         self.rim = QSpinBox()
         self.rim.setRange(1, 100)
-        self.rim.setPrefix("by ")
         self.rim.setSuffix(" px")
         self.rim.setToolTip(TIPS["pixels"])
         self._lay_out()

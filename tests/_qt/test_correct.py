@@ -1,0 +1,153 @@
+"""The step Correct in a viewer, with mouse and keys on the canvas."""
+
+import numpy as np
+import pytest
+from fakes import FakeEngine
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from test_correct_controller import TURNED, ids, squares
+
+from napari_pffnet._qt.correct_controller import TOOLS
+from napari_pffnet._qt.panel import Panel
+
+NOTHING = Qt.KeyboardModifier.NoModifier
+SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+
+
+class User:
+    """Points, clicks, drags and presses keys over pixels of a layer."""
+
+    def __init__(self, viewer, layer):
+        self.viewer, self.layer = viewer, layer
+        self.canvas = viewer.window._qt_viewer.canvas.native
+
+    @property
+    def camera(self):
+        return getattr(self.viewer, "scene", self.viewer).camera
+
+    def pixel(self, place):
+        world = np.asarray(self.layer.data_to_world(place))[-2:]
+        camera = self.camera
+        size = np.array([self.canvas.height(), self.canvas.width()])
+        y, x = size / 2 + (world - np.asarray(camera.center[-2:])) * camera.zoom
+        return QPoint(round(x), round(y))
+
+    def move(self, *place):
+        QTest.mouseMove(self.canvas, self.pixel(place) + QPoint(1, 1))
+        QTest.mouseMove(self.canvas, self.pixel(place))
+        QTest.qWait(20)
+
+    def press(self, key, modifier=NOTHING):
+        QTest.keyClick(self.canvas, key, modifier)
+        QTest.qWait(5)
+
+    def click(self, *place):
+        self.drag(place)
+
+    def drag(self, *places):
+        self.move(*places[0])
+        left = Qt.MouseButton.LeftButton
+        QTest.mousePress(self.canvas, left, NOTHING, self.pixel(places[0]))
+        for place in places[1:]:
+            self.move(*place)
+        QTest.mouseRelease(self.canvas, left, NOTHING, self.pixel(places[-1]))
+        QTest.qWait(5)
+
+
+def start(make_napari_viewer, qtbot, data, **arguments):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 768)
+    panel = Panel(viewer, FakeEngine())
+    viewer.window.add_dock_widget(panel, name="PFFNet")
+    layer = viewer.add_labels(data, **arguments)
+    viewer.reset_view()
+    QTest.qWait(100)
+    return User(viewer, layer), panel
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_keys_edit_and_undo_restores(make_napari_viewer, qtbot, arguments):
+    user, panel = start(make_napari_viewer, qtbot, squares(np.uint8), **arguments)
+    layer = user.layer
+    user.move(4, 4)
+    user.press(Qt.Key.Key_D)
+    assert ids(layer) == {2, 5}
+    assert panel.correct.status.text() == "Nucleus 1 deleted."
+    user.move(13, 11)
+    user.press(Qt.Key.Key_H)
+    user.press(Qt.Key.Key_G)
+    assert np.count_nonzero(layer.data == 5) == 60
+    user.press(Qt.Key.Key_G, SHIFT)
+    assert np.count_nonzero(layer.data == 5) == 36
+    after = layer.data.copy()
+    for _ in range(4):
+        user.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(layer.data, squares())
+    for _ in range(4):
+        user.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    np.testing.assert_array_equal(layer.data, after)
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_line_is_drawn_and_nuclei_are_clicked_together(make_napari_viewer, qtbot, arguments):
+    user, panel = start(make_napari_viewer, qtbot, squares(), **arguments)
+    camera = user.camera.center
+    user.move(1, 1)
+    user.press(Qt.Key.Key_S)
+    assert panel.correct.buttons["split"].isChecked()
+    user.drag((5, 1), (5, 5), (5, 15))
+    assert ids(user.layer) == {1, 2, 5, 6, 7}
+    assert user.camera.center == camera, "drawing a line moves nothing"
+    panel.correct.buttons["merge"].click()
+    for place in [(3, 4), (7, 4), (3, 10), (7, 10)]:
+        user.click(*place)
+    assert ids(user.layer) == {1, 5}
+    user.press(Qt.Key.Key_Escape)
+    assert not panel.correct.buttons["merge"].isChecked()
+    for _ in range(4):
+        panel.correct.undo_button.click()
+    np.testing.assert_array_equal(user.layer.data, squares())
+
+
+def test_stack_is_edited_plane_by_plane(make_napari_viewer, qtbot):
+    stack = np.stack([squares()] * 3)
+    user, _ = start(make_napari_viewer, qtbot, stack.copy(), scale=(3, 1, 1))
+    user.viewer.dims.set_current_step(0, 2)
+    user.move(2, 4, 4)
+    user.press(Qt.Key.Key_D)
+    assert set(np.unique(user.layer.data[2])) == {0, 2, 5}
+    np.testing.assert_array_equal(user.layer.data[:2], stack[:2])
+    user.viewer.dims.set_current_step(0, 0)
+    user.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(user.layer.data, stack)
+
+
+def test_every_tool_shows_its_key_and_explains_itself(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    for tool in TOOLS:
+        button = panel.correct.buttons[tool.name]
+        assert button.text().endswith(tool.key.replace("Shift-", "⇧"))
+        assert "Key" in button.toolTip()
+    panel.correct.rim.setValue(3)
+    user.move(12, 11)
+    user.press(Qt.Key.Key_G)
+    assert user.layer.data[12, 18] == 5
+    user.viewer.layers.selection.clear()
+    assert not panel.correct.buttons["delete"].isEnabled()
+
+
+def test_fits_a_small_laptop(make_napari_viewer, qtbot):
+    _, panel = start(make_napari_viewer, qtbot, squares())
+    assert panel.sizeHint().height() <= 640
+    assert panel.minimumSizeHint().width() < 350
+
+
+def test_closed_panel_gives_the_keys_back(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    with qtbot.waitSignal(panel.destroyed):
+        user.viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    assert user.layer.keymap == {}
+    user.move(4, 4)
+    user.press(Qt.Key.Key_D)
+    np.testing.assert_array_equal(user.layer.data, squares())
