@@ -43,6 +43,15 @@ def test_line_that_ends_inside_is_drawn_on():
     assert after[10, 1] != after[10, 10]
 
 
+def test_line_that_strays_into_a_neighbour_leaves_it_whole():
+    before = np.zeros((10, 24), np.int32)
+    before[1:9, 1:12], before[1:9, 12:23] = 1, 2
+    for start in (-1, 2):
+        after = split_by_line(before, np.array([(5, start), (5, 14)])).applied_to(before)
+        assert np.unique(after[before == 1]).tolist() == [1, 3]
+        np.testing.assert_array_equal(after == 2, before == 2)
+
+
 def test_line_crosses_several_objects_with_ids_of_their_own():
     before = np.zeros((10, 20), np.uint8)
     before[1:9, 1:9], before[1:9, 11:19] = 1, 4

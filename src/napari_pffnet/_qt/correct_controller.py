@@ -105,12 +105,12 @@ class CorrectController:
     def undo(self) -> None:
         """Undo the last edit of the layer."""
         if self._rows:
-            self._rows.undo()
+            self.view.set_status("Undone." if self._rows.undo() else "Nothing to undo.")
 
     def redo(self) -> None:
         """Redo what was undone last."""
         if self._rows:
-            self._rows.redo()
+            self.view.set_status("Done again." if self._rows.redo() else "Nothing to do again.")
 
     def choose(self, name: str) -> None:
         """Let a tool wait for clicks; the same one again, or Escape, ends it."""
@@ -210,6 +210,8 @@ class CorrectController:
                 self._draw(layer, [start, tuple(event.position)])
             yield
         self._draw(layer, [])
+        if self._tool is not tool:
+            return
         if not dragged:
             self.apply(tool, start)
         elif tool.name == "split":

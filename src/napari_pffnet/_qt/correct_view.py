@@ -10,7 +10,7 @@ from napari_pffnet._qt.correct_controller import TOOLS, Tool
 TIPS = {
     "delete": "Make the nucleus background.",
     "merge": "Give nuclei one id: begin with the one whose id is kept, then the others.",
-    "split": "Split every nucleus that the line crosses; no pixel is lost. A line that ends inside is drawn on.\n"
+    "split": "Split every nucleus that the line crosses; no pixel is lost. A line that crosses none is drawn on.\n"
     "A click without a line splits at the waist.",
     "fill_holes": "Fill background that the nucleus encloses.",
     "smooth": "Round the outline: bumps and notches up to about 3 px wide vanish.",

@@ -47,17 +47,21 @@ class LabelRows:
         """Stop listening."""
         self.layer.events.paint.disconnect(self._follow)
 
-    def undo(self) -> None:
-        """Undo the last edit with napari, and its rows."""
-        if self.layer._undo_history:
-            self.layer.undo()
-            self._return(self.layer._redo_history[-1], undone=True)
+    def undo(self) -> bool:
+        """Undo the last edit with napari, and its rows; False if there is none."""
+        if not self.layer._undo_history:
+            return False
+        self.layer.undo()
+        self._return(self.layer._redo_history[-1], undone=True)
+        return True
 
-    def redo(self) -> None:
-        """Redo with napari, and its rows."""
-        if self.layer._redo_history:
-            self.layer.redo()
-            self._return(self.layer._undo_history[-1], undone=False)
+    def redo(self) -> bool:
+        """Redo with napari, and its rows; False if nothing was undone."""
+        if not self.layer._redo_history:
+            return False
+        self.layer.redo()
+        self._return(self.layer._undo_history[-1], undone=False)
+        return True
 
     def _follow(self, event: Any) -> None:
         ids, table = _touched(event.value), _by_index(self.layer.features)

@@ -5,7 +5,7 @@ The largest part, or the first seed's, keeps the id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,11 +32,11 @@ SMOOTHING = 1.0
 SMALLEST_PART = 4
 
 
-def split_by_line(plane: Array, path: Array, ids: Iterable[int] | None = None, used_up_to: int = 0) -> Change:
+def split_by_line(plane: Array, path: Array, ids: Collection[int] | None = None, used_up_to: int = 0) -> Change:
     """Split the objects that a drawn line crosses.
 
-    A line that ends inside an object is drawn on in its own direction. No pixel is lost: those under the line go to
-    the nearest part.
+    Objects in which it only ends stay whole. If it crosses none, it is drawn on in its own direction, through the one
+    object in which most of it lies. No pixel is lost: those under the line go to the nearest part.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def split_by_line(plane: Array, path: Array, ids: Iterable[int] | None = None, u
         int H×W, 0 is background.
     path : ndarray
         float N×2, points y, x of the line, N ≥ 2.
-    ids : iterable of int, optional
+    ids : collection of int, optional
         Only these objects; all that the line touches if not given.
     used_up_to : int
         Highest id in use elsewhere (other planes of a stack); new ids are above it.
@@ -62,16 +62,13 @@ def split_by_line(plane: Array, path: Array, ids: Iterable[int] | None = None, u
     points = np.asarray(path, np.float64)
     if len(points) < 2:
         raise OperationError("splitting needs a line; draw it across the nucleus")
-    touched = set(np.unique(_values_under(plane, _connected(points))).tolist()) - {0}
-    changes, highest = [], used_up_to
-    for label in sorted(touched if ids is None else touched & set(ids)):
-        objects = _View.of(plane, label, 1)
-        parts = _cut(objects, points)
-        if parts.max() < 2:
-            parts = _cut(objects, _drawn_on(points, 2 * float(np.hypot(*objects.mask.shape))))
-        done = _numbered(plane, objects, parts, label, highest, keep=_largest(parts))
-        highest = max(highest, int(done.values.max(initial=0)))
-        changes.append(done)
+    under, length = np.unique(_values_under(plane, _connected(points)), return_counts=True)
+    touched = {int(i): int(n) for i, n in zip(under, length, strict=True) if i != 0 and (ids is None or i in ids)}
+    changes = _cut_each(plane, touched, points, used_up_to)
+    if touched and not sum(len(each.values) for each in changes):
+        longest = max(touched, key=lambda label: touched[label])
+        far = _drawn_on(points, float(np.hypot(*plane.shape)))
+        changes = _cut_each(plane, [longest], far, used_up_to)
     return _together(plane, changes)
 
 
@@ -161,6 +158,16 @@ def _values_under(plane: Array, places: Array) -> Array:
     inside = np.all((places >= 0) & (places < plane.shape), 1)
     values: Array = plane[tuple(places[inside].T)]
     return values
+
+
+def _cut_each(plane: Array, ids: Iterable[int], points: Array, used_up_to: int) -> list[Change]:
+    changes, highest = [], used_up_to
+    for label in sorted(ids):
+        view = _View.of(plane, label, 1)
+        parts = _cut(view, points)
+        changes.append(_numbered(plane, view, parts, label, highest, keep=_largest(parts)))
+        highest = max(highest, int(changes[-1].values.max(initial=0)))
+    return changes
 
 
 def _cut(view: _View, points: Array) -> Array:
