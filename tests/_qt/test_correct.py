@@ -5,6 +5,7 @@ import pytest
 from fakes import FakeEngine
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from test_correct_controller import TURNED, ids, squares
 
 from napari_pffnet._qt.correct_controller import TOOLS
@@ -134,6 +135,19 @@ def test_every_tool_shows_its_key_and_explains_itself(make_napari_viewer, qtbot)
     assert user.layer.data[12, 18] == 5
     user.viewer.layers.selection.clear()
     assert not panel.correct.buttons["delete"].isEnabled()
+
+
+def test_keys_over_the_image_are_for_the_image(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    window = user.viewer.window._qt_window
+    window.activateWindow()
+    user.viewer.mouse_over_canvas = False
+    panel.correct.rim.setFocus()
+    qtbot.waitUntil(panel.correct.rim.hasFocus)
+    user.move(4, 4)
+    user.viewer.mouse_over_canvas = True
+    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_D)
+    assert ids(user.layer) == {2, 5}
 
 
 def test_fits_a_small_laptop(make_napari_viewer, qtbot):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import napari
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.background import in_thread
 from napari_pffnet._qt.correct_controller import CorrectController
@@ -41,15 +41,25 @@ class Panel(QWidget):
         layout.addWidget(self.correct)
         layout.addStretch(1)
         self._follow_theme()
-        napari_viewer.events.theme.connect(self._follow_theme)
-        controllers, signal, slot = (self.controller, self.corrector), napari_viewer.events.theme, self._follow_theme
+        events = napari_viewer.events
+        connections = [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
+        for signal, slot in connections:
+            signal.connect(slot)
+        controllers = (self.controller, self.corrector)
 
         def let_go() -> None:
             for controller in controllers:
                 controller.close()
-            signal.disconnect(slot)
+            for signal, slot in connections:
+                signal.disconnect(slot)
 
         self.destroyed.connect(let_go)
+
+    def _let_go_of_keys(self, _event: Any = None) -> None:
+        """Keys pressed over the image are meant for the image, not for the control that was used last."""
+        focus = QApplication.focusWidget()
+        if self._viewer.mouse_over_canvas and focus is not None and self.isAncestorOf(focus):
+            focus.clearFocus()
 
     def _follow_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))
