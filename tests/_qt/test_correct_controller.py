@@ -212,6 +212,32 @@ def test_rows_follow_the_brush_and_its_undo():
     np.testing.assert_array_equal(layer.data, squares())
 
 
+def test_stroke_of_several_writes_is_counted_once():
+    layer = Labels(squares())
+    controller = make(layer)
+    layer.brush_size = 1
+    with layer.block_history():
+        for column in (3, 4, 4, 5):
+            layer.paint((4, column), 5)
+    assert layer.features.set_index("index")["area"].to_dict() == {1: 33, 5: 38}
+    controller.undo()
+    assert len(layer.features) == 0
+    controller.redo()
+    assert layer.features["area"].tolist() == [33, 38]
+    assert np.count_nonzero(layer.data == 5) == 38
+
+
+def test_view_of_outlines_follows():
+    layer = Labels(squares())
+    layer.contour = 1
+    controller = make(layer)
+    press(controller, "delete", 4, 4)
+    shown = np.asarray(layer._slice.image.view)
+    layer.refresh()
+    np.testing.assert_array_equal(shown, layer._slice.image.view)
+    assert not shown[2, 2]
+
+
 def test_edits_from_before_the_panel_can_be_undone_too():
     layer = Labels(squares())
     layer.fill((4, 4), 0)

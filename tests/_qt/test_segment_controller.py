@@ -33,6 +33,7 @@ def test_run_adds_nuclei_and_semantic(viewer):
         assert layer.units == viewer.layers["cells"].units
     assert viewer.layers[-1] is nuclei
     assert nuclei.metadata["napari-pffnet"]["model"] == "default"
+    assert semantic.metadata["napari-pffnet"]["content"] == "semantic"
 
 
 def test_threshold_recomposes_without_the_network(viewer):
