@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import FakeEngine
+from panel_fakes import FakeEngine
 
 from napari_pffnet._qt.panel import Panel
 from napari_pffnet._qt.segment_view import THRESHOLDS, TIPS
