@@ -19,6 +19,8 @@ STRIDES = (4, 8, 16, 32, 64)
 class Anchors(AnchorGenerator):
     """torchvision's anchors at fixed strides; its own guess from map sizes is off where P6 was rounded up."""
 
+    cell_anchors: list[Tensor]
+
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
         """Shift the cell anchors over each level's grid; float32 also where the maps are shorter."""
         device = strides[0][0].device
