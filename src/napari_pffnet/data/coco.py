@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ Annotation = dict[str, Any]
 class CocoSource:
     """Annotated images of a COCO file. Every category counts as nucleus; crowd regions are ignored by the losses.
 
-    Images are looked for by `file_name` beside the JSON file, in ``images/`` and in the folder with the JSON file's name (also one
-    level up, for ``annotations/``). Where ``semantic/`` at one of these levels holds a PNG with an image's name, it is its semantic
-    map. Nuclei that overlap: the smaller one is in front.
+    Images are looked for by `file_name` beside the JSON file, in ``images/`` and in the folder of the JSON file's name
+    (for a file in ``annotations/`` also one level up). A PNG of the image's name in ``semantic/`` is its semantic map.
+    Where nuclei overlap the smaller one is in front.
 
     Parameters
     ----------
@@ -74,17 +74,23 @@ class CocoSource:
 
     def faults(self) -> list[str]:
         """Name annotations of images that the file does not list, and images listed twice."""
-        ids = [entry["id"] for entry in self._images]
+        ids = Counter(entry["id"] for entry in self._images)
         lost = [
-            f"{self.path}: {len(found)} annotations belong to image_id {key}, which is not in 'images'; add it or remove them"
+            f"{self.path}: image_id {key} of {len(found)} annotations is not in 'images'; add the image or remove them"
             for key, found in self._annotations.items()
-            if key not in set(ids)
+            if key not in ids
         ]
-        double = sorted({str(key) for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
-        return lost + [f"{self.path}: image id {key} occurs more than once; give each image its own id" for key in double]
+        double = [
+            f"{self.path}: image id {key} occurs {n} times; give each image its own" for key, n in ids.items() if n > 1
+        ]
+        return lost + double
 
     def _folders(self) -> list[Path]:
-        return [self.path.parent, self.path.parent.parent] if self.path.parent.name == "annotations" else [self.path.parent]
+        return (
+            [self.path.parent, self.path.parent.parent]
+            if self.path.parent.name == "annotations"
+            else [self.path.parent]
+        )
 
     def _find(self, file_name: str) -> Path:
         stem = self.path.stem.removeprefix("instances_")
@@ -108,23 +114,25 @@ class CocoSource:
         objects, faults = [], []
         for number, annotation in enumerate(self._annotations[entry["id"]], start=1):
             try:
-                mask = decode(annotation.get("segmentation"), shape)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
-                faults.append(f"{self.path}: annotation {annotation.get('id', number)} of {entry['file_name']}: {error}")
+                runs = encode(annotation.get("segmentation"), shape)
+            except (ValueError, TypeError) as error:
+                faults.append(
+                    f"{self.path}: annotation {annotation.get('id', number)} of {entry['file_name']}: {error}"
+                )
                 continue
             if annotation.get("iscrowd"):
-                crowd |= mask
+                crowd |= decode(runs, shape)
             else:
-                objects.append((int(mask.sum()), number, mask))
+                objects.append((sum(runs[1::2]), number, runs))
         if faults:
             raise DataError("\n".join(faults))
-        for _, number, mask in sorted(objects, key=lambda item: -item[0]):
-            labels[mask] = number
+        for _, number, runs in sorted(objects, key=lambda item: -item[0]):
+            labels[decode(runs, shape)] = number
         return labels, crowd
 
 
-def decode(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw one COCO segmentation.
+def encode(segmentation: Any, shape: tuple[int, int]) -> list[int]:
+    """Bring a COCO segmentation to run lengths: pixels outside, inside, outside, … down the columns.
 
     Parameters
     ----------
@@ -133,18 +141,13 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
     shape : (int, int)
         Height and width of the image.
 
-    Returns
-    -------
-    ndarray
-        bool H×W.
-
     Raises
     ------
     ValueError
-        It is neither, or belongs to another size.
+        It is neither, is damaged, or belongs to another size.
     """
     if isinstance(segmentation, dict) and "counts" in segmentation:
-        return _decode_runs(segmentation, shape)
+        return _check_runs(segmentation["counts"], tuple(segmentation.get("size", ())), shape)
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError("no segmentation; expected polygons or run lengths")
     if any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in segmentation):
@@ -152,24 +155,41 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if not np.isfinite(np.concatenate(segmentation).astype(float)).all():
         raise ValueError("a polygon holds a coordinate that is not a number")
     runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
-    return np.asarray(coco_mask.decode(runs), bool)
+    return _run_lengths(runs["counts"].decode())
 
 
-def _decode_runs(segmentation: dict[str, Any], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    counts, size = segmentation["counts"], tuple(segmentation.get("size", ()))
+def decode(runs: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw run lengths: bool H×W."""
+    inside = np.arange(len(runs)) % 2 == 1
+    return np.repeat(inside, runs).reshape(shape, order="F")
+
+
+def _check_runs(counts: Any, size: tuple[int, ...], shape: tuple[int, int]) -> list[int]:
     if size != shape:
         raise ValueError(f"run lengths for {_times(size)}, but the image is {_times(shape)} (height×width)")
-    if isinstance(counts, list):
-        total = sum(counts)
-        if total != shape[0] * shape[1] or min(counts, default=0) < 0:
-            raise ValueError(f"run lengths cover {total} pixels of {shape[0] * shape[1]}")
-        inside = np.arange(len(counts)) % 2 == 1
-        return np.repeat(inside, counts).reshape(shape, order="F")
-    encoded = counts.encode() if isinstance(counts, str) else counts
-    covered = int(coco_mask.area({"size": list(size), "counts": encoded}))
-    if not 0 <= covered <= shape[0] * shape[1]:
-        raise ValueError("damaged run lengths")
-    return np.asarray(coco_mask.decode({"size": list(size), "counts": encoded}), bool)
+    runs: list[int] = counts if isinstance(counts, list) else _run_lengths(str(counts))
+    if any(not isinstance(run, int) for run in runs):
+        raise ValueError("run lengths must be whole numbers")
+    if sum(runs) != shape[0] * shape[1] or min(runs, default=0) < 0:
+        raise ValueError(f"damaged run lengths; they cover {sum(runs)} pixels of {shape[0] * shape[1]}")
+    return runs
+
+
+def _run_lengths(text: str) -> list[int]:
+    """Read COCO's compressed counts; pycocotools would draw random pixels for a text that was cut off."""
+    counts: list[int] = []
+    value = bits = 0
+    for character in text:
+        part = ord(character) - 48
+        value |= (part & 31) << bits
+        bits += 5
+        if part & 32:
+            continue
+        if part & 16:
+            value -= 1 << bits
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = bits = 0
+    return counts
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -191,5 +211,5 @@ def _load(path: Path) -> dict[str, Any]:
     return content  # type: ignore[no-any-return]
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _times(shape: tuple[Any, ...]) -> str:
     return "×".join(map(str, shape))
