@@ -6,7 +6,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from napari_pffnet.data.coco import decode, encode
-from napari_pffnet.data.sources import DataError, check, open_source
+from napari_pffnet.data.opening import check, open_source
+from napari_pffnet.data.sources import DataError
 
 SHAPE = (20, 30)
 SQUARE = [[4, 3, 10, 3, 10, 8, 4, 8]]

@@ -7,7 +7,8 @@ import torch
 from helpers import write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig
 from napari_pffnet.data.dataset import CropDataset, make_loader, prepare
-from napari_pffnet.data.sources import DataError, Sample, open_source
+from napari_pffnet.data.opening import open_source
+from napari_pffnet.data.sources import DataError, Sample
 
 AUGMENT = AugmentConfig(crop=64, scale=(0.7, 1.4), quarter_turns=True, intensity=0.2, noise=0.05)
 

@@ -4,7 +4,8 @@ import tifffile
 from PIL import Image
 
 from helpers import write_folder
-from napari_pffnet.data.sources import DataError, check, open_source
+from napari_pffnet.data.opening import check, open_source
+from napari_pffnet.data.sources import DataError
 
 
 def test_folder_reads_images_labels_and_semantic_maps(tmp_path):
