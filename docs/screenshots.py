@@ -43,5 +43,5 @@ def segment(sample: str, name: str, theme: str) -> None:
 
 
 if __name__ == "__main__":
-    segment("u2os", "segment", "dark")
-    segment("histology", "segment_histology", "light")
+    segment("u2os", "panel", "dark")
+    segment("histology", "panel_histology", "light")

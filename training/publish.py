@@ -16,7 +16,7 @@ TARGET = Path(__file__).parents[1] / "src" / "napari_pffnet" / "weights" / "defa
 
 
 def main() -> None:
-    """Read the model, the facts that a person wrote and the figures of ``napari-pffnet evaluate --json``; write the file."""
+    """Join the model, what a person says of it and the figures of ``napari-pffnet evaluate --json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--facts", type=Path, required=True, help="YAML: data, licences, machine, hours …")
@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=TARGET)
     options = parser.parse_args()
     model = load_model(options.model)
-    figures = {
-        domain: json.loads(Path(path).read_text())["summary"]
-        for domain, path in (item.split("=") for item in options.figures)
-    }
+    figures = {}
+    for domain, path in (item.split("=") for item in options.figures):
+        report = json.loads(Path(path).read_text())
+        figures[domain] = {**report["mean"], **report["pooled"]}
     facts = yaml.safe_load(options.facts.read_text())
     card = {**facts, "step": model.card["step"], "recipe": model.card["recipe"], "validation": figures}
     options.output.parent.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import FakeEngine
+from panel_fakes import FakeEngine
 
 from napari_pffnet._qt.panel import Panel
 from napari_pffnet._qt.segment_view import THRESHOLDS, TIPS
@@ -60,6 +60,11 @@ def test_every_control_reaches_the_core(viewer, qtbot):
 def test_untouched_controls_are_the_defaults_of_the_core(viewer, qtbot):
     view = open_panel(viewer, qtbot, FakeEngine()).segment
     assert view.options().config == SegmentConfig()
+    assert [box.currentText() for box in (view.image, view.model, view.device)] == [
+        "cells",
+        "default",
+        "automatic (CPU)",
+    ]
     assert set(THRESHOLDS) <= set(SegmentConfig.model_fields)
 
 

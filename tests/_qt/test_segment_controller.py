@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fakes import FakeEngine, FakeView, at_once, options
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
+from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from napari_pffnet._qt.segment_controller import NO_IMAGE, SegmentController
 from napari_pffnet.library import LibraryError

@@ -136,3 +136,14 @@ def test_a_few_steps_learn_two_squares():
         optimizer.step()
         totals.append(total.item())
     assert totals[-1] < 0.6 * totals[0]
+
+
+def test_short_floats_round_no_boxes():
+    network = PFFNet(tiny()).eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        features = network.encode([torch.rand(3, 96, 640)])
+        proposals, _ = network.rpn(features.images, features.pyramid)
+    assert features.pyramid["0"].dtype == torch.bfloat16
+    assert proposals[0].dtype == torch.float32
+    far = proposals[0][:, 0][proposals[0][:, 0] > 256]
+    assert (far % 1 != 0).float().mean() > 0.9

@@ -7,7 +7,7 @@ import torch
 
 from helpers import tiny, write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
-from napari_pffnet.data.sources import open_source
+from napari_pffnet.data.opening import open_source
 from napari_pffnet.library import load_model
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.events import Checkpoint, Step, Validation

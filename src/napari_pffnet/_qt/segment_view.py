@@ -220,6 +220,7 @@ def _fill(combo: QComboBox, items: list[tuple[str, Any]]) -> None:
     combo.clear()
     for title, data in items:
         combo.addItem(title, data)
+    combo.setCurrentIndex(0 if items else -1)  # Qt leaves a combo box with a placeholder empty
 
 
 def _diameter() -> QDoubleSpinBox:

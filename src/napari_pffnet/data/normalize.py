@@ -56,8 +56,10 @@ def apply_limits(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np
     values = _colours(array)
     low, high = limits
     planes = np.moveaxis(values, -1, 0)
-    exact = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
-    scaled = (planes.astype(exact) - exact(low)) / exact(high - low if high > low else np.inf)
+    if not high > low:
+        return np.zeros((3, *planes.shape[1:]), np.float32)
+    exact = np.dtype(np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64)
+    scaled = (planes.astype(exact) - exact.type(low)) / exact.type(high - low)
     scaled = np.nan_to_num(scaled, copy=False, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1).astype(np.float32)
     return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])))
 

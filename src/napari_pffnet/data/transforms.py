@@ -75,7 +75,9 @@ def _place(
     """Choose zoom and place: window in the image, its size after the zoom, padding (left, right, top, bottom)."""
     zoom = math.exp(generator.uniform(*np.log(config.scale)))
     side = max(1, round(config.crop / zoom))
-    windows, size, padding = [], [], []
+    windows: list[slice] = []
+    size: list[int] = []
+    padding: list[int] = []
     for length in shape:
         start = int(generator.integers(min(0, length - side), max(0, length - side) + 1))
         first, last = max(0, start), min(length, start + side)
@@ -89,7 +91,8 @@ def _place(
 def _resize(image: Tensor, size: list[int]) -> Tensor:
     if list(image.shape[1:]) == size:
         return image
-    return V.resize(image, size, InterpolationMode.BILINEAR, antialias=True)
+    resized: Tensor = V.resize(image, size, InterpolationMode.BILINEAR, antialias=True)
+    return resized
 
 
 def _nearest(labels: Tensor, size: list[int]) -> Tensor:
@@ -132,7 +135,8 @@ def _blur(image: Tensor, sigma: float) -> Tensor:
     radius = math.ceil(2.5 * sigma)
     if sigma < 0.2 or radius >= min(image.shape[1:]):
         return image
-    return V.gaussian_blur(image, [2 * radius + 1] * 2, [sigma] * 2)
+    blurred: Tensor = V.gaussian_blur(image, [2 * radius + 1] * 2, [sigma] * 2)
+    return blurred
 
 
 def _turn(maps: tuple[Tensor, Tensor, Tensor], config: AugmentConfig, generator: np.random.Generator) -> list[Tensor]:

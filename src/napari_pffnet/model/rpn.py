@@ -19,13 +19,25 @@ STRIDES = (4, 8, 16, 32, 64)
 class Anchors(AnchorGenerator):
     """torchvision's anchors at fixed strides; its own guess from map sizes is off where P6 was rounded up."""
 
+    cell_anchors: list[Tensor]
+
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
-        """Shift the cell anchors over each level's grid."""
+        """Shift the cell anchors over each level's grid; float32 also where the maps are shorter."""
         device = strides[0][0].device
+        self.cell_anchors = [cell.float() for cell in self.cell_anchors]
         anchors: list[Tensor] = super().grid_anchors(
             grid_sizes, [[torch.tensor(s, device=device)] * 2 for s in STRIDES]
         )
         return anchors
+
+
+class Head(RPNHead):
+    """torchvision's head; its results are float32, since shorter ones would round boxes to whole pixels."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return objectness and deltas of each level."""
+        objectness, deltas = super().forward(x)
+        return [o.float() for o in objectness], [d.float() for d in deltas]
 
 
 class RPN(RegionProposalNetwork):
@@ -44,7 +56,7 @@ class RPN(RegionProposalNetwork):
             ]
         super().__init__(
             anchors,
-            RPNHead(channels, len(config.aspect_ratios)),
+            Head(channels, len(config.aspect_ratios)),
             config.foreground_iou,
             config.background_iou,
             config.batch,

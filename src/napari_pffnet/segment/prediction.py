@@ -17,10 +17,9 @@ Array = np.ndarray[Any, Any]
 class Segmentation(NamedTuple):
     """Labels of one image.
 
-    `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus:
-    `index`
-    (label id), `y`, `x` (centre, pixels), `area` (pixels), `score` (class probability), `quality` (predicted fit of the
-    mask), `mask_score` (their product); all three in [0, 1].
+    `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus,
+    best first: `index` (label id), `y`, `x` (centre, pixels), `area` (pixels), and, in [0, 1], `score` (class
+    probability), `quality` (predicted fit of the mask), `mask_score` (their product).
     """
 
     labels: Array

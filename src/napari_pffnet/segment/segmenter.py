@@ -20,8 +20,8 @@ from napari_pffnet.segment.tiles import Tile, make_tiles
 
 Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
-SEAM_MARGIN = 8
 SEAM_IOU = 0.5
+MEMORY_ERRORS = ("out of memory", "allocate memory", "not enough memory")
 
 
 class Cancelled(Exception):
@@ -37,20 +37,22 @@ class Segmenter:
         See `library.load_model`; the network stays on its device.
     config : SegmentConfig
         Scale and tiling; thresholds are those of the prediction's `compose`.
+
+    Raises
+    ------
+    ValueError
+        A diameter is given, but the model does not say which one it was trained on.
     """
 
     def __init__(self, model: Model, config: SegmentConfig = SegmentConfig()) -> None:
         self.model = model
         self.config = config
+        self.scale = _scale(model, config)
 
     @property
-    def scale(self) -> float:
-        """Zoom between the image and the network's input."""
-        if self.config.scale is not None:
-            return self.config.scale
-        if self.config.diameter is not None and self.model.config.diameter is not None:
-            return self.model.config.diameter / self.config.diameter
-        return 1.0
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.network.parameters()).device
 
     def predict(
         self,
@@ -74,23 +76,32 @@ class Segmenter:
         Cancelled
             `cancelled` returned True.
         ValueError
-            The array is not one plane.
+            The array is not one plane, or has no pixels.
+        MemoryError
+            Not even the smallest tile fits on the CPU.
 
         Notes
         -----
-        Out of GPU memory, smaller tiles are tried, then the CPU; each step is a warning, and is kept for later images.
+        Where memory is short, smaller tiles are tried, then the CPU, to which the model's network is moved. Each step
+        is a warning, and holds for later images too.
         """
         while True:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never)
-            except torch.OutOfMemoryError:
-                self._use_less_memory()
+            except RuntimeError as error:
+                if not any(text in str(error) for text in MEMORY_ERRORS):
+                    raise
+            # outside the handler: the error's traceback holds the tensors that are to be freed
+            self._use_less_memory()
 
     def _predict(self, image: Array, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Prediction:
         bounds = limits(image, self.model.config.input.percentiles)
         shape = (image.shape[0], image.shape[1])
+        if 0 in shape:
+            raise ValueError(f"the image has no pixels (shape {shape[0]}×{shape[1]})")
         side, overlap = (max(1, round(n / self.scale)) for n in (self.config.tile, self.config.tile_overlap))
-        tiles = make_tiles(shape, side, min(overlap, side // 2))
+        overlap = min(overlap, side // 2)
+        tiles = make_tiles(shape, side, overlap)
         semantic = np.zeros(shape, np.float16)
         found = []
         for done, tile in enumerate(tiles):
@@ -99,20 +110,20 @@ class Segmenter:
                 raise Cancelled
             result = self._run(apply_limits(image[tile.window], bounds))
             semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
-            found.append(_in_image(result, tile))
+            found.append(_in_image(result, tile, margin=overlap // 8))
         progress(len(tiles), len(tiles))
         parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-        keep = _once(parts) if len(tiles) > 1 else slice(None)
+        keep = _once(parts, max(SEAM_IOU, self.model.config.roi.nms)) if len(tiles) > 1 else slice(None)
         return Prediction(**{name: values[keep] for name, values in parts.items()}, semantic=semantic)
 
     @torch.inference_mode()
     def _run(self, pixels: Array) -> dict[str, Array]:
         """Detections and semantic map of one tile (3×H×W in [0, 1]), in its pixels."""
-        device = next(self.model.network.parameters()).device
+        device = self.device
         height, width = pixels.shape[1:]
         zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
         image = _resize(torch.from_numpy(np.ascontiguousarray(pixels)).to(device), zoomed)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, _short_float(device), enabled=device.type == "cuda"):
             result: dict[str, Tensor] = self.model.network([image])[0]
         back = torch.tensor([width / zoomed[1], height / zoomed[0]] * 2, device=device)
         return {
@@ -124,14 +135,38 @@ class Segmenter:
         }
 
     def _use_less_memory(self) -> None:
+        device = self.device
         if self.config.tile > SMALLEST_TILE:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
-            warnings.warn(f"out of GPU memory: going on with tiles of {tile} pixels", stacklevel=3)
-        else:
+            warnings.warn(f"not enough memory: going on with tiles of {tile} pixels", stacklevel=3)
+        elif device.type != "cpu":
             self.model.network.to("cpu")
-            warnings.warn("out of GPU memory with the smallest tiles: going on with the CPU", stacklevel=3)
-        torch.cuda.empty_cache()
+            warnings.warn(f"not enough memory on {device} for the smallest tiles: going on with the CPU", stacklevel=3)
+        else:
+            raise MemoryError(f"not enough memory for a tile of {self.config.tile} pixels; close other programs")
+        if device.type != "cpu":
+            getattr(torch, device.type).empty_cache()
+
+
+def _scale(model: Model, config: SegmentConfig) -> float:
+    """Zoom between the image and the network's input."""
+    if config.scale is not None:
+        return config.scale
+    if config.diameter is None:
+        return 1.0
+    if model.config.diameter is None:
+        raise ValueError(
+            f"the model {model.path.stem} does not say which nucleus diameter it was trained on;"
+            " give the scale (zoom before the network) instead of the diameter"
+        )
+    return model.config.diameter / config.diameter
+
+
+def _short_float(device: torch.device) -> torch.dtype:
+    """bfloat16, save on CUDA devices that only emulate it."""
+    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.float16 if emulated else torch.bfloat16
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:
@@ -140,20 +175,23 @@ def _resize(image: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
 
 
-def _in_image(result: dict[str, Array], tile: Tile) -> dict[str, Array]:
-    """Move a tile's detections into the image; keep those centred in its core or just beyond a seam."""
+def _in_image(result: dict[str, Array], tile: Tile, margin: int) -> dict[str, Array]:
+    """Move a tile's detections into the image; keep those centred in its core or at most `margin` pixels beyond.
+
+    The two tiles of a seam place a nucleus slightly differently; without the margin both could leave it to the other.
+    """
     boxes = result["boxes"] + np.array([tile.x.start, tile.y.start] * 2, np.float32)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    low = np.array([tile.x.core_start, tile.y.core_start]) - SEAM_MARGIN
-    high = np.array([tile.x.core_stop, tile.y.core_stop]) + SEAM_MARGIN
+    low = np.array([tile.x.core_start, tile.y.core_start]) - margin
+    high = np.array([tile.x.core_stop, tile.y.core_stop]) + margin
     keep = ((centres >= low) & (centres < high)).all(1)
     return {name: (boxes if name == "boxes" else values)[keep] for name, values in result.items()}
 
 
-def _once(parts: dict[str, Array]) -> Array:
+def _once(parts: dict[str, Array], iou: float) -> Array:
     """Rows to keep so that a nucleus seen in two tiles counts once, best first."""
     scores = torch.from_numpy(parts["scores"] * parts["quality"])
-    return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, SEAM_IOU).numpy())
+    return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, iou).numpy())
 
 
 def _ignore(_done: int, _total: int) -> None:

@@ -41,7 +41,7 @@ class Tile(NamedTuple):
 
 
 def make_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
-    """Cover an image with equal tiles, row by row.
+    """Cover an image with as few tiles as possible, all of one shape that is no larger than needed, row by row.
 
     Parameters
     ----------
@@ -66,10 +66,15 @@ def make_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
 def _spans(length: int, size: int, overlap: int) -> list[Span]:
     if length <= size:
         return [Span(0, length, 0, length)]
-    count = -(-(length - overlap) // (size - overlap))
+    count = _divide_up(length - overlap, size - overlap)
+    size = _divide_up(length + (count - 1) * overlap, count)
     starts = [round(i * (length - size) / (count - 1)) for i in range(count)]
     seams = [(start + size + following) // 2 for start, following in pairwise(starts)]
     return [
         Span(start, start + size, first, last)
         for start, first, last in zip(starts, [0, *seams], [*seams, length], strict=True)
     ]
+
+
+def _divide_up(a: int, b: int) -> int:
+    return -(-a // b)

@@ -72,7 +72,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 
 def _run(options: argparse.Namespace, config: TrainConfig) -> None:
-    from napari_pffnet.data.sources import check, open_source
+    from napari_pffnet.data.opening import check, open_source
     from napari_pffnet.distributed import processes
     from napari_pffnet.library import pick_device
     from napari_pffnet.train.loop import fit

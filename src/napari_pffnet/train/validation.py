@@ -52,7 +52,7 @@ class Validator:
         return {**metrics, **losses}
 
     def _score(self, segmenter: Segmenter, sample: Sample):  # type: ignore[no-untyped-def]
-        labels, _, _ = segmenter.predict(sample.image).compose()
+        labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
         return evaluate_pair(sample.labels, labels)
 
     def _losses(self, network: PFFNet) -> dict[str, float]:

@@ -1,0 +1,50 @@
+"""``napari-pffnet evaluate``: predictions against the truth."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare options and help."""
+    parser.description = (
+        "Compare label images: AP at IoU 0.5 to 0.9, AJI, AJI+, Dice, DQ, SQ, PQ per image, their means, and AP pooled"
+        " over all nuclei. Images that cannot be compared are reported, and the exit code is 1."
+    )
+    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of NAME_labels.tif or NAME.tif")
+    parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of NAME.tif; or give two files")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table and write the files; report what cannot be compared."""
+    from napari_pffnet.evaluate import report
+
+    pairs = report.find_pairs(options.predictions, options.truth)
+    scores, faults = report.evaluate_files(pairs.files)
+    faults = [*pairs.faults, *faults]
+    if scores:
+        table = report.to_table(scores)
+        print(report.to_text(table, shutil.get_terminal_size((160, 24)).columns))
+        _write(options.csv, report.to_csv(table))
+        _write(options.json, report.to_json(table, faults))
+    for fault in faults:
+        print(f"failed: {fault}", file=sys.stderr)
+    if faults:
+        print(f"{len(faults)} of {len(faults) + len(scores)} images not evaluated", file=sys.stderr)
+    if pairs.extra:
+        print(f"note: no truth for {', '.join(pairs.extra[:5])}{' …' * (len(pairs.extra) > 5)}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _write(path: Path | None, text: str) -> None:
+    from napari_pffnet.io.atomic import write_atomic
+
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.encode())

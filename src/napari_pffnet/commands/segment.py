@@ -1,0 +1,144 @@
+"""``napari-pffnet segment``: images and folders in, labels, tables and pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_pffnet.config import SegmentConfig
+    from napari_pffnet.segment import Segmenter
+
+OUTPUTS = {
+    "_labels.tif": "one number per nucleus, 0 is background",
+    "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
+    ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score",
+    "_overlay.png": "the image with the outlines",
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare options and help."""
+    parser.description = "Segment images. For each image NAME these files are written, older ones are replaced:"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())
+    parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image files or folders of images")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go; made if missing")
+    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument("--score", type=float, help="lowest score of a nucleus, 0 to 1 (default: 0.5)")
+    parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
+    parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
+    parser.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--diameter", type=float, help="typical nucleus diameter in the images, pixels")
+    size.add_argument("--scale", type=float, help="zoom before the network (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Segment every image; report bad files and go on."""
+    from napari_pffnet.library import load_model, pick_device
+    from napari_pffnet.segment import Segmenter
+
+    config = _config(options)
+    paths = find_images(options.inputs)
+    _protect(paths, options.output)
+    segmenter = Segmenter(load_model(options.model, pick_device(options.device)), config)
+    options.output.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        failed = sum(not _attempt(segmenter, path, options) for path in paths)
+    if failed:
+        print(f"{failed} of {len(paths)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_images(inputs: Sequence[Path]) -> list[Path]:
+    """Expand folders; two images of one name would overwrite each other's results and are refused."""
+    from napari_pffnet.data.folder import list_images
+    from napari_pffnet.io.images import SUFFIXES
+
+    paths: list[Path] = []
+    for path in inputs:
+        paths += [file for files in list_images(path).values() for file in files] if path.is_dir() else [path]
+    if not paths:
+        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
+    paths = list({path.resolve(): path for path in paths}.values())
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"
+        )
+    return paths
+
+
+def _config(options: argparse.Namespace) -> SegmentConfig:
+    from napari_pffnet.config import SegmentConfig, parse
+
+    given = {
+        "score_threshold": options.score,
+        "min_area": options.min_area,
+        "diameter": options.diameter,
+        "scale": options.scale,
+    }
+    return parse(SegmentConfig, {key: value for key, value in given.items() if value is not None}, "command line")
+
+
+def _targets(path: Path, output: Path) -> list[Path]:
+    return [output / f"{path.stem}{suffix}" for suffix in OUTPUTS]
+
+
+def _protect(paths: Sequence[Path], output: Path) -> None:
+    """Refuse to write over what is to be read."""
+    written = {target.resolve() for path in paths for target in _targets(path, output)}
+    lost = [path for path in paths if path.resolve() in written]
+    if lost:
+        raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
+
+
+def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> bool:
+    """Segment one image and say how it went."""
+    start = time.perf_counter()
+    try:
+        count = _segment(segmenter, path, options)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        print(f"failed: {path}: {str(error).removeprefix(f'{path}: ')}", file=sys.stderr, flush=True)
+        return False
+    files = ", ".join(map(str, _targets(path, options.output)))
+    print(f"{path}: {count} nuclei in {time.perf_counter() - start:.1f} s -> {files}", flush=True)
+    return True
+
+
+def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from napari_pffnet.io.images import read_image, to_plane
+    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
+
+    array, axes, _ = read_image(path)
+    image = to_plane(array, axes, options.channel, options.plane)
+    with tqdm(desc=path.name, unit="tile", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        labels, semantic, table = segmenter.predict(image, progress).compose(segmenter.config)
+    targets = _targets(path, options.output)
+    write_labels(targets[0], labels)
+    write_semantic(targets[1], semantic)
+    write_table(targets[2], table)
+    write_overlay(targets[3], image, labels)
+    return len(table)
+
+
+def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:
+    print(f"note: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,49 @@
+"""What the panel asks of the core, with the real core."""
+
+import numpy as np
+import pytest
+import torch
+from napari.layers import Image
+
+from helpers import tiny
+from napari_pffnet._qt.engine import Engine, Request
+from napari_pffnet._qt.planes import take_plane
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.library import LibraryError, available, save_model
+from napari_pffnet.model import PFFNet
+from napari_pffnet.segment import Cancelled
+
+
+@pytest.fixture
+def request_(tmp_path):
+    torch.manual_seed(0)
+    save_model(tmp_path / "tiny.safetensors", PFFNet(tiny()), {})
+    plane = take_plane(Image(np.random.default_rng(0).random((64, 96))), (0, 0), (0, 1))
+    return Request(plane, str(tmp_path / "tiny.safetensors"), "cpu", SegmentConfig(tile=64, tile_overlap=16))
+
+
+def test_choices_are_the_library_s():
+    choices = Engine().choices()
+    assert [value for _, value in choices.models] == list(available())
+    assert [value for _, value in choices.devices][:2] == ["auto", "cpu"]
+
+
+def test_run_gives_a_prediction_of_the_plane(request_):
+    steps = []
+    outcome = Engine().run(request_, lambda done, total: steps.append((done, total)), lambda: False)
+    assert outcome.prediction.shape == (64, 96)
+    assert outcome.device == "CPU"
+    assert steps[-1][0] == steps[-1][1] > 1
+    assert outcome.prediction.compose(request_.config).labels.shape == (64, 96)
+
+
+def test_model_is_loaded_once(request_):
+    engine = Engine()
+    assert engine._load(request_.model, "cpu") is engine._load(request_.model, "cpu")
+
+
+def test_cancel_and_missing_model(request_):
+    with pytest.raises(Cancelled):
+        Engine().run(request_, lambda *_: None, lambda: True)
+    with pytest.raises(LibraryError, match="no model 'nowhere'"):
+        Engine()._load("nowhere", "cpu")

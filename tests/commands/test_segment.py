@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from fakes import fake_model, squares_image
+from napari_pffnet import library
+from napari_pffnet.cli import main
+
+IMAGE, COUNT = squares_image((200, 240))
+SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
+
+
+@pytest.fixture
+def segment(monkeypatch, tmp_path):
+    """Run the command with the fake network, writing to ``tmp_path/out``."""
+    monkeypatch.setattr(library, "load_model", lambda name, device: fake_model(diameter=24))
+    return lambda *arguments: main(["segment", "--output", str(tmp_path / "out"), *map(str, arguments)])
+
+
+def write(path, image=IMAGE):
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, image)
+    return path
+
+
+def test_results_agree_with_each_other(segment, tmp_path, capsys):
+    assert segment(write(tmp_path / "a.tif")) == 0
+    labels, semantic = (tifffile.imread(tmp_path / "out" / f"a{suffix}") for suffix in SUFFIXES[:2])
+    table = pd.read_csv(tmp_path / "out" / "a.csv")
+    assert table["index"].tolist() == list(range(1, COUNT + 1))
+    assert table["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+    np.testing.assert_array_equal(semantic, labels > 0)
+    with Image.open(tmp_path / "out" / "a_overlay.png") as overlay:
+        assert overlay.size == (240, 200)
+    assert f"a.tif: {COUNT} nuclei in" in capsys.readouterr().out
+
+
+def test_files_and_folders_go_on_after_bad_ones(segment, tmp_path, capsys):
+    good = [write(tmp_path / "folder" / "b.tif"), write(tmp_path / "c.tif", IMAGE[:100])]
+    (tmp_path / "folder" / "bad.png").write_bytes(b"no image")
+    (tmp_path / "folder" / "notes.txt").write_text("not an image")
+    stack = write(tmp_path / "stack.tif", np.zeros((9, 40, 50), np.uint8))
+    assert segment(tmp_path / "nowhere.tif", tmp_path / "folder", stack, good[1]) == 1
+    printed = capsys.readouterr()
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == list(map(str, good))
+    failed = printed.err.splitlines()
+    assert failed[0] == f"failed: {tmp_path / 'nowhere.tif'}: no such file"
+    assert failed[1].startswith(f"failed: {tmp_path / 'folder' / 'bad.png'}: ")
+    assert "choose one with plane=0 to 8" in failed[2]
+    assert failed[3] == "3 of 5 files failed"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}{s}" for n in "bc" for s in SUFFIXES}
+
+
+def test_options_reach_the_core(segment, tmp_path):
+    def count(*arguments):
+        assert segment(path, *arguments) == 0
+        return len(pd.read_csv(tmp_path / "out" / "a.csv"))
+
+    path = write(tmp_path / "a.tif")
+    assert 0 < count("--score", 0.8) < count("--score", 0.1) == COUNT
+    assert count("--min-area", 145) == 0
+    assert count("--scale", 0.1) < COUNT
+    assert count("--diameter", 240) < COUNT
+    path = write(tmp_path / "a.tif", np.stack([0 * IMAGE, IMAGE, 0 * IMAGE, 0 * IMAGE, 0 * IMAGE]))
+    assert [count("--plane", plane) for plane in (0, 1)] == [0, COUNT]
+    path = write(tmp_path / "a.tif", np.stack([0 * IMAGE, IMAGE]))
+    assert [count("--channel", channel) for channel in (0, 1)] == [0, COUNT]
+
+
+def test_inputs_are_never_overwritten(segment, tmp_path, capsys):
+    images = [write(tmp_path / "out" / name) for name in ("a.tif", "a_labels.tif")]
+    before = [path.read_bytes() for path in images]
+    assert segment(tmp_path / "out") == 2
+    assert f"overwrite the input {images[1]}; choose another --output" in capsys.readouterr().err
+    assert [path.read_bytes() for path in images] == before
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_an_image_given_twice_is_segmented_once(segment, tmp_path, capsys):
+    path = write(tmp_path / "images" / "a.tif")
+    assert segment(path, path.parent) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_help_documents_the_files(segment, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        segment("--help")
+    text = capsys.readouterr().out
+    assert all(f"NAME{suffix}" in text for suffix in SUFFIXES)

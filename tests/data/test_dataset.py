@@ -1,0 +1,125 @@
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import write_folder
+from napari_pffnet.config import AugmentConfig, DataConfig
+from napari_pffnet.data.dataset import CropDataset, make_loader, prepare
+from napari_pffnet.data.opening import open_source
+from napari_pffnet.data.sources import DataError, Sample
+
+AUGMENT = AugmentConfig(crop=64, scale=(0.7, 1.4), quarter_turns=True, intensity=0.2, noise=0.05)
+
+
+class Flat:
+    """Images of one brightness next to black, without nuclei; counts what is read."""
+
+    def __init__(self, value, count=3):
+        self.value, self.count, self.reads = value, count, 0
+
+    def __len__(self):
+        return self.count
+
+    def name(self, index):
+        return str(index)
+
+    def read(self, index):
+        self.reads += 1
+        image = np.zeros((96, 96, 3), np.uint8)
+        image[..., self.value] = 200
+        return Sample(self.name(index), image, np.zeros((96, 96), np.int32))
+
+    def faults(self):
+        return []
+
+
+def dataset(sources, length=24, seed=1, **config):
+    return CropDataset(sources, DataConfig(**{"augment": AUGMENT, **config}), (1.0, 99.8), seed, length)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return open_source(write_folder(tmp_path))
+
+
+def same(one, two):
+    (a, s), (b, t) = one, two
+    return torch.equal(a, b) and all(torch.equal(s[key], t[key]) for key in t)
+
+
+def test_an_item_depends_on_seed_and_index_alone(folder):
+    first, second = dataset([folder]), dataset([folder], cache=False)
+    list(first)
+    assert all(same(first[i], second[i]) for i in (5, 2, 17))
+    assert not same(first[5], first[6])
+    assert not same(first[5], dataset([folder], seed=2)[5])
+
+
+def test_target_fits_the_crop(folder):
+    for image, target in dataset([folder]):
+        assert image.shape == (3, 64, 64)
+        assert target["instances"].max() == len(target["boxes"])
+        assert ((target["boxes"] >= 0) & (target["boxes"] <= 64)).all()
+
+
+def test_weights_share_out_the_sources():
+    sources = [Flat(0), Flat(1)]
+    images = [image for image, _ in dataset(sources, 400, weights=(3.0, 1.0), augment=AugmentConfig(crop=32))]
+    share = np.mean([float(image[0].mean() > 0.5) for image in images])
+    assert 0.68 < share < 0.82
+
+
+def test_cache_reads_each_image_once():
+    cached, fresh = Flat(0), Flat(0)
+    list(dataset([cached]))
+    list(dataset([fresh], cache=False))
+    assert (cached.reads, fresh.reads) == (3, 24)
+
+
+def test_grey_is_kept_as_one_channel_and_the_sample_is_not_changed():
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    labels = np.zeros((8, 8), np.int32)
+    labels[2:4] = 7
+    sample = Sample("a", np.stack([image] * 3, -1), labels)
+    ready = prepare(sample)
+    assert ready.image.shape == (1, 8, 8)
+    assert ready.areas.tolist() == [48, 16]
+    assert labels.max() == 7
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_go_on_where_a_run_stopped(folder, workers):
+    data = dataset([folder], 10)
+    with make_loader(data, 2, workers) as whole, make_loader(data, 2, workers, start=4) as rest:
+        all_batches, late = list(whole), list(rest)
+    assert (len(all_batches), len(late)) == (5, 3)
+    for (images, targets), (others, _) in zip(all_batches[2:], late, strict=True):
+        assert len(images) == len(targets) == 2
+        assert all(torch.equal(a, b) for a, b in zip(images, others, strict=True))
+
+
+def test_two_processes_share_the_items_of_one(folder):
+    data = dataset([folder], 12)
+    one = [image for images, _ in make_loader(data, 4, start=4) for image in images]
+    ranks = [
+        [image for images, _ in make_loader(data, 2, start=4, rank=r, world=2) for image in images] for r in (0, 1)
+    ]
+    interleaved = [image for pair in zip(*ranks, strict=True) for image in pair]
+    assert all(torch.equal(a, b) for a, b in zip(one, interleaved, strict=True))
+
+
+def test_workers_end_with_the_loader_even_in_the_middle(folder):
+    with make_loader(dataset([folder]), 2, workers=2) as loader:
+        batches = iter(loader)
+        next(batches)
+        assert len(multiprocessing.active_children()) == 2
+    assert multiprocessing.active_children() == []
+
+
+def test_faulty_settings_are_named(folder):
+    with pytest.raises(DataError, match=r"data.weights has 2 numbers for 1 data folders"):
+        dataset([folder], weights=(1.0, 2.0))
+    with pytest.raises(DataError, match="no annotated image"):
+        dataset([])

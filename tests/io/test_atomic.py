@@ -1,0 +1,33 @@
+import os
+
+import pytest
+
+from napari_pffnet.io.atomic import write_atomic
+
+
+def test_bytes_and_functions_replace_the_file(tmp_path):
+    file = tmp_path / "a.txt"
+    write_atomic(file, b"one")
+    write_atomic(file, lambda path: path.write_text(f"two{path.suffix}"))
+    assert file.read_text() == "two.txt"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"old")
+
+    def half(path):
+        path.write_bytes(b"ne")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_atomic(file, half)
+    assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_others_may_read_the_file(tmp_path):
+    write_atomic(tmp_path / "atomic", b"")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode

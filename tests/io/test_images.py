@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_pffnet.io.images import ImageError, read_image, to_plane
+
+GREY = np.arange(12 * 10).reshape(12, 10)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_tiff_keeps_its_type(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype(dtype))
+    array, axes, pixel_size = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(array, GREY.astype(dtype), strict=True)
+    assert (axes, pixel_size) == ("YX", None)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_png_keeps_its_type(tmp_path, dtype):
+    Image.fromarray(GREY.astype(dtype)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], GREY.astype(dtype), strict=True)
+
+
+def test_palette_gives_colours_or_its_indices(tmp_path):
+    picture = Image.new("P", (10, 12), 1)
+    picture.putpalette([0, 0, 0, 255, 128, 0])
+    picture.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0][0, 0].tolist() == [255, 128, 0]
+    assert read_image(tmp_path / "a.png", indices=True)[0][0, 0] == 1
+
+
+def test_pixel_size_of_ome_and_imagej_in_micrometres(tmp_path):
+    pixels = GREY.astype(np.uint16)
+    ome = {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm"}
+    tifffile.imwrite(tmp_path / "o.ome.tif", pixels, metadata={"axes": "YX", **ome})
+    tifffile.imwrite(tmp_path / "j.tif", pixels, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
+    tifffile.imwrite(tmp_path / "dpi.tif", pixels, resolution=(72, 72), resolutionunit="INCH")
+    sizes = [read_image(tmp_path / name)[2] for name in ("o.ome.tif", "j.tif", "dpi.tif")]
+    assert sizes == [pytest.approx(0.25), pytest.approx(0.5), None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", None, "a.png: no such file"),
+        ("a.xyz", b"", r"a.xyz: .xyz is not a known image format; convert it"),
+        ("a.png", b"no image", "a.png: damaged, or not a PNG file"),
+        ("a.tif", b"no image", "a.tif: cannot be read"),
+    ],
+)
+def test_errors_name_the_file(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=message):
+        read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "choice", "expected"),
+    [
+        ((12, 10), None, {}, (12, 10)),
+        ((12, 10, 3), None, {}, (12, 10, 3)),
+        ((12, 10, 4), "YXS", {}, (12, 10, 3)),
+        ((12, 10, 1), "YXS", {}, (12, 10)),
+        ((3, 12, 10), "SYX", {}, (12, 10, 3)),
+        ((1, 12, 10), "ZYX", {}, (12, 10)),
+        ((2, 12, 10), "CYX", {"channel": 1}, (12, 10)),
+        ((2, 12, 10), "QYX", {"channel": 1}, (12, 10)),
+        ((5, 2, 12, 10), "ZCYX", {"channel": 1, "plane": 4}, (12, 10)),
+        ((5, 12, 10, 3), "TYXS", {"plane": 4}, (12, 10, 3)),
+        ((12, 10, 3), "QYX", {}, (12, 10, 3)),
+    ],
+)
+def test_to_plane(shape, axes, choice, expected):
+    assert to_plane(np.zeros(shape), axes, **choice).shape == expected
+
+
+def test_to_plane_takes_the_chosen_pixels():
+    stack = np.arange(5 * 2 * 12 * 10).reshape(5, 2, 12, 10)
+    np.testing.assert_array_equal(to_plane(stack, "ZCYX", channel=1, plane=4), stack[4, 1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "choice", "message"),
+    [
+        ((2, 12, 10), "CYX", {}, "2 planes along axis C; choose one with channel=0 to 1"),
+        ((5, 12, 10), "ZYX", {"plane": 5}, "plane=5 does not exist; the image has plane 0 to 4"),
+        ((12,), None, {}, "at least two dimensions"),
+    ],
+)
+def test_to_plane_says_what_to_choose(shape, axes, choice, message):
+    with pytest.raises(ImageError, match=message):
+        to_plane(np.zeros(shape), axes, **choice)

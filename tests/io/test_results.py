@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_pffnet.io.results import OUTLINE, write_labels, write_overlay, write_semantic, write_table
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(0, np.uint16), (65535, np.uint16), (65536, np.uint32)])
+def test_labels_are_as_wide_as_their_ids_need(largest, dtype, tmp_path):
+    labels = np.zeros((7, 9), np.int32)
+    labels[2, 3] = largest
+    write_labels(tmp_path / "a.tif", labels)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.pages.first.compression.name == "ADOBE_DEFLATE"
+        assert file.asarray().dtype == dtype
+        np.testing.assert_array_equal(file.asarray(), labels)
+
+
+def test_semantic_keeps_the_ignored(tmp_path):
+    semantic = np.array([[0, 1, 255]], np.uint8)
+    write_semantic(tmp_path / "a.tif", semantic)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), semantic)
+
+
+def test_table_reads_back(tmp_path):
+    table = pd.DataFrame({"index": [1, 2], "area": [30, 40], "score": [0.12345, 1.0]})
+    write_table(tmp_path / "a.csv", table)
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["index,area,score", "1,30,0.1235", "2,40,1.0000"]
+
+
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_overlay_draws_outlines_inside_the_labels(colours, tmp_path):
+    image = np.zeros((20, 30, *colours), np.uint16)
+    image[:, 15:] = 4000
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:10, 5:12] = 3
+    write_overlay(tmp_path / "a.png", image, labels)
+    with Image.open(tmp_path / "a.png") as file:
+        picture = np.asarray(file)
+    outline = (picture == OUTLINE).all(-1)
+    assert outline.sum() == 5 * 7 - 3 * 5
+    assert outline[5:10, 5:12].sum() == outline.sum()
+    assert (picture[:, 15:] == 255).all()
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch):
+    def fail(path, *_, **__):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    write_semantic(tmp_path / "a.tif", np.ones((2, 2)))
+    monkeypatch.setattr(tifffile, "imwrite", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_labels(tmp_path / "a.tif", np.full((2, 2), 7))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    assert (tifffile.imread(tmp_path / "a.tif") == 1).all()

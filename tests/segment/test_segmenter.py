@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+
+from fakes import BrightSquares, fake_model, squares_image
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.segment import Cancelled, Segmenter
+
+TILED = SegmentConfig(tile=100, tile_overlap=32)
+
+
+class Hungry(BrightSquares):
+    """Runs out of memory on images with a side over `limit`, as GPU and CPU do."""
+
+    def __init__(self, limit, error=torch.OutOfMemoryError):
+        super().__init__()
+        self.limit, self.error = limit, error
+
+    def forward(self, images):
+        if max(images[0].shape) > self.limit:
+            raise self.error("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("shape", [(300, 420), (101, 90), (90, 401)])
+def test_tiled_equals_untiled(shape):
+    image, count = squares_image(shape)
+    tiled, whole = fake_model(), fake_model()
+    got = Segmenter(tiled, TILED).predict(image).compose()
+    wanted = Segmenter(whole).predict(image).compose()
+    assert len(tiled.network.seen) > len(whole.network.seen) == 1
+    assert len(wanted.table) == count
+    np.testing.assert_array_equal(got.labels, wanted.labels)
+    np.testing.assert_array_equal(got.semantic, wanted.semantic)
+    assert got.table.equals(wanted.table)
+
+
+@pytest.mark.parametrize("shift", [-3, 3])
+def test_a_nucleus_that_two_tiles_place_differently_counts_once(shift):
+    class Shifted(BrightSquares):
+        def forward(self, images):
+            [result] = super().forward(images)
+            result["boxes"][:, [0, 2]] += shift * (-1) ** len(self.seen)
+            return [result]
+
+    image = np.zeros((60, 180), np.float32)
+    image[20:40, 80:100] = 1
+    prediction = Segmenter(fake_model(Shifted()), SegmentConfig(tile=110, tile_overlap=40)).predict(image)
+    assert prediction.boxes.tolist() in ([[80 + shift, 20, 100 + shift, 40]], [[80 - shift, 20, 100 - shift, 40]])
+
+
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [
+        (SegmentConfig(scale=0.5), (50, 70)),
+        (SegmentConfig(diameter=48), (50, 70)),
+        (SegmentConfig(diameter=12), (200, 280)),
+        (SegmentConfig(diameter=12, scale=1), (100, 140)),
+    ],
+)
+def test_the_network_sees_the_zoomed_image_and_results_are_in_image_pixels(config, seen):
+    image = np.zeros((100, 140), np.uint8)
+    image[20:60, 40:100] = 200
+    model = fake_model(diameter=24)
+    labels, semantic, table = Segmenter(model, config).predict(image).compose()
+    assert model.network.seen == [seen]
+    np.testing.assert_array_equal(labels, image > 0)
+    np.testing.assert_array_equal(semantic, image > 0)
+    assert table[["y", "x", "area"]].values.tolist() == [[39.5, 69.5, 2400]]
+
+
+def test_tiles_are_counted_in_pixels_of_the_zoomed_image():
+    model = fake_model()
+    Segmenter(model, SegmentConfig(tile=100, tile_overlap=20, scale=0.5)).predict(np.zeros((150, 400)))
+    assert model.network.seen == [(75, 80)] * 3
+
+
+def test_a_diameter_needs_a_model_that_knows_its_own():
+    with pytest.raises(ValueError, match=r"fake does not say .* give the scale"):
+        Segmenter(fake_model(), SegmentConfig(diameter=12))
+
+
+@pytest.mark.parametrize("image", [np.zeros((40, 50)), np.full((40, 50, 3), 7, np.uint8), np.zeros((1, 1), bool)])
+def test_an_image_without_nuclei_gives_empty_results(image):
+    labels, semantic, table = Segmenter(fake_model()).predict(image).compose()
+    assert labels.shape == semantic.shape == image.shape[:2]
+    assert not labels.any()
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((0, 5), "no pixels"), ((5,), "expected an image"), ((2, 9, 9), "2×9×9")]
+)
+def test_what_is_no_plane_is_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        Segmenter(fake_model()).predict(np.zeros(shape))
+
+
+def test_progress_counts_tiles_and_cancel_stops_before_the_next():
+    model, steps = fake_model(), []
+    segmenter = Segmenter(model, TILED)
+    segmenter.predict(np.zeros((100, 200)), lambda done, total: steps.append((done, total)))
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    model.network.seen.clear()
+    with pytest.raises(Cancelled):
+        segmenter.predict(np.zeros((100, 200)), cancelled=lambda: len(model.network.seen) == 2)
+    assert len(model.network.seen) == 2
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_out_of_memory_halves_the_tiles_for_good(error):
+    image, count = squares_image((300, 600))
+    segmenter = Segmenter(fake_model(Hungry(520, error)), SegmentConfig(tile=1024))
+    with pytest.warns(UserWarning, match="going on with tiles of 512 pixels"):
+        assert len(segmenter.predict(image).boxes) == count
+    assert len(segmenter.predict(image).boxes) == count
+
+
+def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
+    class OnGPU(Hungry):
+        where = "cuda"
+
+        def to(self, device):
+            self.where, self.limit = device, 1000
+
+    monkeypatch.setattr(Segmenter, "device", property(lambda self: torch.device(self.model.network.where)))
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
+    image, count = squares_image()
+    with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):
+        prediction = Segmenter(fake_model(OnGPU(1)), SegmentConfig(tile=256)).predict(image)
+    assert len(prediction.boxes) == count
+
+
+def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
+    with pytest.raises(MemoryError, match="256 pixels"):
+        Segmenter(fake_model(Hungry(1)), SegmentConfig(tile=256)).predict(np.zeros((50, 50)))
+
+    class Broken(BrightSquares):
+        def forward(self, images):
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        Segmenter(fake_model(Broken())).predict(np.zeros((50, 50)))
