@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fakes import FakeEngine
+from panel_fakes import FakeEngine
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from test_correct_controller import TURNED, ids, squares
 
+from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.correct_controller import TOOLS
 from napari_pffnet._qt.panel import Panel
 
@@ -158,10 +158,14 @@ def test_fits_a_small_laptop(make_napari_viewer, qtbot):
 
 def test_closed_panel_gives_the_keys_back(make_napari_viewer, qtbot):
     user, panel = start(make_napari_viewer, qtbot, squares())
+    callbacks = list(user.layer.mouse_drag_callbacks)
+    panel.correct.buttons["split"].click()
     with qtbot.waitSignal(panel.destroyed):
         user.viewer.window.remove_dock_widget(panel)
         panel.deleteLater()
     assert user.layer.keymap == {}
+    assert user.layer.mouse_drag_callbacks == callbacks
+    assert user.layer.mouse_pan
     user.move(4, 4)
     user.press(Qt.Key.Key_D)
     np.testing.assert_array_equal(user.layer.data, squares())

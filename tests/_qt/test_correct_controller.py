@@ -11,17 +11,8 @@ from napari.layers import Labels
 from napari.utils.action_manager import action_manager
 from napari.utils.shortcuts import _default_shortcuts
 
+from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.correct_controller import BY_NAME, NO_LAYER, TOOLS, CorrectController
-
-TURNED = {"scale": (0.5, 0.25), "rotate": 30, "translate": (10, -20)}
-
-
-def squares(dtype=np.int32):
-    """Three squares of 6 × 6 pixels: 1 and 2 touch, 5 has a hole."""
-    plane = np.zeros((20, 24), dtype)
-    plane[2:8, 2:8], plane[2:8, 8:14], plane[10:16, 10:16] = 1, 2, 5
-    plane[12, 12] = 0
-    return plane
 
 
 def make(layer):
@@ -63,10 +54,6 @@ def mouse(controller, *places, still=False):
 
 def status(controller):
     return controller.view.set_status.call_args.args[0]
-
-
-def ids(layer):
-    return set(np.unique(layer.data).tolist()) - {0}
 
 
 @pytest.mark.parametrize("arguments", [{}, TURNED])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from label_planes import INTEGERS, check, plane
 from napari_pffnet.curate import OperationError
 from napari_pffnet.curate.operations import (
     delete,
@@ -15,24 +16,6 @@ from napari_pffnet.curate.operations import (
     shrink,
     smooth,
 )
-
-INTEGERS = [np.uint8, np.int8, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
-
-
-def plane(text, dtype=np.int32):
-    """Rows of digits, '.' is background."""
-    return np.array([[0 if c == "." else int(c) for c in row] for row in text.split()], dtype)
-
-
-def check(before, change, after):
-    """The change leads to `after`, names changed pixels only, has the plane's dtype and leaves the input alone."""
-    copy = before.copy()
-    result = change.applied_to(before)
-    np.testing.assert_array_equal(before, copy)
-    np.testing.assert_array_equal(result, plane(after))
-    assert change.values.dtype == result.dtype == before.dtype
-    assert len(change.values) == np.count_nonzero(before != result)
-    assert np.all(before[change.indices] != change.values)
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

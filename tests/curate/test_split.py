@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curate.test_operations import INTEGERS, check, plane
+from label_planes import INTEGERS, check, plane
 from napari_pffnet.curate import OperationError
 from napari_pffnet.curate.operations import merge
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_by_seeds
