@@ -114,6 +114,8 @@ def test_the_command_trains_logs_and_refuses_to_overwrite(folder, tmp_path, caps
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--resume", "nowhere.pt"], "no resume file"),
         (["--init", "imagenet"], "frozen_batch"),
+        (["--init", __file__], "cannot read"),
+        (["--output", "/proc/nowhere"], "/proc"),
     ],
 )
 def test_wrong_input_is_one_clear_line(folder, tmp_path, capsys, extra, message):

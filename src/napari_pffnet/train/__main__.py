@@ -47,11 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_intermixed_args(arguments)
     from napari_pffnet.data.sources import DataError
     from napari_pffnet.library import LibraryError
+    from napari_pffnet.model.convert import ConvertError
     from napari_pffnet.train.state import TrainingError
 
     try:
         _run(options, _config(options))
-    except (ConfigError, DataError, LibraryError, FileExistsError) as error:
+    except (ConfigError, DataError, LibraryError, ConvertError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except TrainingError as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pffnet.config import TrainConfig, dump
-from napari_pffnet.data.dataset import CropDataset, make_loader
+from napari_pffnet.data.dataset import CropDataset, Loader, make_loader
 from napari_pffnet.data.sources import Source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
@@ -169,7 +169,7 @@ def _save(state: TrainState, config: TrainConfig, output: Path, metrics: dict[st
     yield Checkpoint(state.step, output / ("best.safetensors" if best else "last.safetensors"), best)
 
 
-def _loader(config: TrainConfig, data: Sequence[Source], step: int, group: Processes):  # type: ignore[no-untyped-def]
+def _loader(config: TrainConfig, data: Sequence[Source], step: int, group: Processes) -> Loader:
     per_step = config.batch_size * config.optimizer.accumulate * group.world
     dataset = CropDataset(
         data, config.data, config.model.input.percentiles, config.seed, config.schedule.steps * per_step

@@ -11,7 +11,7 @@ import torch
 from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
 from napari_pffnet.data.dataset import CropDataset
 from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.evaluate.metrics import evaluate_pair, pool
+from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
 from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
@@ -51,7 +51,7 @@ class Validator:
         network.train(training)
         return {**metrics, **losses}
 
-    def _score(self, segmenter: Segmenter, sample: Sample):  # type: ignore[no-untyped-def]
+    def _score(self, segmenter: Segmenter, sample: Sample) -> ImageScores:
         labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
         return evaluate_pair(sample.labels, labels)
 
