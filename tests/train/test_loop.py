@@ -115,6 +115,7 @@ def test_the_command_trains_logs_and_refuses_to_overwrite(folder, tmp_path, caps
         (["--resume", "nowhere.pt"], "no resume file"),
         (["--init", "imagenet"], "frozen_batch"),
         (["--init", __file__], "cannot read"),
+        (["--init", "default"], "other widths"),
         (["--output", "/proc/nowhere"], "/proc"),
     ],
 )

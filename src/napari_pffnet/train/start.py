@@ -54,11 +54,21 @@ def initial_network(config: TrainConfig) -> PFFNet:
 
 def _load_file(network: PFFNet, path: Path) -> None:
     if not path.is_file() or path.suffix == ".safetensors":
-        network.load_state_dict(load_model(path).network.state_dict())
+        _load_model(network, path)
         return
     from napari_pffnet.model.convert import load_published
 
     load_published(network, path)
+
+
+def _load_model(network: PFFNet, path: Path) -> None:
+    try:
+        network.load_state_dict(load_model(path).network.state_dict())
+    except RuntimeError:
+        raise LibraryError(
+            f"{path} has another body, other widths or switches than this recipe; take over the recipe's model section "
+            "from the config.yaml beside it, or train with --init none"
+        ) from None
 
 
 def _imagenet(body: BodyConfig) -> dict[str, torch.Tensor]:
