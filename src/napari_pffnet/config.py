@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -299,5 +299,5 @@ def _explain(kind: type[Frozen], fault: Any) -> str:
 
 def _keys(kind: type[Frozen], path: list[str]) -> list[str]:
     for part in path:
-        kind = kind.model_fields[part].annotation  # type: ignore[assignment]
+        kind = cast(type[Frozen], kind.model_fields[part].annotation)
     return list(kind.model_fields)

@@ -4,6 +4,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_pffnet.data.normalize import normalize
 from napari_pffnet.io.results import OUTLINE, write_labels, write_overlay, write_semantic, write_table
 
 
@@ -36,7 +37,7 @@ def test_overlay_draws_outlines_inside_the_labels(colours, tmp_path):
     image[:, 15:] = 4000
     labels = np.zeros((20, 30), np.int32)
     labels[5:10, 5:12] = 3
-    write_overlay(tmp_path / "a.png", image, labels)
+    write_overlay(tmp_path / "a.png", normalize(image), labels)
     with Image.open(tmp_path / "a.png") as file:
         picture = np.asarray(file)
     outline = (picture == OUTLINE).all(-1)

@@ -120,6 +120,7 @@ def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> b
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from napari_pffnet.data.normalize import normalize
     from napari_pffnet.io.images import read_image, to_plane
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
@@ -136,7 +137,7 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
     write_labels(targets[0], labels)
     write_semantic(targets[1], semantic)
     write_table(targets[2], table)
-    write_overlay(targets[3], image, labels)
+    write_overlay(targets[3], normalize(image), labels)
     return len(table)
 
 

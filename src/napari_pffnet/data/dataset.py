@@ -167,7 +167,7 @@ class Loader:
 
 
 def make_loader(
-    dataset: Dataset[Item], batch_size: int, workers: int = 0, start: int = 0, rank: int = 0, world: int = 1
+    dataset: CropDataset, batch_size: int, workers: int = 0, start: int = 0, rank: int = 0, world: int = 1
 ) -> Loader:
     """Make batches of a dataset in order; an incomplete last batch is left out.
 
@@ -184,7 +184,7 @@ def make_loader(
     rank, world : int
         This training process takes every `world`-th item.
     """
-    items = range(start + rank, len(dataset), world)  # type: ignore[arg-type]
+    items = range(start + rank, len(dataset), world)
     own_chance = torch.Generator()  # else starting the loader would draw from the training's random numbers
     return Loader(
         DataLoader(

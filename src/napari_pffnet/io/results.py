@@ -11,7 +11,6 @@ import tifffile
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from napari_pffnet.data.normalize import normalize
 from napari_pffnet.io.atomic import write_atomic
 
 Array = np.ndarray[Any, Any]
@@ -34,9 +33,9 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 
 
-def write_overlay(path: str | Path, image: Array, labels: Array) -> None:
-    """Write a PNG, H×W×3: the image (as `data.normalize` takes it), normalised, with the labels' outlines in yellow."""
-    picture = np.ascontiguousarray((normalize(image) * 255).round().astype(np.uint8).transpose(1, 2, 0))
+def write_overlay(path: str | Path, planes: Array, labels: Array) -> None:
+    """Write a PNG, H×W×3: a normalised image (float32 3×H×W in [0, 1]) with the labels' outlines in yellow."""
+    picture = np.ascontiguousarray((planes * 255).round().astype(np.uint8).transpose(1, 2, 0))
     picture[find_boundaries(labels, mode="inner")] = OUTLINE
     # stronger compression of noise takes many times longer and gains little
     write_atomic(path, lambda file: Image.fromarray(picture).save(file, compress_level=1))

@@ -121,9 +121,9 @@ def rename(name: str, rules: tuple[tuple[str, str], ...]) -> str | None:
     for pattern, new in rules:
         found = re.match(pattern, name)
         if found:
-            for group in found.groups():
-                new = re.sub(r"\{(.+?)\}", lambda slot, group=group: _fill(slot[1], group), new, count=1)  # type: ignore[misc]
-            return new + name[found.end() :]
+            texts_and_slots = re.split(r"\{(.+?)\}", new)
+            texts_and_slots[1::2] = map(_fill, texts_and_slots[1::2], found.groups())
+            return "".join(texts_and_slots) + name[found.end() :]
     return None
 
 
