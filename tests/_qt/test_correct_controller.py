@@ -12,6 +12,7 @@ from napari.utils.action_manager import action_manager
 from napari.utils.shortcuts import _default_shortcuts
 
 from label_planes import TURNED, ids, squares
+from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.correct_controller import BY_NAME, NO_LAYER, TOOLS, CorrectController
 
 
@@ -20,7 +21,7 @@ def make(layer):
     viewer.add_layer(layer)
     view = Mock()
     view.pixels.return_value = 1
-    return CorrectController(viewer, view)
+    return CorrectController(ActiveLabels(viewer), view)
 
 
 def point(controller, *place):
@@ -299,7 +300,7 @@ def test_keys_come_and_go_with_the_layer():
 def test_without_a_labels_layer_it_says_so():
     viewer = ViewerModel()
     viewer.add_image(np.zeros((8, 8)))
-    controller = CorrectController(viewer, Mock())
+    controller = CorrectController(ActiveLabels(viewer), Mock())
     controller.choose("delete")
     controller.undo()
     assert status(controller) == NO_LAYER

@@ -8,11 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from app_model.types import KeyCode, KeyMod
-from napari.components import ViewerModel
 from napari.layers import Labels
 
+from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.label_plane import LabelPlane, label_plane
-from napari_pffnet._qt.label_rows import LabelRows
 from napari_pffnet._qt.planes import PlaneError
 from napari_pffnet.curate.change import Array, Change, OperationError
 from napari_pffnet.curate.operations import delete, fill_holes, grow, merge, shrink, smooth
@@ -72,29 +71,28 @@ class CorrectController:
 
     Parameters
     ----------
-    viewer : ViewerModel
-        Its selected Labels layer is corrected.
+    active : ActiveLabels
+        The layer to correct.
     view : View
         Shows the tools and the state.
     """
 
-    def __init__(self, viewer: ViewerModel, view: View) -> None:
-        self.viewer, self.view = viewer, view
+    def __init__(self, active: ActiveLabels, view: View) -> None:
+        self.active, self.viewer, self.view = active, active.viewer, view
         self._layer: Labels | None = None
-        self._rows: LabelRows | None = None
         self._shadowed: dict[Any, Any] = {}
         self._tool: Tool | None = None
         self._mode_before = ""
         self._first = 0
         self._connections: list[tuple[Any, Callable[..., None]]] = [
-            (viewer.layers.selection.events.active, self._follow_active),
-            (viewer.layers.events.renamed, self._show_layer),
+            (active.switched, self._switch),
+            (self.viewer.layers.events.renamed, self._show_layer),
             (view.tool_chosen, self.choose),
             (view.undo_requested, self.undo),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
-        self._follow_active()
+        self._switch(active.layer)
 
     def close(self) -> None:
         """Let go of the viewer, its layers and their keys."""
@@ -104,13 +102,13 @@ class CorrectController:
 
     def undo(self) -> None:
         """Undo the last edit of the layer."""
-        if self._rows:
-            self.view.set_status("Undone." if self._rows.undo() else "Nothing to undo.")
+        if self.active.rows:
+            self.view.set_status("Undone." if self.active.rows.undo() else "Nothing to undo.")
 
     def redo(self) -> None:
         """Redo what was undone last."""
-        if self._rows:
-            self.view.set_status("Done again." if self._rows.redo() else "Nothing to do again.")
+        if self.active.rows:
+            self.view.set_status("Done again." if self.active.rows.redo() else "Nothing to do again.")
 
     def choose(self, name: str) -> None:
         """Let a tool wait for clicks; the same one again, or Escape, ends it."""
@@ -222,12 +220,9 @@ class CorrectController:
         points: list[Array] = [np.asarray(layer.world_to_data(end))[-layer.ndim :] + 0.5 for end in ends]
         layer._overlays["polygon"].points = [point.tolist() for point in points]
 
-    def _follow_active(self, _event: Any = None) -> None:
-        active = self.viewer.layers.selection.active
-        layer = active if isinstance(active, Labels) else None
-        if layer is not self._layer:
-            self._detach()
-            self._attach(layer)
+    def _switch(self, layer: Labels | None) -> None:
+        self._detach()
+        self._attach(layer)
         self._show_layer()
 
     def _show_layer(self, _event: Any = None) -> None:
@@ -240,7 +235,6 @@ class CorrectController:
         self.view.set_status("")
         if layer is None:
             return
-        self._rows = LabelRows(layer)
         for tool in TOOLS:
             self._bind(layer, tool.key, self._key(tool))
         self._bind(layer, UNDO, lambda _layer: self.undo())
@@ -253,9 +247,6 @@ class CorrectController:
             return
         for key in (*(tool.key for tool in TOOLS), UNDO, REDO):
             self._unbind(layer, key)
-        if self._rows:
-            self._rows.close()
-        self._rows = None
 
     def _bind(self, layer: Labels, key: Any, function: Callable[[Any], None]) -> None:
         self._shadowed[key] = layer.bind_key(key, function, overwrite=True)

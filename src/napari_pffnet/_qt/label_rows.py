@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
+from psygnal import Signal
 
+from napari_pffnet._qt.history import touched, values, writes
 from napari_pffnet.curate.change import Array
 
-EDITED = "edited"
+EDITED, ACCEPTED = "edited", "accepted"
 REMEMBERED = 200
 FEW = 8
 
@@ -37,6 +39,10 @@ class LabelRows:
     layer : Labels
         Its edits are listened to until `close`.
     """
+
+    #: An edit, undo or redo: emitted with its list of `Write` after the rows have followed. napari announces some edits
+    #: before it writes the pixels: read the ids from the list, not from the layer.
+    edited = Signal(list)
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
@@ -63,8 +69,16 @@ class LabelRows:
         self._return(self.layer._undo_history[-1], undone=False)
         return True
 
+    def set_state(self, ids: Iterable[int], state: str) -> None:
+        """Set the state of objects, such as `ACCEPTED`; ids without a row get one."""
+        table = _by_index(self.layer.features)
+        known = sorted(set(ids) - {0})
+        rows = table.reindex(pd.Index(known, dtype=np.int64))
+        areas = pd.Series(_areas(self.layer.data, rows.index[rows["area"].isna()].tolist()), dtype=float)
+        self._show(table, known, rows.assign(area=rows["area"].fillna(areas), state=state))
+
     def _follow(self, event: Any) -> None:
-        ids, table = _touched(event.value), _by_index(self.layer.features)
+        ids, table = touched(event.value), _by_index(self.layer.features)
         before = table.loc[table.index.intersection(ids)]
         after = _counted(self.layer.data, ids, table, _not_yet_written(self.layer.data, event.value[-1]))
         atom = event.value[0]
@@ -72,6 +86,7 @@ class LabelRows:
         while len(self._steps) > REMEMBERED:
             del self._steps[next(iter(self._steps))]
         self._show(table, ids, after)
+        self.edited.emit(writes(event.value, undone=False))
 
     def _return(self, item: list[Any], undone: bool) -> None:
         table = _by_index(self.layer.features)
@@ -79,8 +94,9 @@ class LabelRows:
         if step:
             self._show(table, step.ids, step.before if undone else step.after)
         else:
-            ids = _touched(item)
+            ids = touched(item)
             self._show(table, ids, _counted(self.layer.data, ids, table))
+        self.edited.emit(writes(item, undone=undone))
 
     def _show(self, table: pd.DataFrame, ids: list[int], rows: pd.DataFrame) -> None:
         """Replace the rows of `ids`."""
@@ -93,24 +109,9 @@ class LabelRows:
         self.layer.features = result.rename_axis("index").reset_index()
 
 
-def _values(atom: Any) -> tuple[Array, Array]:
-    """Return the ids before and after one write of napari's history, both flat."""
-    old, new = (atom.old_values, atom.new_value) if hasattr(atom, "old_values") else atom[1:]
-    return np.ravel(old), np.broadcast_to(np.ravel(new), np.size(old))
-
-
-def _touched(item: Iterable[Any]) -> list[int]:
-    """Return the ids whose pixels a step of napari's history took or gave."""
-    ids: set[int] = set()
-    for atom in item:
-        for values in _values(atom):
-            ids |= set(np.unique(values).tolist())
-    return sorted(ids - {0})
-
-
 def _not_yet_written(data: Any, atom: Any) -> tuple[Array, Array] | None:
     """Return the ids before and after a write that napari announces; None if it is done, as at the end of a stroke."""
-    old, new = _values(atom)
+    old, new = values(atom)
     if hasattr(atom, "slice_key"):
         region = np.asarray(data[atom.slice_key])
         now = region.ravel() if atom.mask is None else region[atom.mask]

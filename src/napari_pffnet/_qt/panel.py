@@ -7,6 +7,7 @@ from typing import Any
 import napari
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
+from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.background import in_thread
 from napari_pffnet._qt.correct_controller import CorrectController
 from napari_pffnet._qt.correct_view import CorrectView
@@ -33,7 +34,8 @@ class Panel(QWidget):
         self.segment = SegmentView()
         self.controller = SegmentController(napari_viewer, self.segment, engine or Engine(), in_thread)
         self.correct = CorrectView()
-        self.corrector = CorrectController(napari_viewer, self.correct)
+        self.active = ActiveLabels(napari_viewer)
+        self.corrector = CorrectController(self.active, self.correct)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
@@ -45,7 +47,7 @@ class Panel(QWidget):
         connections = [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
         for signal, slot in connections:
             signal.connect(slot)
-        controllers = (self.controller, self.corrector)
+        controllers = (self.controller, self.corrector, self.active)
 
         def let_go() -> None:
             for controller in controllers:

@@ -1,0 +1,45 @@
+"""Steps of napari's undo history of a Labels layer, read as pixels and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from napari_pffnet.curate.change import Array
+
+
+class Write(NamedTuple):
+    """Pixels of a layer and their new ids: `indices` one int64 array per axis of the data, `values` as long."""
+
+    indices: tuple[Array, ...]
+    values: Array
+
+
+def values(atom: Any) -> tuple[Array, Array]:
+    """Return the ids before and after one write of napari's history, both flat."""
+    old, new = (atom.old_values, atom.new_value) if hasattr(atom, "old_values") else atom[1:]
+    return np.ravel(old), np.broadcast_to(np.ravel(new), np.size(old))
+
+
+def touched(step: Iterable[Any]) -> list[int]:
+    """Return the ids whose pixels a step took or gave, sorted, without 0."""
+    ids: set[int] = set()
+    for atom in step:
+        for part in values(atom):
+            ids |= set(np.unique(part).tolist())
+    return sorted(ids - {0})
+
+
+def writes(step: list[Any], *, undone: bool) -> list[Write]:
+    """Return what a step wrote; of an undone one (as it lies in napari's redo history) what undoing it wrote."""
+    return [Write(_indices(atom), values(atom)[0 if undone else 1]) for atom in step]
+
+
+def _indices(atom: Any) -> tuple[Array, ...]:
+    if not hasattr(atom, "slice_key"):
+        return tuple(np.ravel(axis) for axis in np.broadcast_arrays(*atom[0]))
+    shape = [part.stop - part.start for part in atom.slice_key]
+    mask = np.ones(shape, bool) if atom.mask is None else atom.mask
+    return tuple(axis + part.start for axis, part in zip(np.nonzero(mask), atom.slice_key, strict=True))
