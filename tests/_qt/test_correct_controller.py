@@ -14,6 +14,7 @@ from napari.utils.shortcuts import _default_shortcuts
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.correct_controller import BY_NAME, NO_LAYER, TOOLS, CorrectController
+from napari_pffnet._qt.keys import Keys
 
 
 def make(layer):
@@ -21,7 +22,8 @@ def make(layer):
     viewer.add_layer(layer)
     view = Mock()
     view.pixels.return_value = 1
-    return CorrectController(ActiveLabels(viewer), view)
+    active = ActiveLabels(viewer)
+    return CorrectController(active, view, Keys(active))
 
 
 def point(controller, *place):
@@ -291,16 +293,16 @@ def test_keys_come_and_go_with_the_layer():
     assert len(second.keymap) == len(TOOLS) + 2
     controller.choose("split")
     controller.close()
+    controller.keys.close()
     assert second.keymap == {}
     assert second.mouse_drag_callbacks == []
-    second.fill((4, 4), 0)
-    assert len(second.features) == 0
 
 
 def test_without_a_labels_layer_it_says_so():
     viewer = ViewerModel()
     viewer.add_image(np.zeros((8, 8)))
-    controller = CorrectController(ActiveLabels(viewer), Mock())
+    active = ActiveLabels(viewer)
+    controller = CorrectController(active, Mock(), Keys(active))
     controller.choose("delete")
     controller.undo()
     assert status(controller) == NO_LAYER

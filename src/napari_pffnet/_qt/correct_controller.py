@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from app_model.types import KeyCode, KeyMod
+from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Labels
 
 from napari_pffnet._qt.active_labels import ActiveLabels
+from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.label_plane import LabelPlane, label_plane
 from napari_pffnet._qt.planes import PlaneError
 from napari_pffnet.curate.change import Array, Change, OperationError
@@ -20,8 +21,8 @@ from napari_pffnet.curate.split import split_at_waist, split_by_line
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 NO_NUCLEUS = "No nucleus there."
 CLICK_SLACK = 4
-UNDO = KeyMod.CtrlCmd | KeyCode.KeyZ
-REDO = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
+UNDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyZ))
+REDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ))
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,13 @@ class CorrectController:
         The layer to correct.
     view : View
         Shows the tools and the state.
+    keys : Keys
+        Gets the tools' keys.
     """
 
-    def __init__(self, active: ActiveLabels, view: View) -> None:
-        self.active, self.viewer, self.view = active, active.viewer, view
+    def __init__(self, active: ActiveLabels, view: View, keys: Keys) -> None:
+        self.active, self.viewer, self.view, self.keys = active, active.viewer, view, keys
         self._layer: Labels | None = None
-        self._shadowed: dict[Any, Any] = {}
         self._tool: Tool | None = None
         self._mode_before = ""
         self._first = 0
@@ -92,13 +94,17 @@ class CorrectController:
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
+        for tool in TOOLS:
+            keys.add(tool.name, tool.key, tool.title, self._key(tool))
+        keys.hold("undo", UNDO, self.undo)  # napari's own would leave the table behind
+        keys.hold("redo", REDO, self.redo)
         self._switch(active.layer)
 
     def close(self) -> None:
-        """Let go of the viewer, its layers and their keys."""
+        """Let go of the viewer and its layers."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        self._detach()
+        self.end()
 
     def undo(self) -> None:
         """Undo the last edit of the layer."""
@@ -125,7 +131,7 @@ class CorrectController:
             return
         layer.events.mode.disconnect(self.end)
         layer.mouse_drag_callbacks.remove(self._on_mouse)
-        self._unbind(layer, "Escape")
+        self.keys.release("tool")
         self._draw(layer, [])
         if layer.mode == "pan_zoom":
             layer.cursor, layer.mouse_pan = "standard", True
@@ -142,8 +148,8 @@ class CorrectController:
         if tool.name == "merge" and self._first == 0:
             self.view.set_status(tool.hint)
 
-    def _key(self, tool: Tool) -> Callable[[Labels], None]:
-        return lambda _layer: self.press(tool)
+    def _key(self, tool: Tool) -> Callable[[], None]:
+        return lambda: self.press(tool)
 
     def apply(self, tool: Tool, position: Sequence[float], start: Sequence[float] | None = None) -> None:
         """Use a tool at a position in the world, or along the line from `start` to there; errors become the status."""
@@ -191,7 +197,7 @@ class CorrectController:
         layer.mouse_pan = tool.name != "split"
         layer.events.mode.connect(self.end)
         layer.mouse_drag_callbacks.append(self._on_mouse)
-        self._bind(layer, "Escape", self.end)
+        self.keys.hold("tool", "Escape", self.end)
         self.view.set_tool(tool.name)
         self.view.set_status(tool.hint)
 
@@ -221,38 +227,15 @@ class CorrectController:
         layer._overlays["polygon"].points = [point.tolist() for point in points]
 
     def _switch(self, layer: Labels | None) -> None:
-        self._detach()
-        self._attach(layer)
+        self.end()
+        self._layer = layer
+        self.view.set_status("")
         self._show_layer()
 
     def _show_layer(self, _event: Any = None) -> None:
         self.view.set_layer(self._layer.name if self._layer is not None else None)
         if self._layer is None:
             self.view.set_status(NO_LAYER)
-
-    def _attach(self, layer: Labels | None) -> None:
-        self._layer = layer
-        self.view.set_status("")
-        if layer is None:
-            return
-        for tool in TOOLS:
-            self._bind(layer, tool.key, self._key(tool))
-        self._bind(layer, UNDO, lambda _layer: self.undo())
-        self._bind(layer, REDO, lambda _layer: self.redo())
-
-    def _detach(self) -> None:
-        self.end()
-        layer, self._layer = self._layer, None
-        if layer is None:
-            return
-        for key in (*(tool.key for tool in TOOLS), UNDO, REDO):
-            self._unbind(layer, key)
-
-    def _bind(self, layer: Labels, key: Any, function: Callable[[Any], None]) -> None:
-        self._shadowed[key] = layer.bind_key(key, function, overwrite=True)
-
-    def _unbind(self, layer: Labels, key: Any) -> None:
-        layer.bind_key(key, self._shadowed.pop(key, None), overwrite=True)
 
 
 def _write(plane: LabelPlane, change: Change, text: str) -> str:
