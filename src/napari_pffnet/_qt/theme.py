@@ -28,3 +28,9 @@ def style_sheet(theme_id: str) -> str:
 
 def _larger(size: str) -> str:
     return f"{int(size.removesuffix('pt')) + 3}pt"
+
+
+def plot_colours(theme_id: str) -> tuple[str, str, str]:
+    """Return the colours of plots: background, text and axes, bars."""
+    theme = get_theme(theme_id)
+    return theme.background.as_hex(), theme.text.as_hex(), PRIMARY[theme.type][1]

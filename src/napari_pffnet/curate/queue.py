@@ -106,11 +106,8 @@ def nucleus_rows(
     corner = (window[0].start, window[1].start) if window else (0, 0)
     part = semantic[window] if semantic is not None and window else semantic
     rows = _measured(labels, part, corner, shape or labels.shape)
-    known = table.drop_duplicates("index").set_index("index") if "index" in table else pd.DataFrame()
-    known = known.reindex(rows["index"])
     rows["kind"] = NUCLEUS
-    rows["mask_score"] = _fit(known)
-    rows["state"] = _texts(known, "state")
+    rows["mask_score"], rows["state"] = _known(table, rows["index"])
     rows["overlap"] = _looked_up(rows["index"], overlaps or {})
     rows["size"] = rows["area"] / (usual or usual_area(rows))
     return judged(rows)
@@ -147,7 +144,27 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
     chances, weights = _chances(rows)
     done = rows["state"].isin(DONE).to_numpy()
     result = rows.assign(priority=np.where(done, 0.0, chances.clip(0, 1)))
-    return result.assign(reason=_why(result, weights))[COLUMNS]
+    result["reason"] = np.array(_why(result, weights), object)
+    return result[[*COLUMNS, *(name for name in rows if name not in COLUMNS)]]
+
+
+def rescored(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return `rows`, those judged again of which `table` now tells another fit or state; their order stays."""
+    told = rows["index"].isin(table.get("index", []))
+    nuclei = np.flatnonzero((rows["kind"] == NUCLEUS) & told)
+    fit, state = _known(table, rows["index"].iloc[nuclei])
+    old_fit, old_state = (rows[name].to_numpy()[nuclei] for name in ("mask_score", "state"))
+    differs = ~((fit == old_fit) | (np.isnan(fit) & np.isnan(old_fit))) | (state != old_state)
+    if not differs.any():
+        return rows
+    changed = rows.iloc[nuclei[differs]]
+    again = judged(changed.assign(mask_score=fit[differs], state=state[differs]))
+    result = rows.copy()
+    for name in ("mask_score", "state", "priority", "reason"):
+        values = rows[name].to_numpy(copy=True)
+        values[nuclei[differs]] = again[name].to_numpy()
+        result[name] = values
+    return result
 
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -199,6 +216,13 @@ def _limits(places: Array, codes: Array, count: int) -> tuple[Array, Array]:
     np.minimum.at(low, codes, places)
     np.maximum.at(high, codes, places)
     return low, high
+
+
+def _known(table: pd.DataFrame, ids: pd.Series[Any]) -> tuple[Array, Array]:
+    """Estimated fit and state of the nuclei; NaN and "" of those without a row."""
+    known = table.drop_duplicates("index").set_index("index") if "index" in table else pd.DataFrame()
+    known = known.reindex(ids)
+    return _fit(known), _texts(known, "state")
 
 
 def _fit(known: pd.DataFrame) -> Array:

@@ -1,0 +1,485 @@
+"""The step *Review*: nuclei and candidates one after the other, the worst first. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels
+
+from napari_pffnet._qt.active_labels import ActiveLabels
+from napari_pffnet._qt.camera import CameraVisits
+from napari_pffnet._qt.history import Write
+from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.label_plane import LabelPlane, label_plane
+from napari_pffnet._qt.label_rows import ACCEPTED
+from napari_pffnet._qt.planes import PlaneError
+from napari_pffnet._qt.review_layers import Outlines, add_quietly, disagreement_layer, remove_if_there
+from napari_pffnet._qt.review_list import DISMISSED, EDITED, Insight, Key, ReviewList, Wanted
+from napari_pffnet.curate.change import Array, Change, OperationError, new_ids
+from napari_pffnet.curate.disagreement import disagreement
+from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
+
+NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
+NO_NETWORK = "Nothing is known of these labels but themselves; run Segment for candidates and the semantic map."
+NOTHING_LEFT = "Nothing left in this list."
+KEYS = {
+    "next": ("N", "Next"),
+    "previous": ("Shift-N", "Previous"),
+    "accept": ("A", "Accept"),
+    "remove": ("Shift-D", "Delete"),
+    "edit": ("I", "Edit"),
+    "candidate": ("C", "Accept candidate"),
+    "undo": ("U", "Undo"),
+}
+
+
+class _Done(NamedTuple):
+    """How to take back an acceptance or a dismissal, done when the layer's undo history held so many `edits`."""
+
+    back: Callable[[], None]
+    edits: int
+
+
+class View(Protocol):
+    """What the controller needs of a view; signals have ``connect``."""
+
+    opened: Any
+    wanted_changed: Any
+    row_chosen: Any
+    action_chosen: Any
+    overview_requested: Any
+    candidates_toggled: Any
+    disagreement_toggled: Any
+
+    def wanted(self) -> Wanted:
+        """Read what is to be listed, and in which order."""
+
+    def wants_candidates(self) -> bool:
+        """Whether candidates are to be outlined."""
+
+    def set_open(self, is_open: bool) -> None:
+        """Unfold or fold."""
+
+    def set_rows(self, rows: pd.DataFrame) -> None:
+        """List these rows."""
+
+    def set_current(self, row: int | None) -> None:
+        """Highlight a row."""
+
+    def set_counts(self, text: str) -> None:
+        """Show how far the work is."""
+
+    def set_status(self, text: str) -> None:
+        """Show one line."""
+
+    def set_network(self, known: bool) -> None:
+        """Whether there are candidates and a semantic map."""
+
+    def set_disagreement(self, shown: bool) -> None:
+        """Whether the disagreement layer is there."""
+
+    def set_values(self, areas: Array, fits: Array) -> None:
+        """Show the distributions of areas (pixels) and estimated fits."""
+
+    def set_keys(self, keys: dict[str, str]) -> None:
+        """Show the keys of the actions."""
+
+    def set_theme(self, theme: str) -> None:
+        """Take over the colours of a theme of napari."""
+
+
+class ReviewController:
+    """Connects viewer, view and the list under review; costs nothing until it is opened.
+
+    Parameters
+    ----------
+    active : ActiveLabels
+        The layer to review.
+    view : View
+        Shows the list.
+    keys : Keys
+        Where the keys of `KEYS` are added.
+    insight : callable
+        Gives what the network knows of a layer's plane; None for layers made elsewhere.
+    """
+
+    def __init__(
+        self,
+        active: ActiveLabels,
+        view: View,
+        keys: Keys,
+        insight: Callable[[Labels, LabelPlane], Insight | None] = lambda _layer, _plane: None,
+    ) -> None:
+        self.active, self.viewer, self.view, self.keys, self.insight = active, active.viewer, view, keys, insight
+        self._list: ReviewList | None = None
+        self._known: Insight | None = None
+        self._outlines: Outlines | None = None
+        self._difference: Image | None = None
+        self._camera = CameraVisits(self.viewer)
+        self._shown: list[Key] = []
+        self._current: Key | None = None
+        self._at = -1
+        self._open = False
+        self._done: list[_Done] = []
+        self._first_ids: WeakKeyDictionary[Labels, set[int]] = WeakKeyDictionary()
+        self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
+        actions = {name: getattr(self, name) for name in KEYS}
+        for name, (key, title) in KEYS.items():
+            keys.add(f"review_{name}", key, title, actions[name])
+        self._connections: list[tuple[Any, Callable[..., None]]] = [
+            (active.switched, self._switch),
+            (self.viewer.dims.events.order, self._start),
+            (view.opened, self.set_open),
+            (view.wanted_changed, self._list_again),
+            (view.row_chosen, self.choose),
+            (view.action_chosen, lambda name: actions[name]()),
+            (view.overview_requested, self.overview),
+            (view.candidates_toggled, self._outline),
+            (view.disagreement_toggled, self.show_disagreement),
+            (keys.changed, self._show_keys),
+            (self.viewer.events.theme, self._follow_theme),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        self._show_keys()
+        self._follow_theme()
+
+    def close(self) -> None:
+        """Let go of the viewer and take the review's layers away."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._stop()
+
+    def set_open(self, is_open: bool) -> None:
+        """Start or end the review of the selected layer."""
+        if is_open != self._open:
+            self._open = is_open
+            self.view.set_open(is_open)
+            self._start()
+
+    def next(self) -> None:
+        """Go to the next row; from the last to the first."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Go to the row before; from the first to the last."""
+        self._step(-1)
+
+    def choose(self, row: int) -> None:
+        """Go to a row of the list as it is shown."""
+        review = self._ready()
+        if review is None or not 0 <= row < len(self._shown):
+            return
+        self._current, self._at = key, _ = self._shown[row], row
+        self.view.set_current(row)
+        found = review.row(key)
+        if found is not None:
+            box = (float(found["top"]), float(found["left"]), float(found["height"]), float(found["width"]))
+            self._camera.show(review.plane(key.plane), box, review.diameter)
+            self._mark()
+            self.view.set_status(f"{_title(key)}: {found['reason']}.")
+
+    def overview(self) -> None:
+        """Bring back the view from before the first object."""
+        self._camera.back()
+
+    def accept(self) -> None:
+        """Accept the present row and go on; an accepted nucleus becomes open again, a candidate is painted."""
+        review, key = self._ready(), self._current
+        if review is None or key is None:
+            self.next()
+            return
+        if key.kind == CANDIDATE:
+            self._accept_candidate(key.number)
+        elif (row := review.row(key)) is not None:
+            self._set_state(key, "" if row["state"] == ACCEPTED else ACCEPTED)
+        self.next()
+
+    def remove(self) -> None:
+        """Delete the present nucleus, or set the candidate aside, and go on."""
+        review, key = self._ready(), self._current
+        if review is None or key is None or review.row(key) is None:
+            return
+        if key.kind == CANDIDATE:
+            self._dismiss(key.number)
+        else:
+            plane, indices = review.plane(key.plane), review.indices(key)
+            plane.write(Change(indices, np.zeros(len(indices[0]), plane.pixels.dtype)))
+        self.next()
+
+    def edit(self) -> None:
+        """Take napari's brush with the id of the present nucleus; a candidate is accepted first."""
+        review, key = self._ready(), self._current
+        if review is None or key is None or review.row(key) is None:
+            return
+        label = self._accept_candidate(key.number) if key.kind == CANDIDATE else key.number
+        if label:
+            review.layer.selected_label = label
+            review.layer.mode = "paint"
+            self.view.set_status(f"Painting nucleus {label}; keys 1 and 2: eraser and brush, 5: pan and zoom.")
+
+    def candidate(self) -> None:
+        """Accept the candidate under the cursor, else the present one; then go to the next one."""
+        review = self._ready()
+        if review is None:
+            return
+        here = review.candidate_at(self.viewer.cursor.position)
+        if here is not None and Key(review.here, CANDIDATE, here) != self._current:
+            self._accept_candidate(here)
+            return
+        if self._current is not None and self._current.kind == CANDIDATE:
+            self._accept_candidate(self._current.number)
+        open_ones = review.open_candidates()
+        rows = [i for i, key in enumerate(self._shown) if key.kind == CANDIDATE and key.number in open_ones]
+        if rows:
+            self.choose(next((row for row in rows if row >= self._at), rows[0]))
+        else:
+            self.view.set_status("No candidate left.")
+
+    def undo(self) -> None:
+        """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
+        rows, layer = self.active.rows, self.active.layer
+        if rows is None or layer is None:
+            return
+        if self._done and len(layer._undo_history) <= self._done[-1].edits:
+            self._done.pop().back()
+            text = "Undone."
+        else:
+            text = "Undone." if rows.undo() else "Nothing to undo."
+        self.view.set_status(text)
+
+    def show_disagreement(self, shown: bool) -> None:
+        """Add or remove the layer of where semantic map and nuclei differ."""
+        remove_if_there(self.viewer, self._difference)
+        self._difference = None
+        if shown and self._list is not None and self._known is not None:
+            plane = self._list.candidate_plane
+            self._difference = disagreement_layer(disagreement(plane.pixels, self._known.semantic), plane)
+            add_quietly(self.viewer, self._difference)
+        self.view.set_disagreement(self._difference is not None)
+
+    def _ready(self) -> ReviewList | None:
+        """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
+        self.set_open(True)
+        if self._list is not None and self.active.layer is not self._list.layer:
+            self.viewer.layers.selection.active = self._list.layer
+        if self._list is not None and self.viewer.dims.ndisplay != 2:
+            self.view.set_status("Nuclei are reviewed plane by plane; switch to the 2D view (Ctrl+Y).")
+            return None
+        return self._list
+
+    def _step(self, by: int) -> None:
+        if self._ready() is None:
+            return
+        if not self._shown:
+            self._forget()
+            self.view.set_status(NOTHING_LEFT)
+            return
+        in_place = 0 <= self._at < len(self._shown) and self._shown[self._at] == self._current
+        row = self._at + by if in_place or by < 0 else max(self._at, 0)
+        self.choose(row % len(self._shown))
+
+    def _forget(self) -> None:
+        self._current, self._at = None, -1
+        if self._outlines:
+            self._outlines.mark(None)
+
+    def _set_state(self, key: Key, state: str) -> None:
+        rows, layer = self.active.rows, self.active.layer
+        if rows is None or layer is None:
+            return
+        before = "" if state else ACCEPTED
+        rows.set_state([key.number], state)
+        self._remember(lambda: rows.set_state([key.number], before))
+
+    def _dismiss(self, number: int) -> None:
+        review = self._list
+        row = review.row(Key(review.here, CANDIDATE, number)) if review else None
+        if review is None or row is None:
+            return
+        dismissed = row["state"] != DISMISSED
+
+        def put(gone: bool) -> None:
+            review.dismiss(number, gone)
+            self._outline_one(number)
+            self._list_again()
+
+        put(dismissed)
+        self._remember(lambda: put(not dismissed))
+
+    def _remember(self, back: Callable[[], None]) -> None:
+        assert self.active.layer is not None
+        self._done.append(_Done(back, len(self.active.layer._undo_history)))
+
+    def _accept_candidate(self, number: int) -> int:
+        """Paint a candidate as a new nucleus; return its id, 0 if it cannot be painted."""
+        review, rows = self._list, self.active.rows
+        if review is None or rows is None:
+            return 0
+        plane, (ys, xs) = review.candidate_plane, review.candidates[number].indices
+        free = plane.pixels[ys, xs] == 0
+        try:
+            label = int(new_ids(plane.pixels, 1, plane.used_up_to)[0])
+        except OperationError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return 0
+        plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
+        rows.set_state([label], ACCEPTED)
+        self.view.set_status(f"Candidate accepted as nucleus {label}.")
+        return label
+
+    def _switch(self, layer: Labels | None) -> None:
+        """Review the layer that is selected; while another kind of layer is, the list stays."""
+        review = self._list
+        if not self._open or (self._outlines and layer is self._outlines.layer is not None):
+            return
+        if layer is None and review is not None and review.layer in self.viewer.layers:
+            self._disconnect_layer()
+            return
+        again = review is not None and layer is review.layer
+        current, at, done = self._current, self._at, self._done
+        self._start()
+        if again:
+            self._current, self._at, self._done = current, at, done
+            self._list_again()
+
+    def _start(self, _event: Any = None) -> None:
+        """Build the list of the selected layer, if the review is open."""
+        self._stop()
+        layer = self.active.layer
+        if not self._open:
+            return
+        if layer is None:
+            self.view.set_status(NO_LAYER)
+            return
+        try:
+            plane = label_plane(layer, self.viewer.dims)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return
+        self._known = self.insight(layer, plane)
+        self._list = ReviewList(plane, self._known)
+        self._first_ids.setdefault(layer, self._list.ids())
+        self._connect_layer(layer)
+        self.view.set_network(self._known is not None)
+        self._list_again()
+        self._outline()
+        self.view.set_status("" if self._list.whole else "A very large stack: only the plane in view is listed.")
+
+    def _stop(self) -> None:
+        self._disconnect_layer()
+        self.show_disagreement(False)
+        if self._outlines:
+            self._outlines.remove()
+        self._list = self._known = self._outlines = None
+        self._shown, self._done = [], []
+        self._forget()
+        self.view.set_rows(pd.DataFrame(columns=[*COLUMNS, "plane"]))
+        self.view.set_counts("")
+        self.view.set_network(False)
+
+    def _connect_layer(self, layer: Labels) -> None:
+        self._disconnect_layer()
+        assert self.active.rows is not None
+        self._layer_connections = [
+            (self.active.rows.edited, self._follow),
+            (layer.events.features, self._rescore),
+            (layer.events.data, self._start_afresh),
+        ]
+        for signal, slot in self._layer_connections:
+            signal.connect(slot)
+
+    def _disconnect_layer(self) -> None:
+        for signal, slot in self._layer_connections:
+            signal.disconnect(slot)
+        self._layer_connections = []
+
+    def _start_afresh(self, _event: Any = None) -> None:
+        """The layer got other labels: review these."""
+        if self.active.layer is not None:
+            self._first_ids.pop(self.active.layer, None)
+        self._start()
+
+    def _follow(self, writes: list[Write]) -> None:
+        if self._list is None:
+            return
+        touched = self._list.follow(writes)
+        for key in touched:
+            if key.kind == CANDIDATE:
+                self._outline_one(key.number)
+        if self._current in touched:
+            self._mark(writes)
+        self._list_again()
+
+    def _rescore(self, _event: Any = None) -> None:
+        if self._list is not None and self._list.rescore():
+            self._list_again()
+
+    def _list_again(self) -> None:
+        """Show the rows that are wanted; a row that is done and gone leaves its place to the next one."""
+        review = self._list
+        if review is None:
+            return
+        rows = review.shown(self.view.wanted())
+        self._shown = [Key(*values) for values in zip(rows["plane"], rows["kind"], rows["index"], strict=True)]
+        self.view.set_rows(rows)
+        found = review.row(self._current) if self._current else None
+        if found is not None and found["state"] not in DONE and self._current in self._shown:
+            self._at = self._shown.index(self._current)
+        self.view.set_current(self._shown.index(self._current) if self._current in self._shown else None)
+        self.view.set_counts(self._counts(review))
+        nuclei = review.nuclei()
+        self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())
+
+    def _counts(self, review: ReviewList) -> str:
+        first, states = self._first_ids[review.layer], review.states()
+        kept = [state for label, state in states.items() if label in first]
+        return (
+            f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
+            f"{len(first) - len(kept)} deleted of {len(first)}"
+        )
+
+    def _outline(self) -> None:
+        """Outline the open candidates, or none."""
+        review = self._list
+        if review is None:
+            return
+        if self._outlines is None:
+            self._outlines = Outlines(self.viewer, review.candidate_plane)
+        numbers = review.open_candidates() if self.view.wants_candidates() else []
+        if numbers or self._outlines.layer is not None:
+            self._outlines.show({number: review.candidates[number] for number in numbers})
+
+    def _outline_one(self, number: int) -> None:
+        review = self._list
+        if review is not None and self._outlines is not None and self._outlines.plane == review.candidate_plane:
+            row = review.row(Key(review.here, CANDIDATE, number))
+            is_open = row is not None and row["state"] == "" and self.view.wants_candidates()
+            self._outlines.set_candidate(number, review.candidates[number], is_open)
+
+    def _mark(self, writes: Sequence[Write] = ()) -> None:
+        """Mark the present object, on its plane."""
+        review, key = self._list, self._current
+        if review is None or key is None or self._outlines is None:
+            return
+        plane = review.plane(key.plane)
+        if self._outlines.plane != plane:
+            self._outlines.remove()
+            self._outlines = Outlines(self.viewer, plane)
+            if key.plane == review.here:
+                self._outline()
+        self._outlines.mark(review.indices(key, writes))
+
+    def _follow_theme(self, _event: Any = None) -> None:
+        self.view.set_theme(self.viewer.theme)
+
+    def _show_keys(self, _name: str = "") -> None:
+        self.view.set_keys({name: self.keys.key(f"review_{name}") for name in KEYS})
+
+
+def _title(key: Key) -> str:
+    return f"Candidate {key.number + 1}" if key.kind == CANDIDATE else f"Nucleus {key.number}"
