@@ -42,7 +42,7 @@ def test_worst_fit_comes_first_and_is_told(dtype):
     assert list(queue.columns) == COLUMNS
     assert queue["priority"].is_monotonic_decreasing
     assert queue["priority"].between(0, 1).all()
-    assert reason(queue, 2) == "predicted mask fit 0.60"
+    assert reason(queue, 2) == "predicted fit 0.60"
     assert reason(queue, 3) == "touches the border"
     assert reason(queue, 1) == "nothing unusual"
 

@@ -46,10 +46,11 @@ class CameraVisits:
         behind = dims.ndim - len(centre)
         moved = [axis for axis in hidden if axis >= behind]
         dims.set_point(moved, [float(centre[axis - behind]) for axis in moved])
-        if self._before is None:
+        first = self._before is None
+        if first:
             self._before = (camera.center, camera.zoom)
         camera.center = (0.0, *(float(centre[axis - behind]) for axis in dims.displayed[-2:]))
-        camera.zoom = self._zoom(_pixel(plane) * diameter, size)
+        camera.zoom = self._zoom(_pixel(plane) * diameter, size, first)
 
     def back(self) -> bool:
         """Return to where the camera was before the first visit; False if it is there."""
@@ -64,13 +65,13 @@ class CameraVisits:
         """The viewer's camera; napari 0.9 moved it."""
         return getattr(self.viewer, "scene", self.viewer).camera
 
-    def _zoom(self, diameter: float, size: float) -> float:
-        """Zoom for an object of `size`, both in the world: the present one where it is comfortable."""
+    def _zoom(self, diameter: float, size: float, first: bool) -> float:
+        """Zoom for an object of `size`, both in the world; after the first, the present one where it is comfortable."""
         canvas = float(min(self._canvas()))
         comfortable = canvas / (DIAMETERS_IN_VIEW * max(diameter, 1e-9))
         now = float(self.camera.zoom)
-        kept = now if ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable else comfortable
-        return min(kept, canvas / (ROOM * max(size, 1e-9)))
+        keeps = not first and ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable
+        return min(now if keeps else comfortable, canvas / (ROOM * max(size, 1e-9)))
 
     def _canvas(self) -> tuple[int, int]:
         canvas = getattr(self.viewer, "canvas", None)

@@ -120,7 +120,7 @@ class ReviewController:
         self._outlines: Outlines | None = None
         self._difference: Image | None = None
         self._camera = CameraVisits(self.viewer)
-        self._shown: list[Key] = []
+        self._shown: list[tuple[int, str, int]] = []
         self._current: Key | None = None
         self._at = -1
         self._open = False
@@ -174,7 +174,7 @@ class ReviewController:
         review = self._ready()
         if review is None or not 0 <= row < len(self._shown):
             return
-        self._current, self._at = key, _ = self._shown[row], row
+        self._current, self._at = key, _ = Key(*self._shown[row]), row
         self.view.set_current(row)
         found = review.row(key)
         if found is not None:
@@ -233,8 +233,8 @@ class ReviewController:
             return
         if self._current is not None and self._current.kind == CANDIDATE:
             self._accept_candidate(self._current.number)
-        open_ones = review.open_candidates()
-        rows = [i for i, key in enumerate(self._shown) if key.kind == CANDIDATE and key.number in open_ones]
+        open_ones = set(review.open_candidates())
+        rows = [i for i, (_, kind, number) in enumerate(self._shown) if kind == CANDIDATE and number in open_ones]
         if rows:
             self.choose(next((row for row in rows if row >= self._at), rows[0]))
         else:
@@ -242,10 +242,10 @@ class ReviewController:
 
     def undo(self) -> None:
         """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
-        rows, layer = self.active.rows, self.active.layer
-        if rows is None or layer is None:
+        rows = self.active.rows
+        if rows is None:
             return
-        if self._done and len(layer._undo_history) <= self._done[-1].edits:
+        if self._done and rows.edits <= self._done[-1].edits:
             self._done.pop().back()
             text = "Undone."
         else:
@@ -289,8 +289,8 @@ class ReviewController:
             self._outlines.mark(None)
 
     def _set_state(self, key: Key, state: str) -> None:
-        rows, layer = self.active.rows, self.active.layer
-        if rows is None or layer is None:
+        rows = self.active.rows
+        if rows is None:
             return
         before = "" if state else ACCEPTED
         rows.set_state([key.number], state)
@@ -312,8 +312,8 @@ class ReviewController:
         self._remember(lambda: put(not dismissed))
 
     def _remember(self, back: Callable[[], None]) -> None:
-        assert self.active.layer is not None
-        self._done.append(_Done(back, len(self.active.layer._undo_history)))
+        if self.active.rows is not None:
+            self._done.append(_Done(back, self.active.rows.edits))
 
     def _accept_candidate(self, number: int) -> int:
         """Paint a candidate as a new nucleus; return its id, 0 if it cannot be painted."""
@@ -425,12 +425,13 @@ class ReviewController:
         if review is None:
             return
         rows = review.shown(self.view.wanted())
-        self._shown = [Key(*values) for values in zip(rows["plane"], rows["kind"], rows["index"], strict=True)]
+        self._shown = list(zip(*(rows[name].tolist() for name in ("plane", "kind", "index")), strict=True))
         self.view.set_rows(rows)
         found = review.row(self._current) if self._current else None
-        if found is not None and found["state"] not in DONE and self._current in self._shown:
-            self._at = self._shown.index(self._current)
-        self.view.set_current(self._shown.index(self._current) if self._current in self._shown else None)
+        place = self._shown.index(self._current) if self._current in self._shown else None
+        if place is not None and found is not None and found["state"] not in DONE:
+            self._at = place
+        self.view.set_current(place)
         self.view.set_counts(self._counts(review))
         nuclei = review.nuclei()
         self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())

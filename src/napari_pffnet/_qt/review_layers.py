@@ -14,10 +14,10 @@ from napari_pffnet._qt.planes import placement
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array
 
-OUTLINE_WIDTH = 2
+OUTLINE_WIDTH = 3
 CURRENT, FIRST = 1, 2
 CANDIDATE_COLOUR = (0.90, 0.62, 0.0, 1.0)
-CURRENT_COLOUR = (1.0, 1.0, 1.0, 1.0)
+CURRENT_COLOUR = (0.0, 1.0, 1.0, 1.0)
 MISSING_COLOUR, FALSE_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
 MOST_VISIBLE = 0.9
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -24,7 +24,6 @@ from napari_pffnet.curate.queue import (
     nucleus_rows,
     rescored,
     usual_area,
-    worst_first,
 )
 
 ALL, OPEN, CANDIDATES, EDITED = "all", "open", "candidates", "edited"
@@ -111,17 +110,19 @@ class ReviewList:
 
     def nuclei(self) -> pd.DataFrame:
         """Rows of nuclei only."""
-        return self.rows[self.rows["kind"] == NUCLEUS]
+        return self.rows[self.rows["kind"].to_numpy() == NUCLEUS]
 
     def shown(self, wanted: Wanted) -> pd.DataFrame:
         """Return the rows that are wanted, in the order that is wanted."""
-        rows = self.rows[_matches(self.rows, wanted)]
-        if wanted.column == "priority" and not wanted.ascending:
-            return rows.reset_index(drop=True)
-        by, up = [wanted.column], [wanted.ascending]
-        if wanted.column == "index":
-            by, up = ["kind", "index"], [False, wanted.ascending]
-        return rows.sort_values(by, ascending=up, kind="stable", ignore_index=True)
+        chosen = np.flatnonzero(_matches(self.rows, wanted))
+        values = self.rows[wanted.column].to_numpy()[chosen]
+        if wanted.column in ("reason", "state"):
+            values = np.unique(values.astype(str), return_inverse=True)[1]
+        order = np.argsort(values if wanted.ascending else -values, kind="stable")
+        if wanted.column == "index":  # nuclei before candidates, whose numbers are another count
+            order = order[np.argsort(self.rows["kind"].to_numpy()[chosen][order] == CANDIDATE, kind="stable")]
+        found: pd.DataFrame = self.rows.iloc[chosen[order]].reset_index(drop=True)
+        return found
 
     def follow(self, writes: Sequence[Write]) -> set[Key]:
         """Measure again what an edit, perhaps still to be written, touched; return the rows it may have changed."""
@@ -136,12 +137,12 @@ class ReviewList:
         rows = rescored(self.rows, self.layer.features)
         if rows is self.rows:
             return False
-        self.rows = worst_first(rows)
+        self.rows = rows
         return True
 
     def row(self, key: Key) -> pd.Series[Any] | None:
         """Return a row by its key."""
-        found = np.flatnonzero(self._is(key))
+        found = np.flatnonzero((self.rows["index"].to_numpy() == key.number) & self._of(key.plane, key.kind))
         return self.rows.iloc[int(found[0])] if len(found) else None
 
     def ids(self) -> set[int]:
@@ -184,8 +185,9 @@ class ReviewList:
 
     def open_candidates(self) -> list[int]:
         """Return the numbers of the candidates that are neither dismissed nor taken."""
-        rows = self.rows[(self.rows["kind"] == CANDIDATE) & (self.rows["state"] == "")]
-        return [int(number) for number in rows["index"]]
+        is_open = (self.rows["kind"].to_numpy() == CANDIDATE) & (self.rows["state"].to_numpy() == "")
+        found = self.rows[is_open].sort_values("priority", ascending=False, kind="stable")
+        return [int(number) for number in found["index"]]
 
     def _all_rows(self) -> pd.DataFrame:
         numbers = range(int(np.prod(self._sizes, dtype=int))) if self.whole else [self.here]
@@ -194,7 +196,7 @@ class ReviewList:
         nuclei = judged(nuclei.assign(size=nuclei["area"] / self._usual))
         shape = self.candidate_plane.pixels.shape
         self._offered = candidate_rows(self.candidates, shape, self._usual).assign(plane=self.here)
-        return worst_first(joined(nuclei, self._offered))
+        return joined(nuclei, self._offered)
 
     def _nucleus_rows(self, number: int, pixels: Array, window: Window | None = None) -> pd.DataFrame:
         insight = self._insight if number == self.here else None
@@ -226,10 +228,9 @@ class ReviewList:
     def _follow_plane(self, number: int, writes: list[Write]) -> set[Key]:
         window = _hull(writes)
         gained = np.unique(np.concatenate([write.values for write in writes])).astype(np.int64)
-        near = (self.rows["plane"] == number).to_numpy() & _meets(self.rows, window)
-        nucleus = (self.rows["kind"] == NUCLEUS).to_numpy()
-        near |= (self.rows["plane"] == number).to_numpy() & nucleus & self.rows["index"].isin(gained).to_numpy()
-        touched = np.union1d(self.rows["index"][near & nucleus], gained[gained != 0]).astype(np.int64)
+        here = self._of(number, NUCLEUS)
+        near = here & (_meets(self.rows, window) | self.rows["index"].isin(gained).to_numpy())
+        touched = np.union1d(self.rows["index"].to_numpy()[near], gained[gained != 0]).astype(np.int64)
         offered = np.flatnonzero(_meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
         window = _joined(window, self.rows[near], self._offered.iloc[offered])
         part = _written(self.plane(number).pixels, window, writes)
@@ -253,14 +254,15 @@ class ReviewList:
             priority=np.where(gone, 0.0, rows["priority"]),
         )
 
-    def _is(self, key: Key) -> Array:
-        rows = self.rows
-        numbers = rows["index"].to_numpy() == key.number
-        return np.asarray(numbers & (rows["plane"].to_numpy() == key.plane) & (rows["kind"] == key.kind).to_numpy())
+    def _of(self, plane: int, kind: str) -> Array:
+        return np.asarray((self.rows["plane"].to_numpy() == plane) & (self.rows["kind"].to_numpy() == kind))
 
-    def _replace(self, keys: Iterable[Key], rows: pd.DataFrame) -> None:
-        old = pd.MultiIndex.from_frame(self.rows[["plane", "kind", "index"]]).isin([tuple(key) for key in keys])
-        self.rows = worst_first(joined(self.rows[~old], rows))
+    def _replace(self, keys: set[Key], rows: pd.DataFrame) -> None:
+        old = np.zeros(len(self.rows), bool)
+        for plane, kind in {(key.plane, key.kind) for key in keys}:
+            numbers = [key.number for key in keys if key[:2] == (plane, kind)]
+            old |= self._of(plane, kind) & self.rows["index"].isin(numbers).to_numpy()
+        self.rows = joined(self.rows[~old], rows)
 
 
 def _box(row: pd.Series[Any]) -> Window:
@@ -269,23 +271,22 @@ def _box(row: pd.Series[Any]) -> Window:
 
 
 def _matches(rows: pd.DataFrame, wanted: Wanted) -> Array:
-    state, kind = rows["state"], rows["kind"]
-    chosen = {
-        ALL: np.ones(len(rows), bool),
-        OPEN: ~state.isin(DONE).to_numpy(),
-        CANDIDATES: (kind == CANDIDATE).to_numpy(),
-        EDITED: (state == EDITED).to_numpy(),
-    }[wanted.show]
+    state, kind = rows["state"], rows["kind"].to_numpy()
+    chosen = np.ones(len(rows), bool)
+    if wanted.show == OPEN:
+        chosen = ~state.isin(DONE).to_numpy()
+    elif wanted.show == CANDIDATES:
+        chosen = kind == CANDIDATE
+    elif wanted.show == EDITED:
+        chosen = state.to_numpy() == EDITED
     if wanted.within:
         column, low, high = wanted.within
         values = rows[column].to_numpy(np.float64)
-        chosen = chosen & (kind == NUCLEUS).to_numpy() & (values >= low) & (values < high)
+        chosen = chosen & (kind == NUCLEUS) & (values >= low) & (values < high)
     words = wanted.text.lower().split()
     if words:
-        texts = (
-            f"{i} {why} {s} {k}".lower()
-            for i, why, s, k in zip(rows["index"], rows["reason"], state, kind, strict=True)
-        )
+        columns = [rows[name].tolist() for name in ("index", "reason", "state", "kind")]
+        texts = (f"{i} {why} {s} {k}".lower() for i, why, s, k in zip(*columns, strict=True))
         chosen = chosen & np.fromiter((all(word in text for word in words) for text in texts), bool, len(rows))
     return np.asarray(chosen)
 

@@ -68,6 +68,7 @@ class Histogram(pg.PlotWidget):  # type: ignore[misc]
         self._bars.setOpts(x=self.edges[:-1] + widths / 2, height=self.counts, width=widths * 0.9, brush=bars, pen=None)
         for name in ("left", "bottom"):
             axis = self.getAxis(name)
+            axis.enableAutoSIPrefix(False)
             axis.setPen(text)
             axis.setTextPen(text)
         self.setLabel("bottom", self.title, color=text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
@@ -30,26 +31,28 @@ class ReviewModel(QAbstractTableModel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._texts: list[list[str]] = [[] for _ in COLUMNS]
+        self._values: dict[str, list[Any]] = {"kind": []}
 
     def set_rows(self, rows: pd.DataFrame) -> None:
-        """Show these rows."""
-        self.beginResetModel()
-        candidate = (rows["kind"] == CANDIDATE).tolist()
-        ids = [f"c{i + 1}" if is_one else str(i) for i, is_one in zip(rows["index"], candidate, strict=True)]
-        fits, sizes = rows["mask_score"].tolist(), rows["size"].tolist()
-        self._texts = [
-            ids,
-            rows["reason"].tolist(),
-            [f"{fit:.2f}" if fit == fit else "–" for fit in fits],
-            [f"{size:.2g}" if size < 100 else f"{size:.0f}" for size in sizes],
-            [SIGNS.get(state, "") for state in rows["state"]],
-        ]
-        self.endResetModel()
+        """Show these rows; the view is not reset, only what is in sight is drawn again."""
+        before, now = self.rowCount(), len(rows)
+        columns = ("kind", *(name for _, name, _, _ in COLUMNS))
+        values = {name: rows[name].tolist() for name in columns}
+        if now < before:
+            self.beginRemoveRows(NO_PARENT, now, before - 1)
+            self._values = values
+            self.endRemoveRows()
+        elif now > before:
+            self.beginInsertRows(NO_PARENT, before, now - 1)
+            self._values = values
+            self.endInsertRows()
+        self._values = values
+        if now:
+            self.dataChanged.emit(self.index(0, 0), self.index(now - 1, len(COLUMNS) - 1))
 
     def rowCount(self, parent: QModelIndex = NO_PARENT) -> int:
         """Number of rows."""
-        return 0 if parent.isValid() else len(self._texts[0])
+        return 0 if parent.isValid() else len(self._values["kind"])
 
     def columnCount(self, parent: QModelIndex = NO_PARENT) -> int:
         """Number of columns."""
@@ -58,7 +61,7 @@ class ReviewModel(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = Role.DisplayRole) -> Any:
         """Text of a cell; the whole reason as its tooltip."""
         if role == Role.DisplayRole or (role == Role.ToolTipRole and COLUMNS[index.column()][1] == "reason"):
-            return self._texts[index.column()][index.row()]
+            return self._text(index.row(), COLUMNS[index.column()][1])
         if role == Role.TextAlignmentRole and COLUMNS[index.column()][1] in ("mask_score", "size"):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -69,6 +72,16 @@ class ReviewModel(QAbstractTableModel):
             title, _, _, explanation = COLUMNS[section]
             return title if role == Role.DisplayRole else f"{explanation}\nClick to sort; a third click: worst first."
         return None
+
+    def _text(self, row: int, column: str) -> str:
+        value = self._values[column][row]
+        if column == "index":
+            return f"c{value + 1}" if self._values["kind"][row] == CANDIDATE else str(value)
+        if column == "state":
+            return SIGNS.get(value, "")
+        if column == "reason":
+            return str(value)
+        return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
 class ReviewTable(QTableView):
@@ -94,11 +107,10 @@ class ReviewTable(QTableView):
         self.clicked.connect(lambda index: self.row_chosen.emit(index.row()))
 
     def set_rows(self, rows: pd.DataFrame) -> None:
-        """Show these rows; none is highlighted."""
-        bar: Any = self.verticalScrollBar()
-        place = bar.value()
+        """Show these rows."""
+        self._told = True
         self._model.set_rows(rows)
-        bar.setValue(place)
+        self._told = False
 
     def set_current(self, row: int | None) -> None:
         """Highlight a row and scroll to it."""

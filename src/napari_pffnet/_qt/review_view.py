@@ -64,6 +64,7 @@ class ReviewView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.fold, self.statistics_fold = _fold("Review", "review"), _fold("Statistics", "statistics")
+        self.fold.setObjectName("pffnet_step")
         self.counts, self.status = QLabel(), QLabel()
         for label in (self.counts, self.status):
             label.setObjectName("pffnet_quiet")

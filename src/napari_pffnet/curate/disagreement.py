@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from napari_pffnet.curate.change import Array
 
+RIM = 2
 
-def disagreement(labels: Array, semantic: Array) -> Array:
+
+def disagreement(labels: Array, semantic: Array, rim: int = RIM) -> Array:
     """Return how far the semantic map is from the nuclei, with its direction.
 
     Parameters
@@ -16,6 +19,9 @@ def disagreement(labels: Array, semantic: Array) -> Array:
         int H×W, 0 is background.
     semantic : ndarray
         float H×W, probability of nucleus.
+    rim : int
+        Within so many pixels of a nucleus' outline against the background, no difference is shown: the semantic map
+        is too coarse there.
 
     Returns
     -------
@@ -30,4 +36,6 @@ def disagreement(labels: Array, semantic: Array) -> Array:
     """
     if labels.shape != semantic.shape:
         raise ValueError(f"labels are {labels.shape}, the semantic map {semantic.shape}; both must be of one plane")
-    return np.asarray(np.asarray(semantic, np.float16) - (labels != 0))
+    inside = (labels != 0).view(np.uint8)
+    highest, lowest = (filtered(inside, 2 * rim + 1) for filtered in (ndimage.maximum_filter, ndimage.minimum_filter))
+    return np.where(highest == lowest, np.asarray(semantic, np.float16) - inside, np.float16(0))
