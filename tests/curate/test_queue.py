@@ -93,8 +93,8 @@ def test_candidates_stand_among_the_nuclei_by_their_score():
     found = queue[["kind", "index"]].apply(tuple, axis=1).tolist()
     assert found.index(("candidate", 0)) < found.index(("nucleus", 2)) < found.index(("candidate", 1))
     row = queue[queue["kind"] == "candidate"].set_index("index")
-    assert row["reason"][0] == "missed? proposal with score 0.45"
-    assert row["reason"][2] == "missed? foreground without a nucleus"
+    assert row["reason"][0] == "missed? score 0.45"
+    assert row["reason"][2] == "missed? foreground only"
     assert row["border"].to_dict() == {0: False, 1: False, 2: True}
     assert (row["y"][0], row["x"][0], row["size"][0]) == (44.5, 44.5, 1)
 

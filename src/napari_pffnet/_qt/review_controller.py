@@ -265,7 +265,7 @@ class ReviewController:
     def _ready(self) -> ReviewList | None:
         """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
         self.set_open(True)
-        if self._list is not None and self.active.layer is not self._list.layer:
+        if self._list is not None and self.active.layer != self._list.layer:
             self.viewer.layers.selection.active = self._list.layer
         if self._list is not None and self.viewer.dims.ndisplay != 2:
             self.view.set_status("Nuclei are reviewed plane by plane; switch to the 2D view (Ctrl+Y).")
@@ -335,12 +335,12 @@ class ReviewController:
     def _switch(self, layer: Labels | None) -> None:
         """Review the layer that is selected; while another kind of layer is, the list stays."""
         review = self._list
-        if not self._open or (self._outlines and layer is self._outlines.layer is not None):
+        if not self._open or (self._outlines and layer is not None and layer == self._outlines.layer):
             return
         if layer is None and review is not None and review.layer in self.viewer.layers:
             self._disconnect_layer()
             return
-        again = review is not None and layer is review.layer
+        again = review is not None and layer == review.layer
         current, at, done = self._current, self._at, self._done
         self._start()
         if again:
@@ -363,7 +363,7 @@ class ReviewController:
             return
         self._known = self.insight(layer, plane)
         self._list = ReviewList(plane, self._known)
-        self._first_ids.setdefault(layer, self._list.ids())
+        self._first_ids.setdefault(_bare(layer), self._list.ids())
         self._connect_layer(layer)
         self.view.set_network(self._known is not None)
         self._list_again()
@@ -401,7 +401,7 @@ class ReviewController:
     def _start_afresh(self, _event: Any = None) -> None:
         """The layer got other labels: review these."""
         if self.active.layer is not None:
-            self._first_ids.pop(self.active.layer, None)
+            self._first_ids.pop(_bare(self.active.layer), None)
         self._start()
 
     def _follow(self, writes: list[Write]) -> None:
@@ -437,7 +437,7 @@ class ReviewController:
         self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())
 
     def _counts(self, review: ReviewList) -> str:
-        first, states = self._first_ids[review.layer], review.states()
+        first, states = self._first_ids[_bare(review.layer)], review.states()
         kept = [state for label, state in states.items() if label in first]
         return (
             f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
@@ -480,6 +480,11 @@ class ReviewController:
 
     def _show_keys(self, _name: str = "") -> None:
         self.view.set_keys({name: self.keys.key(f"review_{name}") for name in KEYS})
+
+
+def _bare(layer: Labels) -> Labels:
+    """Return the layer itself: napari gives plugins a new wrapper each time that they ask for it."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 def _title(key: Key) -> str:

@@ -14,7 +14,7 @@ from napari_pffnet._qt.planes import placement
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array
 
-OUTLINE_WIDTH = 3
+OUTLINE_WIDTH = 2
 CURRENT, FIRST = 1, 2
 CANDIDATE_COLOUR = (0.90, 0.62, 0.0, 1.0)
 CURRENT_COLOUR = (0.0, 1.0, 1.0, 1.0)

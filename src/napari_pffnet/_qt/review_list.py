@@ -110,7 +110,8 @@ class ReviewList:
 
     def nuclei(self) -> pd.DataFrame:
         """Rows of nuclei only."""
-        return self.rows[self.rows["kind"].to_numpy() == NUCLEUS]
+        found: pd.DataFrame = self.rows[self.rows["kind"].to_numpy() == NUCLEUS]
+        return found
 
     def shown(self, wanted: Wanted) -> pd.DataFrame:
         """Return the rows that are wanted, in the order that is wanted."""

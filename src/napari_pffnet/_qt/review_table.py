@@ -15,11 +15,11 @@ Role = Qt.ItemDataRole
 NO_PARENT = QModelIndex()
 #: Title, column of the rows, width in pixels (0: what is left), explanation.
 COLUMNS = (
-    ("#", "index", 40, "Id of the nucleus; c1, c2, …: candidates, which may be missed nuclei."),
+    ("#", "index", 34, "Id of the nucleus; c1, c2, …: candidates, which may be missed nuclei."),
     ("Why", "reason", 0, "Why it may need correction."),
-    ("Fit", "mask_score", 36, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
-    ("Size", "size", 38, "Area, times the usual (median) area."),
-    ("", "state", 22, "✓ accepted, ✎ edited, ✕ candidate set aside."),
+    ("Fit", "mask_score", 34, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
+    ("Size", "size", 36, "Area, times the usual (median) area."),
+    ("", "state", 18, "✓ accepted, ✎ edited, ✕ candidate set aside."),
 )
 SIGNS = {"accepted": "✓", "edited": "✎", "dismissed": "✕"}
 ROW_HEIGHT = 20
@@ -60,7 +60,9 @@ class ReviewModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Role.DisplayRole) -> Any:
         """Text of a cell; the whole reason as its tooltip."""
-        if role == Role.DisplayRole or (role == Role.ToolTipRole and COLUMNS[index.column()][1] == "reason"):
+        if role == Role.ToolTipRole:
+            return self._values["reason"][index.row()]
+        if role == Role.DisplayRole:
             return self._text(index.row(), COLUMNS[index.column()][1])
         if role == Role.TextAlignmentRole and COLUMNS[index.column()][1] in ("mask_score", "size"):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -80,7 +82,7 @@ class ReviewModel(QAbstractTableModel):
         if column == "state":
             return SIGNS.get(value, "")
         if column == "reason":
-            return str(value)
+            return str(value).replace("predicted fit", "fit")
         return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
@@ -149,7 +151,7 @@ class ReviewTable(QTableView):
         assert rows is not None
         header.setSectionsClickable(True)
         header.setHighlightSections(False)
-        header.setMinimumSectionSize(20)
+        header.setMinimumSectionSize(16)
         for section, (_, _, width, _) in enumerate(COLUMNS):
             header.setSectionResizeMode(
                 section, QHeaderView.ResizeMode.Fixed if width else QHeaderView.ResizeMode.Stretch

@@ -286,5 +286,5 @@ def _why_nucleus(facts: dict[str, Any], added: dict[str, float]) -> str:
 
 def _why_candidate(candidate: Candidate) -> str:
     if candidate.kind == "foreground":
-        return "missed? foreground without a nucleus"
-    return f"missed? proposal with score {candidate.score:.2f}"
+        return "missed? foreground only"
+    return f"missed? score {candidate.score:.2f}"
