@@ -41,7 +41,7 @@ class FakeEngine:
             raise self.error
         if cancelled():
             raise Cancelled
-        return Outcome(request, prediction(request.plane.read().shape[:2]), "CPU", 0.1)
+        return Outcome(request, prediction(request.plane.read().shape[:2]), Mock(), "CPU", 0.1)
 
 
 def at_once(title, job, *, done, failed, progressed, cancel):

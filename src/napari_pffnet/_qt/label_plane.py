@@ -43,7 +43,17 @@ class LabelPlane:
     def place(self, position: Sequence[float]) -> Array:
         """Return row and column (float; centres are whole numbers) of a position in the world."""
         data = np.asarray(self.layer.world_to_data(position))[-self.layer.ndim :]
-        return data[[axis for axis, i in enumerate(self.index) if isinstance(i, slice)]]
+        return data[self._shown]
+
+    def position(self, place: Array) -> Array:
+        """Return the position in the world, along the layer's axes, of a row and column."""
+        data = np.array([0.0 if isinstance(i, slice) else i for i in self.index])
+        data[self._shown] = place
+        return np.asarray(self.layer.data_to_world(data))
+
+    @property
+    def _shown(self) -> list[int]:
+        return [axis for axis, i in enumerate(self.index) if isinstance(i, slice)]
 
     def label_at(self, position: Sequence[float]) -> int:
         """Return the id at a position in the world; 0 on background and outside."""

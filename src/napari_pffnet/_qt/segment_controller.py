@@ -15,6 +15,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
+from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, pixel_size, take_plane
 from napari_pffnet._qt.results import ResultLayers
 from napari_pffnet.config import SegmentConfig
@@ -87,10 +88,15 @@ class SegmentController:
         Finds models and devices and runs the network.
     background : Background
         Where long work runs.
+    insights : Insights, optional
+        Is told what runs have found.
     """
 
-    def __init__(self, viewer: ViewerModel, view: View, engine: Engine, background: Background) -> None:
+    def __init__(
+        self, viewer: ViewerModel, view: View, engine: Engine, background: Background, insights: Insights | None = None
+    ) -> None:
         self.viewer, self.view, self.engine, self.background = viewer, view, engine, background
+        self.insights = insights or Insights(viewer)
         self._images: list[Image] = []
         self._image: Image | None = None
         self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
@@ -150,6 +156,7 @@ class SegmentController:
         if cancel.is_set():
             self.view.set_status("Stopped.")
             return
+        self.insights.remember(image, outcome)
         before = self._shown.get(image)
         if before and before.layers.plane.position == outcome.request.plane.position:
             before.outcome, before.layers.plane = outcome, outcome.request.plane
