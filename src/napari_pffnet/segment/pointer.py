@@ -16,8 +16,8 @@ from napari_pffnet.segment.segmenter import Segmenter
 
 Array = np.ndarray[Any, Any]
 Box = tuple[float, float, float, float]
-SEED_ASPECTS = ((1.0, 1.0),)
 ROUNDS = 1
+CENTRED = 8.0
 
 
 class Found(NamedTuple):
@@ -89,15 +89,18 @@ class Pointer:
         return _best(rated, self.image.shape)
 
     def nucleus_at(self, y: float, x: float) -> Found | None:
-        """Find the nucleus that covers a point: the best of all regions around it and of the run's detections."""
+        """Find the nucleus that covers a point: the best of squares around it, refined, and of the run's detections.
+
+        Of two that are as good, that whose middle is nearer to the point is meant.
+        """
         tile = self._needed((y - 0.5, x - 0.5, y + 0.5, x + 0.5))
         rated = self._look(tile, self._seeds(y, x), rounds=ROUNDS)
         rated = _joined(rated, self._detected(y, x))
-        return _best(rated, self.image.shape, covering=(round(y), round(x)))
+        return _best(rated, self.image.shape, covering=(y, x))
 
     def _seeds(self, y: float, x: float) -> Array:
         sides = np.array(self.segmenter.model.config.rpn.anchor_sizes, np.float64) / self.segmenter.scale
-        half = np.array([[w * side, h * side] for side in sides for w, h in SEED_ASPECTS]) / 2
+        half = np.stack([sides, sides], 1) / 2
         centre = np.array([x + 0.5, y + 0.5])
         return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
 
@@ -179,14 +182,32 @@ def _joined(first: _Rated, second: _Rated) -> _Rated:
     return _Rated(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
-def _best(rated: _Rated, shape: tuple[int, ...], covering: tuple[int, int] | None = None) -> Found | None:
-    """Paint the region of the highest score × quality whose mask has a pixel, and covers one if it is given."""
-    order = np.argsort(-rated.scores * rated.quality, kind="stable")
+def _best(rated: _Rated, shape: tuple[int, ...], covering: tuple[float, float] | None = None) -> Found | None:
+    """Paint the best region by score × quality whose mask has a pixel, and holds a point if one is given."""
+    weights = rated.scores * rated.quality
+    if covering is not None:
+        weights = weights * np.exp(-CENTRED * _off_centre(rated.boxes, *covering) ** 2)
+    order = np.argsort(-weights, kind="stable")
     size = (shape[0], shape[1])
     for row, (window, probability) in zip(order, paste(rated.boxes[order], rated.masks[order], size), strict=True):
-        rows, columns = np.nonzero(probability >= 0.5)
-        indices = rows + window[0].start, columns + window[1].start
-        there = len(rows) if covering is None else np.any((indices[0] == covering[0]) & (indices[1] == covering[1]))
-        if there:
+        mask = probability >= 0.5
+        if mask.any() if covering is None else _at(mask, window, *covering):
+            rows, columns = np.nonzero(mask)
+            indices = rows + window[0].start, columns + window[1].start
             return Found(indices, float(rated.scores[row]), float(rated.quality[row]))
     return None
+
+
+def _off_centre(boxes: Array, y: float, x: float) -> Array:
+    """Distance of a point from the middle of each box (N×4 xyxy), in sides of the box."""
+    x0, y0, x1, y1 = boxes.T
+    distance: Array = np.hypot(
+        ((x0 + x1) / 2 - x - 0.5) / np.maximum(x1 - x0, 1), ((y0 + y1) / 2 - y - 0.5) / np.maximum(y1 - y0, 1)
+    )
+    return distance
+
+
+def _at(mask: Array, window: Window, y: float, x: float) -> bool:
+    """Whether a mask that lies in a window of the image holds a point."""
+    row, column = round(y) - window[0].start, round(x) - window[1].start
+    return 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1] and bool(mask[row, column])
