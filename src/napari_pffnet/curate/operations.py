@@ -111,13 +111,10 @@ def mostly_inside(plane: Array, polygon: Array) -> list[int]:
         The polygon has fewer than three corners.
     """
     rows, columns = _painted(plane, polygon, lambda part, inside: inside & (part != 0))
-    found, count = np.unique(plane[rows, columns], return_counts=True)
-    chosen = []
-    for label, within in zip(found.tolist(), count.tolist(), strict=True):
-        area = int(np.count_nonzero(plane == label))
-        if 2 * within > area:
-            chosen.append((area, label))
-    return [label for _, label in sorted(chosen, key=lambda each: (-each[0], each[1]))]
+    found, within = np.unique(plane[rows, columns], return_counts=True)
+    _, area = np.unique(plane[np.isin(plane, found)], return_counts=True)
+    order = np.argsort(-area, kind="stable")
+    return [int(label) for label in found[order][(2 * within > area)[order]]]
 
 
 def new_label(plane: Array, polygon: Array, *, replace: bool = False, used_up_to: int = 0) -> Change:
