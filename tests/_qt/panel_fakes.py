@@ -34,6 +34,9 @@ class FakeEngine:
     def choices(self):
         return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
 
+    def memory(self):
+        return 44_000_000
+
     def run(self, request, progress, cancelled):
         self.requests.append(request)
         progress(0, 2)

@@ -98,9 +98,9 @@ class Engine:
         self._cache = self._cache or FeatureCache()
         return Pointer(Segmenter(model, request.config), request.plane.read(), self._cache)
 
-    def memory(self) -> tuple[int, int]:
-        """Bytes that kept features use, and may use."""
-        return (self._cache.nbytes, self._cache.limit) if self._cache else (0, 0)
+    def memory(self) -> int:
+        """Memory that the kept features take, bytes."""
+        return self._cache.nbytes if self._cache else 0
 
     def _load(self, name: str, device: str) -> Model:
         from napari_pffnet.library import load_model, pick_device

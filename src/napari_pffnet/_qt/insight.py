@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_pffnet._qt.image_under import images_under
 from napari_pffnet._qt.label_plane import LabelPlane
-from napari_pffnet._qt.planes import Array, Plane, PlaneError, axis_names, channel_axis, take_plane
+from napari_pffnet._qt.planes import Array, Plane, axis_names, channel_axis
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.engine import Outcome
     from napari_pffnet.curate.candidates import Candidate
 
 KEPT_PLANES = 32
-SAME = 0.1
 Place = tuple[tuple[str, int], ...]
 
 
@@ -80,24 +79,13 @@ class Insights:
         return Insight(outcome, _overlaps(layer)) if outcome else None
 
     def image_under(self, plane: LabelPlane) -> tuple[Image, Plane] | None:
-        """Return the image on whose pixels the labels lie, and its plane in view: one with an outcome, else the top."""
-        found = [
-            (layer, taken)
-            for layer in reversed(self.viewer.layers)
-            if isinstance(layer, Image) and (taken := self._plane(layer)) and _same_pixels(plane, layer, self.viewer)
-        ]
+        """Return the image under a plane of labels, and its plane in view: one with an outcome, else the first."""
+        found = list(images_under(self.viewer, plane))
         known = [pair for pair in found if self._known(*pair)]
         return next(iter(known or found), None)
 
     def _known(self, image: Image, plane: Plane) -> Outcome | None:
         return self._outcomes.get(image, OrderedDict()).get(_place(image, plane))
-
-    def _plane(self, image: Image) -> Plane | None:
-        dims = self.viewer.dims
-        try:
-            return take_plane(image, dims.point, dims.order)
-        except PlaneError:
-            return None
 
 
 def _place(image: Image, plane: Plane) -> Place:
@@ -113,21 +101,3 @@ def _overlaps(layer: Labels) -> dict[int, float]:
         return {}
     known = table.dropna(subset=["overlap"])
     return dict(zip(known["index"].tolist(), known["overlap"].tolist(), strict=True))
-
-
-def _same_pixels(plane: LabelPlane, image: Image, viewer: ViewerModel) -> bool:
-    """Whether the plane's pixels are the image's: as many, and its corners in the same places."""
-    height, width = plane.pixels.shape
-    axes = sorted(axis - (viewer.dims.ndim - image.ndim) for axis in viewer.dims.order[-2:])
-    shape = image.data[0].shape if image.multiscale else image.data.shape
-    if axes[0] < 0 or [shape[axis] for axis in axes] != [height, width]:
-        return False
-    corners = np.array([(0, 0), (0, width - 1), (height - 1, 0)], float)
-    return bool(np.allclose([_place_in(image, plane, corner, viewer)[axes] for corner in corners], corners, atol=SAME))
-
-
-def _place_in(image: Image, plane: LabelPlane, place: Array, viewer: ViewerModel) -> Array:
-    """Return where a row and column of the plane lie in the image, along its axes."""
-    world = np.array(viewer.dims.point)
-    world[len(world) - plane.layer.ndim :] = plane.position(place)
-    return np.asarray(image.world_to_data(world))[-image.ndim :]
