@@ -80,10 +80,13 @@ def test_disagreement_with_the_semantic_map_counts():
 
 
 def test_what_better_nuclei_took_is_told():
-    queue = review_queue(plane(), table(mask_score=0.9), overlaps={2: 0.4})
+    queue = review_queue(plane(), table(mask_score=0.9, overlap=[0, 0.4, 0, 0]))
+    pd.testing.assert_frame_equal(
+        queue, review_queue(plane(), table(mask_score=0.9), overlaps={1: 0, 2: 0.4, 3: 0, 9: 0})
+    )
     assert order(queue)[:2] == [2, 3] or order(queue)[:2] == [3, 2]
     assert reason(queue, 2) == "40% taken by better ones"
-    assert np.isnan(queue.set_index("index")["overlap"][1])
+    assert np.isnan(review_queue(plane(), table(mask_score=0.9))["overlap"]).all()
 
 
 def test_candidates_stand_among_the_nuclei_by_their_score():

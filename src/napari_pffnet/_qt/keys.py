@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from app_model.types import KeyBinding
 from napari._app_model import get_app_model
@@ -20,7 +21,8 @@ from psygnal import Signal
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet.io.atomic import write_atomic
 
-Function = Callable[[], None]
+#: A generator function, as in napari, goes on after its `yield` when the key is let go.
+Function = Callable[[], object]
 SHIFTED = "Shift works with letters and named keys only (Shift-G, Shift-F5)"
 
 
@@ -70,7 +72,7 @@ class Keys:
         self._switch(None)
 
     def add(self, name: str, key: str, title: str, function: Function) -> None:
-        """Add an action with its default key; a key that the user gave to another action stays there.
+        """Add an action with its default key ("": none); a key that the user gave to another action stays there.
 
         Raises
         ------
@@ -79,7 +81,7 @@ class Keys:
         """
         if name in self._actions:
             raise ValueError(f"there is an action '{name}' already")
-        default = normal(key)
+        default = normal(key) if key else ""
         chosen = self._own.get(name, default)
         free = "" if self._owner(chosen) else chosen
         self._actions[name] = _Action(free, default, title, function)
@@ -233,5 +235,8 @@ def _told(function: Any) -> str:
     return doc.splitlines()[0] if doc else getattr(function, "__name__", "another function")
 
 
-def _on_layer(function: Function) -> Callable[[Labels], None]:
-    return lambda _layer: function()
+def _on_layer(function: Function) -> Callable[[Labels], object]:
+    def while_down(_layer: Labels) -> Iterator[None]:
+        yield from cast("Iterator[None]", function())
+
+    return while_down if isgeneratorfunction(function) else lambda _layer: function()

@@ -82,6 +82,13 @@ class LabelRows:
         areas = pd.Series(_areas(self.layer.data, rows.index[rows["area"].isna()].tolist()), dtype=float)
         self._show(table, known, rows.assign(area=rows["area"].fillna(areas), state=state))
 
+    def renumber(self, new: dict[int, int]) -> None:
+        """Tell that the last edit only gave objects other ids, old: new; each row goes with its object."""
+        number, step = next(reversed(self._steps.items()))
+        rows = step.before.rename(index=new).sort_index()
+        self._steps[number] = _Step(step.atom, step.ids, step.before, rows)
+        self._show(_by_index(self.layer.features), step.ids, rows)
+
     def _follow(self, event: Any) -> None:
         ids, table = touched(event.value), _by_index(self.layer.features)
         before = table.loc[table.index.intersection(ids)]

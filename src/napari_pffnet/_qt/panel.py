@@ -15,6 +15,7 @@ from napari_pffnet._qt.engine import Engine
 from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.segment_controller import SegmentController
 from napari_pffnet._qt.segment_view import SegmentView
+from napari_pffnet._qt.sketch import Sketch
 from napari_pffnet._qt.theme import style_sheet
 
 
@@ -37,7 +38,7 @@ class Panel(QWidget):
         self.correct = CorrectView()
         self.active = ActiveLabels(napari_viewer)
         self.keys = Keys(self.active)
-        self.corrector = CorrectController(self.active, self.correct, self.keys)
+        self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)

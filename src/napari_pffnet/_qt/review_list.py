@@ -33,13 +33,15 @@ MOST_PIXELS = 2**27
 
 
 class Insight(Protocol):
-    """What the network knows of a plane.
+    """What the network knows of a plane."""
 
-    `semantic` float H×W, probability of nucleus; `overlaps` label id to the fraction of its mask that better ones took.
-    """
+    @property
+    def semantic(self) -> Array:
+        """Probability of nucleus, float H×W."""
 
-    semantic: Array
-    overlaps: dict[int, float]
+    @property
+    def overlaps(self) -> dict[int, float]:
+        """Label id to the fraction of its mask that better nuclei took, where known."""
 
     def candidates(self, labels: Array) -> list[Candidate]:
         """Return likely misses of the label plane, int H×W."""

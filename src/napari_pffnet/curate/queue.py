@@ -57,14 +57,14 @@ def review_queue(
     labels : ndarray
         int H×W, 0 is background.
     table : DataFrame
-        Column `index` (label id) and any of `mask_score`, `score`, `quality`, `state`; nuclei without a row are taken
-        as unscored.
+        Column `index` (label id) and any of `mask_score`, `score`, `quality`, `overlap`, `state`; nuclei without a row
+        are taken as unscored.
     semantic : ndarray, optional
         float H×W, probability of nucleus.
     candidates : sequence of Candidate
         Likely misses.
     overlaps : mapping, optional
-        Label id to the fraction of its mask that better nuclei took.
+        Label id to the fraction of its mask that better nuclei took; by default the table's `overlap`.
 
     Returns
     -------
@@ -108,7 +108,9 @@ def nucleus_rows(
     rows = _measured(labels, part, corner, shape or labels.shape)
     rows["kind"] = NUCLEUS
     rows["mask_score"], rows["state"] = _known(table, rows["index"])
-    rows["overlap"] = _looked_up(rows["index"], overlaps or {})
+    if overlaps is None:
+        overlaps = dict(zip(table["index"], table["overlap"], strict=True)) if "overlap" in table else {}
+    rows["overlap"] = _looked_up(rows["index"], overlaps)
     rows["size"] = rows["area"] / (usual or usual_area(rows))
     return judged(rows)
 
