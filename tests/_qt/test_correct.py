@@ -142,6 +142,7 @@ def test_every_tool_shows_its_key_and_explains_itself(make_napari_viewer, qtbot)
     panel.correct.rim.setValue(3)
     user.move(12, 11)
     user.press(Qt.Key.Key_G)
+    assert panel.correct.status.text() == "Nucleus 5 grown."
     assert user.layer.data[12, 18] == 5
     user.viewer.layers.selection.clear()
     assert not panel.correct.buttons["delete"].isEnabled()

@@ -110,6 +110,20 @@ def test_seeds_split_at_the_neck():
     assert np.all(after[:, 26:][before[:, 26:] > 0] == 4)
 
 
+def test_seeds_beside_the_middle_split_in_the_middle():
+    before = np.zeros((12, 42), np.int32)
+    before[1:11, 1:41] = 1
+    for seed in [(5, 4), (3, 6), (9, 12)]:
+        after = split_by_seeds(before, 1, np.array([seed, (5, 41 - seed[1])])).applied_to(before)
+        assert np.count_nonzero(after == 1) == pytest.approx(200, abs=30)
+
+
+def test_seeds_side_by_side_split_too():
+    before = np.ones((9, 9), np.int32)
+    after = split_by_seeds(before, 1, np.array([(4, 4), (4, 5)])).applied_to(before)
+    assert (after[4, 4], after[4, 5]) == (1, 2)
+
+
 def test_intensity_moves_the_border():
     before = np.zeros((12, 42), np.int32)
     before[1:11, 1:41] = 1
