@@ -8,8 +8,10 @@ from review_fakes import features, insight, nuclei, review
 
 from label_planes import TURNED
 from napari_pffnet._qt.keys import napari_has
-from napari_pffnet._qt.review_controller import KEYS, NO_LAYER, NOTHING_LEFT
+from napari_pffnet._qt.planes import is_image
+from napari_pffnet._qt.review_controller import NO_LAYER, NOTHING_LEFT
 from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, Wanted
+from napari_pffnet._qt.review_protocol import KEYS
 
 COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
 
@@ -327,6 +329,7 @@ def test_disagreement_lies_on_the_nuclei_and_is_not_selected(arguments):
     place = (40, 11)
     np.testing.assert_allclose(difference.data_to_world(place), layer.data_to_world(place))
     assert controller.viewer.layers.selection.active is layer
+    assert not is_image(difference), "not offered to be segmented"
     controller.show_disagreement(False)
     assert "disagreement" not in controller.viewer.layers
 

@@ -84,7 +84,7 @@ def test_what_better_nuclei_took_is_told():
     pd.testing.assert_frame_equal(
         queue, review_queue(plane(), table(mask_score=0.9), overlaps={1: 0, 2: 0.4, 3: 0, 9: 0})
     )
-    assert order(queue)[:2] == [2, 3] or order(queue)[:2] == [3, 2]
+    assert set(order(queue)[:2]) == {2, 3}
     assert reason(queue, 2) == "40% taken by better ones"
     assert np.isnan(review_queue(plane(), table(mask_score=0.9))["overlap"]).all()
 

@@ -83,17 +83,12 @@ def _in_world(plane: LabelPlane, box: tuple[float, float, float, float]) -> tupl
     """Return the centre of a box in the world, and its longest side there."""
     top, left, height, width = box
     corners = [(top + dy * (height - 1), left + dx * (width - 1)) for dy in (0, 1) for dx in (0, 1)]
-    world = np.array([_world(plane, corner) for corner in corners])
+    world = np.array([plane.position(np.array(corner)) for corner in corners])
     sides = np.linalg.norm(world[[1, 2]] - world[0], axis=1)
     return world.mean(0), float(sides.max()) + _pixel(plane)
 
 
 def _pixel(plane: LabelPlane) -> float:
     """Side of a pixel in the world."""
-    start = _world(plane, (0, 0))
-    return float(np.mean([np.linalg.norm(_world(plane, end) - start) for end in ((0, 1), (1, 0))]))
-
-
-def _world(plane: LabelPlane, place: tuple[float, float]) -> Array:
-    shown = iter(place)
-    return np.asarray(plane.layer.data_to_world([next(shown) if isinstance(i, slice) else i for i in plane.index]))
+    start = plane.position(np.zeros(2))
+    return float(np.mean([np.linalg.norm(plane.position(np.array(end)) - start) for end in ((0, 1), (1, 0))]))

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_pffnet._qt.label_plane import LabelPlane
-from napari_pffnet._qt.planes import Plane, PlaneError, take_plane
+from napari_pffnet._qt.planes import Plane, PlaneError, is_image, take_plane
 from napari_pffnet.curate.change import Array
 
 SAME = 0.1
@@ -22,7 +22,7 @@ def images_under(viewer: ViewerModel, plane: LabelPlane) -> Iterator[tuple[Image
     The image that the labels were made from goes first, then visible ones from top to bottom.
     """
     facts: dict[str, Any] = plane.layer.metadata.get("napari-pffnet", {})
-    images = [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
+    images = [layer for layer in reversed(viewer.layers) if is_image(layer)]
     images.sort(key=lambda layer: (layer.name != facts.get("image"), not layer.visible))
     for image in images:
         try:

@@ -48,6 +48,11 @@ class Plane:
         return np.asarray(self.pixels)
 
 
+def is_image(layer: Any) -> bool:
+    """Whether a layer is an image, and not one that the panel has made of results."""
+    return isinstance(layer, Image) and "content" not in layer.metadata.get("napari-pffnet", {})
+
+
 def channel_axis(layer: Image) -> int | None:
     """Axis that holds channels: so named, or the first of three unnamed axes if it is short (C×H×W)."""
     if layer.rgb:

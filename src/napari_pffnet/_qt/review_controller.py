@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-from napari.layers import Image, Labels
+from napari.layers import Labels
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.camera import CameraVisits
@@ -17,24 +17,14 @@ from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.label_plane import LabelPlane, label_plane
 from napari_pffnet._qt.label_rows import ACCEPTED
 from napari_pffnet._qt.planes import PlaneError
-from napari_pffnet._qt.review_layers import Outlines, add_quietly, disagreement_layer, remove_if_there
-from napari_pffnet._qt.review_list import DISMISSED, EDITED, Insight, Key, ReviewList, Wanted
-from napari_pffnet.curate.change import Array, Change, OperationError, new_ids
-from napari_pffnet.curate.disagreement import disagreement
+from napari_pffnet._qt.review_layers import ReviewLayers
+from napari_pffnet._qt.review_list import DISMISSED, EDITED, Insight, Key, ReviewList
+from napari_pffnet._qt.review_protocol import KEYS, View
+from napari_pffnet.curate.change import Change, OperationError, new_ids
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
-NO_NETWORK = "Nothing is known of these labels but themselves; run Segment for candidates and the semantic map."
 NOTHING_LEFT = "Nothing left in this list."
-KEYS = {
-    "next": ("N", "Next"),
-    "previous": ("Shift-N", "Previous"),
-    "accept": ("A", "Accept"),
-    "remove": ("Shift-D", "Delete"),
-    "edit": ("I", "Edit"),
-    "candidate": ("C", "Accept candidate"),
-    "undo": ("U", "Undo"),
-}
 
 
 class _Done(NamedTuple):
@@ -42,54 +32,6 @@ class _Done(NamedTuple):
 
     back: Callable[[], None]
     edits: int
-
-
-class View(Protocol):
-    """What the controller needs of a view; signals have ``connect``."""
-
-    opened: Any
-    wanted_changed: Any
-    row_chosen: Any
-    action_chosen: Any
-    overview_requested: Any
-    candidates_toggled: Any
-    disagreement_toggled: Any
-
-    def wanted(self) -> Wanted:
-        """Read what is to be listed, and in which order."""
-
-    def wants_candidates(self) -> bool:
-        """Whether candidates are to be outlined."""
-
-    def set_open(self, is_open: bool) -> None:
-        """Unfold or fold."""
-
-    def set_rows(self, rows: pd.DataFrame) -> None:
-        """List these rows."""
-
-    def set_current(self, row: int | None) -> None:
-        """Highlight a row."""
-
-    def set_counts(self, text: str) -> None:
-        """Show how far the work is."""
-
-    def set_status(self, text: str) -> None:
-        """Show one line."""
-
-    def set_network(self, known: bool) -> None:
-        """Whether there are candidates and a semantic map."""
-
-    def set_disagreement(self, shown: bool) -> None:
-        """Whether the disagreement layer is there."""
-
-    def set_values(self, areas: Array, fits: Array) -> None:
-        """Show the distributions of areas (pixels) and estimated fits."""
-
-    def set_keys(self, keys: dict[str, str]) -> None:
-        """Show the keys of the actions."""
-
-    def set_theme(self, theme: str) -> None:
-        """Take over the colours of a theme of napari."""
 
 
 class ReviewController:
@@ -116,9 +58,7 @@ class ReviewController:
     ) -> None:
         self.active, self.viewer, self.view, self.keys, self.insight = active, active.viewer, view, keys, insight
         self._list: ReviewList | None = None
-        self._known: Insight | None = None
-        self._outlines: Outlines | None = None
-        self._difference: Image | None = None
+        self._layers: ReviewLayers | None = None
         self._camera = CameraVisits(self.viewer)
         self._shown: list[tuple[int, str, int]] = []
         self._current: Key | None = None
@@ -180,7 +120,8 @@ class ReviewController:
         if found is not None:
             box = (float(found["top"]), float(found["left"]), float(found["height"]), float(found["width"]))
             self._camera.show(review.plane(key.plane), box, review.diameter)
-            self._mark()
+            if self._layers:
+                self._layers.mark(key)
             self.view.set_status(f"{_title(key)}: {found['reason']}.")
 
     def overview(self) -> None:
@@ -254,13 +195,11 @@ class ReviewController:
 
     def show_disagreement(self, shown: bool) -> None:
         """Add or remove the layer of where semantic map and nuclei differ."""
-        remove_if_there(self.viewer, self._difference)
-        self._difference = None
-        if shown and self._list is not None and self._known is not None:
-            plane = self._list.candidate_plane
-            self._difference = disagreement_layer(disagreement(plane.pixels, self._known.semantic), plane)
-            add_quietly(self.viewer, self._difference)
-        self.view.set_disagreement(self._difference is not None)
+        self.view.set_disagreement(self._layers is not None and self._layers.show_disagreement(shown))
+
+    def _outline(self) -> None:
+        if self._layers:
+            self._layers.outline(self.view.wants_candidates())
 
     def _ready(self) -> ReviewList | None:
         """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
@@ -285,8 +224,8 @@ class ReviewController:
 
     def _forget(self) -> None:
         self._current, self._at = None, -1
-        if self._outlines:
-            self._outlines.mark(None)
+        if self._layers:
+            self._layers.mark(None)
 
     def _set_state(self, key: Key, state: str) -> None:
         rows = self.active.rows
@@ -305,7 +244,8 @@ class ReviewController:
 
         def put(gone: bool) -> None:
             review.dismiss(number, gone)
-            self._outline_one(number)
+            if self._layers:
+                self._layers.follow([Key(review.here, CANDIDATE, number)])
             self._list_again()
 
         put(dismissed)
@@ -335,7 +275,7 @@ class ReviewController:
     def _switch(self, layer: Labels | None) -> None:
         """Review the layer that is selected; while another kind of layer is, the list stays."""
         review = self._list
-        if not self._open or (self._outlines and layer is not None and layer == self._outlines.layer):
+        if not self._open or (self._layers and self._layers.owns(layer)):
             return
         if layer is None and review is not None and review.layer in self.viewer.layers:
             self._disconnect_layer()
@@ -361,21 +301,21 @@ class ReviewController:
         except PlaneError as error:
             self.view.set_status(f"Not done: {error}.")
             return
-        self._known = self.insight(layer, plane)
-        self._list = ReviewList(plane, self._known)
+        self._list = ReviewList(plane, self.insight(layer, plane))
+        self._layers = ReviewLayers(self.viewer, self._list)
         self._first_ids.setdefault(_bare(layer), self._list.ids())
         self._connect_layer(layer)
-        self.view.set_network(self._known is not None)
+        self.view.set_network(self._list.insight is not None)
         self._list_again()
         self._outline()
         self.view.set_status("" if self._list.whole else "A very large stack: only the plane in view is listed.")
 
     def _stop(self) -> None:
         self._disconnect_layer()
-        self.show_disagreement(False)
-        if self._outlines:
-            self._outlines.remove()
-        self._list = self._known = self._outlines = None
+        if self._layers:
+            self._layers.remove()
+        self._list = self._layers = None
+        self.view.set_disagreement(False)
         self._shown, self._done = [], []
         self._forget()
         self.view.set_rows(pd.DataFrame(columns=[*COLUMNS, "plane"]))
@@ -408,11 +348,10 @@ class ReviewController:
         if self._list is None:
             return
         touched = self._list.follow(writes)
-        for key in touched:
-            if key.kind == CANDIDATE:
-                self._outline_one(key.number)
-        if self._current in touched:
-            self._mark(writes)
+        if self._layers:
+            self._layers.follow(touched)
+            if self._current in touched:
+                self._layers.mark(self._current, writes)
         self._list_again()
 
     def _rescore(self, _event: Any = None) -> None:
@@ -443,37 +382,6 @@ class ReviewController:
             f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
             f"{len(first) - len(kept)} deleted of {len(first)}"
         )
-
-    def _outline(self) -> None:
-        """Outline the open candidates, or none."""
-        review = self._list
-        if review is None:
-            return
-        if self._outlines is None:
-            self._outlines = Outlines(self.viewer, review.candidate_plane)
-        numbers = review.open_candidates() if self.view.wants_candidates() else []
-        if numbers or self._outlines.layer is not None:
-            self._outlines.show({number: review.candidates[number] for number in numbers})
-
-    def _outline_one(self, number: int) -> None:
-        review = self._list
-        if review is not None and self._outlines is not None and self._outlines.plane == review.candidate_plane:
-            row = review.row(Key(review.here, CANDIDATE, number))
-            is_open = row is not None and row["state"] == "" and self.view.wants_candidates()
-            self._outlines.set_candidate(number, review.candidates[number], is_open)
-
-    def _mark(self, writes: Sequence[Write] = ()) -> None:
-        """Mark the present object, on its plane."""
-        review, key = self._list, self._current
-        if review is None or key is None or self._outlines is None:
-            return
-        plane = review.plane(key.plane)
-        if self._outlines.plane != plane:
-            self._outlines.remove()
-            self._outlines = Outlines(self.viewer, plane)
-            if key.plane == review.here:
-                self._outline()
-        self._outlines.mark(review.indices(key, writes))
 
     def _follow_theme(self, _event: Any = None) -> None:
         self.view.set_theme(self.viewer.theme)

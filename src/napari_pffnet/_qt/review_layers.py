@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
+from napari_pffnet._qt.history import Write
 from napari_pffnet._qt.label_plane import LabelPlane
 from napari_pffnet._qt.planes import placement
+from napari_pffnet._qt.review_list import Key, ReviewList
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array
+from napari_pffnet.curate.disagreement import disagreement
+from napari_pffnet.curate.queue import CANDIDATE
 
 OUTLINE_WIDTH = 2
 CURRENT, FIRST = 1, 2
@@ -20,6 +25,74 @@ CANDIDATE_COLOUR = (0.90, 0.62, 0.0, 1.0)
 CURRENT_COLOUR = (0.0, 1.0, 1.0, 1.0)
 MISSING_COLOUR, FALSE_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
 MOST_VISIBLE = 0.9
+
+
+class ReviewLayers:
+    """The layers of one review.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they are added, on demand.
+    review : ReviewList
+        What they show.
+    """
+
+    def __init__(self, viewer: ViewerModel, review: ReviewList) -> None:
+        self.viewer, self.review = viewer, review
+        self._outlines = Outlines(viewer, review.candidate_plane)
+        self._difference: Image | None = None
+        self._outlined = False
+
+    def owns(self, layer: Layer | None) -> bool:
+        """Whether a layer is one of these."""
+        return layer is not None and layer in (self._outlines.layer, self._difference)
+
+    def outline(self, shown: bool) -> None:
+        """Outline the open candidates, or none."""
+        self._outlined = shown
+        numbers = self.review.open_candidates() if shown and self._on_candidates else []
+        if numbers or self._outlines.layer is not None:
+            self._outlines.show({number: self.review.candidates[number] for number in numbers})
+
+    def follow(self, keys: Iterable[Key]) -> None:
+        """Outline what is open of some rows and no longer what is not."""
+        for key in keys:
+            if key.kind == CANDIDATE and self._outlined and self._on_candidates:
+                row = self.review.row(key)
+                is_open = row is not None and row["state"] == ""
+                self._outlines.set_candidate(key.number, self.review.candidates[key.number], is_open)
+
+    def mark(self, key: Key | None, writes: Sequence[Write] = ()) -> None:
+        """Mark an object as it is after `writes`, on its plane; None: no object."""
+        if key is None:
+            self._outlines.mark(None)
+            return
+        plane = self.review.plane(key.plane)
+        if self._outlines.plane != plane:
+            self._outlines.remove()
+            self._outlines = Outlines(self.viewer, plane)
+            self.outline(self._outlined)
+        self._outlines.mark(self.review.indices(key, writes))
+
+    def show_disagreement(self, shown: bool) -> bool:
+        """Add or remove the layer of where semantic map and nuclei differ; return whether it is there."""
+        remove_if_there(self.viewer, self._difference)
+        self._difference = None
+        if shown and self.review.insight is not None:
+            plane = self.review.candidate_plane
+            self._difference = disagreement_layer(disagreement(plane.pixels, self.review.insight.semantic), plane)
+            add_quietly(self.viewer, self._difference)
+        return self._difference is not None
+
+    def remove(self) -> None:
+        """Take all away."""
+        self._outlines.remove()
+        self.show_disagreement(False)
+
+    @property
+    def _on_candidates(self) -> bool:
+        return bool(self._outlines.plane == self.review.candidate_plane)
 
 
 class Outlines:
@@ -55,6 +128,7 @@ class Outlines:
     def set_candidate(self, number: int, candidate: Candidate, shown: bool) -> None:
         """Add or take away one candidate."""
         if self.layer is None:
+            self.show({number: candidate} if shown else {})
             return
         marked = self._marked[0] if self._marked else None
         self.mark(None)
@@ -108,6 +182,7 @@ def disagreement_layer(values: Array, plane: LabelPlane) -> Image:
     return Image(
         in_stack(values.astype(np.float32), plane),
         name="disagreement",
+        metadata={"napari-pffnet": {"content": "disagreement"}},
         colormap=Colormap(np.array(ends), controls=[0, 0.5, 0.5, 1], name="disagreement"),
         contrast_limits=(-1, 1),
         blending="translucent",

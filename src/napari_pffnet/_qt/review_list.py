@@ -79,7 +79,7 @@ class ReviewList:
 
     def __init__(self, plane: LabelPlane, insight: Insight | None = None) -> None:
         self.layer: Labels = plane.layer
-        self._insight = insight
+        self.insight = insight
         self._stack = tuple(axis for axis, i in enumerate(plane.index) if not isinstance(i, slice))
         self._sizes = tuple(self.layer.data.shape[axis] for axis in self._stack)
         self.here = self.number(plane)
@@ -202,7 +202,7 @@ class ReviewList:
         return joined(nuclei, self._offered)
 
     def _nucleus_rows(self, number: int, pixels: Array, window: Window | None = None) -> pd.DataFrame:
-        insight = self._insight if number == self.here else None
+        insight = self.insight if number == self.here else None
         rows = nucleus_rows(
             pixels,
             self.layer.features,

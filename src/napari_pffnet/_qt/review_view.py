@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pffnet._qt.review_controller import KEYS
 from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, OPEN, Wanted
+from napari_pffnet._qt.review_protocol import KEYS
 from napari_pffnet._qt.review_table import ReviewTable
 from napari_pffnet._qt.theme import plot_colours
 from napari_pffnet.curate.change import Array

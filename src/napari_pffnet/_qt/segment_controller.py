@@ -16,7 +16,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, pixel_size, take_plane
+from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, is_image, pixel_size, take_plane
 from napari_pffnet._qt.results import ResultLayers
 from napari_pffnet.config import SegmentConfig
 
@@ -246,7 +246,7 @@ class SegmentController:
 
     def _refresh_images(self, _event: Any = None) -> None:
         """Offer the image layers; keep the chosen one, else take the topmost."""
-        self._images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        self._images = [layer for layer in self.viewer.layers if is_image(layer)]
         active = self.viewer.layers.selection.active
         preferred = [self._image, active, *reversed(self._images)]
         self._select(next((layer for layer in preferred if layer in self._images), None))
