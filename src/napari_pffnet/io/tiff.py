@@ -1,0 +1,27 @@
+"""Label images as TIFF files in memory."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import tifffile
+
+Array = np.ndarray[Any, Any]
+KINDS = (np.uint16, np.uint32, np.uint64)
+
+
+def label_tiff(labels: Array) -> bytes:
+    """Return a zlib TIFF of a label image H×W ≥ 0: uint16 up to id 65 535, else uint32, else uint64."""
+    largest = int(labels.max(initial=0))
+    kind = next(kind for kind in KINDS if largest <= np.iinfo(kind).max)
+    return tiff(labels.astype(kind, copy=False))
+
+
+def tiff(array: Array) -> bytes:
+    """Return a zlib TIFF of an array H×W or H×W×3 in its own type."""
+    file = BytesIO()
+    kind = "rgb" if array.ndim == 3 else "minisblack"
+    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata={"axes": "YXS"[: array.ndim]})
+    return file.getvalue()
