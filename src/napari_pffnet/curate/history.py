@@ -17,6 +17,7 @@ from napari_pffnet.curate.provenance import read_rows
 from napari_pffnet.io.own_file import OwnFile, link_or_copy
 from napari_pffnet.io.project import FOLDERS, ProjectError
 
+NUMBERED = "[0-9]" * 6 + ".journal"
 Digests = dict[str, str | None]
 
 
@@ -45,7 +46,7 @@ class History:
 
     def __init__(self, place: Path, shape: tuple[int, int]) -> None:
         self.place, self.shape = place, shape
-        self.stages = [stage for file in sorted(place.glob("*.journal")) if (stage := self._read(file))]
+        self.stages = [stage for file in sorted(place.glob(NUMBERED)) if (stage := self._read(file))]
 
     @property
     def latest(self) -> Stage | None:

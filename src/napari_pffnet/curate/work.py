@@ -10,6 +10,7 @@ correctly, and where a snapshot is damaged the one before and both journals give
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from napari_pffnet.curate.edit import PLANES, Array, Edit, Pixels, to_record
 from napari_pffnet.curate.history import Digests, History
 from napari_pffnet.curate.journal import Journal
 from napari_pffnet.curate.provenance import Rows, rows_bytes
-from napari_pffnet.io.own_file import OwnFile, beside, digest, link_or_copy
+from napari_pffnet.io.own_file import OwnFile, beside, digest
 from napari_pffnet.io.project import ProjectError, annotation_file
 from napari_pffnet.io.tiff import label_tiff, tiff
 
@@ -195,7 +196,7 @@ class Work:
             return
         if latest.damaged:
             kept = beside(latest.file, "damaged")
-            link_or_copy(latest.file, kept)
+            shutil.copy2(latest.file, kept)
             self.notes.append(f"{latest.file} is damaged; edits after that place are only in {kept.name}")
         self._journal = Journal(latest.file, latest.length)
         self._edits = len(latest.edits)
