@@ -31,10 +31,10 @@ def column(layer, name):
 def test_painted_and_predicted_nuclei_are_told_apart():
     layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]}, metadata=MODEL)
     rows = follow(layer)
-    layer.data_setitem((np.array([0, 2]), np.array([20, 2])), np.array([9, 9]))
+    layer.data_setitem((np.array([0, 0, 2]), np.array([20, 21, 2])), np.array([9, 9, 9]))
     assert column(layer, "origin") == {1: "mine", 2: "mine", 5: "mine", 9: "painted"}
     assert column(layer, "state") == {1: "edited", 2: "", 5: "", 9: "new"}
-    assert column(layer, "parents") == {1: "", 2: "", 5: "", 9: "1"}
+    assert column(layer, "parents") == {1: "", 2: "", 5: "", 9: ""}
     assert len(rows.table()) == 4
     changed = column(layer, "changed")
     assert (changed[2], changed[5]) == ("", "")
