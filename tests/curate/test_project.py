@@ -186,6 +186,7 @@ def test_broken_list_falls_back_to_the_one_before(tmp_path):
     made.set_state("a", "done")
     made.set_state("b", "done")
     made.close()
+    assert [file.name for file in (made.folder / "journal").iterdir()] == ["project.before.json"]
     file = made.folder / "project.json"
     file.write_text(file.read_text()[:-40])
     again = Project.open(made.folder)

@@ -76,11 +76,11 @@ class Intake:
         if told:
             self.notes.append(f"{file.name}: {' and '.join(told)} of the file is used")
 
-    def take_pixels(self, name: str, pixels: np.ndarray[Any, Any]) -> None:
+    def take_pixels(self, name: str, pixels: np.ndarray[Any, Any], pixel_size: float | None = None) -> None:
         """Take an image from memory."""
         place = self.folder / "images" / f"{self._free(_clean(name))}.tif"
         place.parent.mkdir(exist_ok=True)
-        write_atomic(place, tiff(pixels))
+        write_atomic(place, tiff(pixels, pixel_size))
         self._list(place.stem, place, checksum(place), {}, None)
 
     def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> None:

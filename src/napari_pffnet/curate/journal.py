@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
 def encode(content: dict[str, Any], arrays: Sequence[Array] = ()) -> bytes:
     """Return the bytes of a record."""
-    line = json.dumps({**content, "arrays": [[array.dtype.str, array.shape] for array in arrays]})
+    line = json.dumps({**content, "arrays": [[array.dtype.str, array.shape] for array in arrays]}, default=str)
     body = zlib.compress(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays), FAST)
     payload = line.encode() + b"\n" + body
     return HEAD.pack(len(payload), zlib.crc32(payload)) + payload

@@ -13,6 +13,7 @@ import numpy as np
 from napari_pffnet.curate.intake import Intake, image_files, relative
 from napari_pffnet.curate.lock import LOCK_FILE, Lock, ProjectLocked
 from napari_pffnet.curate.work import Work
+from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.own_file import OwnFile
 from napari_pffnet.io.project import (
     FOLDERS,
@@ -150,7 +151,12 @@ class Project:
         return self.take(self.gather(paths, copy=copy, report=report))
 
     def gather(
-        self, paths: Sequence[str | Path], *, copy: bool = True, report: Report = lambda _done, _total: None
+        self,
+        paths: Sequence[str | Path],
+        *,
+        copy: bool = True,
+        report: Report = lambda _done, _total: None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Intake:
         """Read image files, and those in folders; a bad one is named and the others go on. May run in another thread.
 
@@ -162,12 +168,16 @@ class Project:
             Copy them into the project; otherwise they stay where they are.
         report : callable
             Told how many are done, of how many.
+        cancelled : callable
+            Asked before each file; once true, no more are read.
         """
         self._check_writable()
         files, problems = image_files(paths)
         intake = Intake(self.folder, self.manifest, copy)
         intake.problems += problems
         for number, file in enumerate(files):
+            if cancelled():
+                break
             report(number, len(files))
             intake.take(file)
         report(len(files), len(files))
@@ -178,11 +188,11 @@ class Project:
         self._write_manifest((*self.manifest.images, *intake.entries))
         return Added(tuple(entry.name for entry in intake.entries), tuple(intake.notes), tuple(intake.problems))
 
-    def add_pixels(self, name: str, pixels: np.ndarray[Any, Any]) -> str:
-        """Add an image that is not in a file, H×W or H×W×3; return the name that it got."""
+    def add_pixels(self, name: str, pixels: np.ndarray[Any, Any], pixel_size: float | None = None) -> str:
+        """Add an image that is not in a file, H×W or H×W×3, with pixels of a width in µm; return its name here."""
         self._check_writable()
         intake = Intake(self.folder, self.manifest, copy=True)
-        intake.take_pixels(name, pixels)
+        intake.take_pixels(name, pixels, pixel_size)
         return self.take(intake).names[0]
 
     def read(self, name: str) -> tuple[np.ndarray[Any, Any], float | None]:
@@ -300,7 +310,8 @@ class Project:
         manifest = Manifest(images=tuple(images))
         try:
             before = manifest_bytes(self.manifest)
-            OwnFile(_former(self.folder)).write(before)
+            _former(self.folder).parent.mkdir(exist_ok=True)
+            write_atomic(_former(self.folder), before)
             self._told(self._file, self._file.write(manifest_bytes(manifest)))
         except OSError as error:
             raise ProjectError(

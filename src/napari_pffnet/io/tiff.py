@@ -19,9 +19,13 @@ def label_tiff(labels: Array) -> bytes:
     return tiff(labels.astype(kind, copy=False))
 
 
-def tiff(array: Array) -> bytes:
-    """Return a zlib TIFF of an array H×W or H×W×3 in its own type."""
+def tiff(array: Array, pixel_size: float | None = None) -> bytes:
+    """Return a zlib TIFF of an array H×W or H×W×3 in its own type; an OME-TIFF if the pixels' width in µm is known."""
     file = BytesIO()
     kind = "rgb" if array.ndim == 3 else "minisblack"
-    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata={"axes": "YXS"[: array.ndim]})
+    facts: dict[str, Any] = {"axes": "YXS"[: array.ndim]}
+    if pixel_size:
+        facts |= {f"PhysicalSize{axis}": pixel_size for axis in "XY"}
+        facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=bool(pixel_size))
     return file.getvalue()
