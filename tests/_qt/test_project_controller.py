@@ -10,7 +10,8 @@ from panel_fakes import at_once
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.label_rows import ACCEPTED
-from napari_pffnet._qt.project_controller import ALL_DONE, NO_NUCLEI, NO_PROJECT, NOT_TAKEN, ProjectController
+from napari_pffnet._qt.project_controller import ALL_DONE, NO_PROJECT, ProjectController
+from napari_pffnet._qt.project_image import NO_NUCLEI, NOT_TAKEN
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.work import Annotation, Work
@@ -68,7 +69,7 @@ def test_without_a_project_nothing_gets_in_the_way():
     layer = viewer.add_labels(np.ones((4, 4), np.int32))
     controller = make(viewer)
     layer.fill((0, 0), 2)
-    for action in (controller.next, controller.toggle_done, controller.mark_area, controller.save):
+    for action in (controller.next, controller.toggle_done, controller.keeper.mark_area, controller.keeper.save):
         action()
     controller.close()
     assert viewer.layers[:] == [layer]
@@ -196,11 +197,11 @@ def test_first_result_becomes_the_annotation_and_a_later_one_is_offered(tmp_path
     second = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei [1]")
     assert status(controller) == NOT_TAKEN
     assert controller.image.layers["labels"] is first
-    controller.use_layer()
+    controller.keeper.use_layer()
     assert first not in controller.viewer.layers
     np.testing.assert_array_equal(crashed(controller).now.labels, second.data)
     controller.viewer.add_labels(np.ones((3, 3), int))
-    controller.use_layer()
+    controller.keeper.use_layer()
     assert status(controller) == "Select a Labels layer of the image's size first."
 
 
@@ -219,7 +220,7 @@ def test_new_thresholds_are_kept(tmp_path):
 
 def test_areas_are_drawn_and_come_back(tmp_path):
     controller = opened(tmp_path)
-    controller.mark_area()
+    controller.keeper.mark_area()
     layer = controller.viewer.layers["complete here"]
     assert layer.mode == "add_rectangle"
     layer.add_rectangles(np.array([[0, 0], [0, 9], [9, 9], [9, 0]]))
@@ -232,7 +233,7 @@ def test_areas_are_drawn_and_come_back(tmp_path):
     controller.open_image("a")
     assert controller.viewer.layers["complete here"].shape_type == ["rectangle", "polygon"]
     controller.viewer.layers.remove("complete here")
-    controller.mark_area()
+    controller.keeper.mark_area()
     layer = controller.viewer.layers["complete here"]
     layer.selected_data = {0}
     layer.remove_selected()
@@ -241,9 +242,9 @@ def test_areas_are_drawn_and_come_back(tmp_path):
 
 def test_whole_image_and_done(tmp_path):
     controller = opened(tmp_path, names=("a", "b"))
-    controller.set_whole(True)
+    controller.keeper.set_whole(True)
     assert controller.project.regions("a").whole
-    controller.set_whole(False)
+    controller.keeper.set_whole(False)
     controller.toggle_done()
     assert controller.project.regions("a") == Regions(whole=True)
     assert controller.view.set_image.call_args.args == (True, True)
@@ -355,7 +356,7 @@ def test_folder_dragged_into_napari_opens_the_project(tmp_path):
     late = make(controller.viewer)
     assert late.project.name == "project"
     assert late.image.layers["labels"] is layer
-    late.save()
+    late.keeper.save()
     np.testing.assert_array_equal(crashed(late).now.labels, layer.data)
 
 
