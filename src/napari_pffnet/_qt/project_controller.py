@@ -107,6 +107,7 @@ class ProjectController:
         """Save the image in view and let go of everything; its layers stay."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
+        self._connections = []
         self._cancel.set()
         self.keeper.close()
         if self.project:

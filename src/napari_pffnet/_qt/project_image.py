@@ -73,6 +73,7 @@ class ImageKeeper:
         """Save and let go; the layers stay."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
+        self._connections = []
         self.save()
         if self.image:
             self._forget(self.image)
