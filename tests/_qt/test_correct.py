@@ -1,5 +1,7 @@
 """The step Correct in a viewer, with mouse and keys on the canvas."""
 
+import time
+
 import numpy as np
 import pytest
 from panel_fakes import FakeEngine
@@ -8,9 +10,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from label_planes import TURNED, ids, squares
-from napari_pffnet._qt.correct_controller import TOOLS
 from napari_pffnet._qt.panel import Panel
 
+PATIENCE_S = 5
 NOTHING = Qt.KeyboardModifier.NoModifier
 SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 
@@ -26,17 +28,24 @@ class User:
     def camera(self):
         return getattr(self.viewer, "scene", self.viewer).camera
 
+    def world(self, place):
+        return np.asarray(self.layer.data_to_world(place))[-2:]
+
     def pixel(self, place):
-        world = np.asarray(self.layer.data_to_world(place))[-2:]
-        camera = self.camera
         size = np.array([self.canvas.height(), self.canvas.width()])
-        y, x = size / 2 + (world - np.asarray(camera.center[-2:])) * camera.zoom
+        y, x = size / 2 + (self.world(place) - np.asarray(self.camera.center[-2:])) * self.camera.zoom
         return QPoint(round(x), round(y))
 
     def move(self, *place):
-        QTest.mouseMove(self.canvas, self.pixel(place) + QPoint(1, 1))
+        """Move the mouse, and wait until the viewer has noticed: the window system tells it in its own time."""
+        QTest.mouseMove(self.canvas, self.pixel(place) + QPoint(3, 3))
         QTest.mouseMove(self.canvas, self.pixel(place))
-        QTest.qWait(20)
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            QTest.qWait(2)
+            away = np.asarray(self.viewer.cursor.position[-2:]) - self.world(place)
+            if np.abs(away).max() * self.camera.zoom < 1.5:
+                break
 
     def press(self, key, modifier=NOTHING):
         QTest.keyClick(self.canvas, key, modifier)
@@ -125,13 +134,15 @@ def test_stack_is_edited_plane_by_plane(make_napari_viewer, qtbot):
 
 def test_every_tool_shows_its_key_and_explains_itself(make_napari_viewer, qtbot):
     user, panel = start(make_napari_viewer, qtbot, squares())
-    for tool in TOOLS:
-        button = panel.correct.buttons[tool.name]
+    for name, tool in panel.corrector.tools.items():
+        button = panel.correct.buttons[name]
         assert button.text().endswith(tool.key.replace("Shift-", "⇧"))
-        assert "Key" in button.toolTip()
+        assert tool.tip in button.toolTip()
+        assert not tool.key or "Key" in button.toolTip()
     panel.correct.rim.setValue(3)
     user.move(12, 11)
     user.press(Qt.Key.Key_G)
+    assert panel.correct.status.text() == "Nucleus 5 grown."
     assert user.layer.data[12, 18] == 5
     user.viewer.layers.selection.clear()
     assert not panel.correct.buttons["delete"].isEnabled()
@@ -142,6 +153,7 @@ def test_keys_over_the_image_are_for_the_image(make_napari_viewer, qtbot):
     window = user.viewer.window._qt_window
     window.activateWindow()
     user.viewer.mouse_over_canvas = False
+    panel.correct.more_button.click()
     panel.correct.rim.setFocus()
     qtbot.waitUntil(panel.correct.rim.hasFocus)
     user.move(4, 4)

@@ -1,11 +1,11 @@
 """The step Correct without a screen."""
 
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from app_model.types import KeyBinding
+from correct_fakes import make, mouse, press, status, waiting
 from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.action_manager import action_manager
@@ -13,48 +13,11 @@ from napari.utils.shortcuts import _default_shortcuts
 
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.correct_controller import BY_NAME, NO_LAYER, TOOLS, CorrectController
+from napari_pffnet._qt.correct_controller import NO_LAYER, CorrectController
+from napari_pffnet._qt.edit_tools import class_tools, nucleus_tools
+from napari_pffnet._qt.keys import Keys
 
-
-def make(layer):
-    viewer = ViewerModel()
-    viewer.add_layer(layer)
-    view = Mock()
-    view.pixels.return_value = 1
-    return CorrectController(ActiveLabels(viewer), view)
-
-
-def point(controller, *place):
-    """Put the cursor over a pixel of the layer, by its indices."""
-    controller.viewer.cursor.position = tuple(controller._layer.data_to_world(place))
-    return controller.viewer.cursor.position
-
-
-def press(controller, name, *place):
-    point(controller, *place)
-    controller.press(BY_NAME[name])
-
-
-def mouse(controller, *places, still=False):
-    """Press at the first place, move over the others, release."""
-    layer = controller._layer
-    event = SimpleNamespace(type="mouse_press", button=1, pos=(0, 0), position=point(controller, *places[0]))
-    (callback,) = layer.mouse_drag_callbacks
-    steps = callback(layer, event)
-    next(steps)
-    for number, place in enumerate(places[1:], start=1):
-        event.type, event.pos, event.position = (
-            "mouse_move",
-            (0 if still else 20 * number, 0),
-            point(controller, *place),
-        )
-        next(steps)
-    event.type = "mouse_release"
-    next(steps, None)
-
-
-def status(controller):
-    return controller.view.set_status.call_args.args[0]
+TOOLS = [*nucleus_tools(Mock(), Mock()), *class_tools()]
 
 
 @pytest.mark.parametrize("arguments", [{}, TURNED])
@@ -84,7 +47,7 @@ def test_merge_by_key_and_by_click():
     press(controller, "merge", 4, 10)
     mouse(controller, (11, 11))
     assert ids(layer) == {1}
-    controller.end()
+    controller.gestures.end()
     controller.undo()
     assert ids(layer) == {1, 5}
 
@@ -99,7 +62,7 @@ def test_drawn_line_splits_what_it_crosses_in_one_step():
     assert status(controller) == "Split: 2 new nuclei."
     controller.undo()
     np.testing.assert_array_equal(layer.data, squares())
-    controller.end()
+    controller.gestures.end()
     assert layer.mouse_pan is True
     assert layer.mouse_drag_callbacks == []
 
@@ -117,15 +80,17 @@ def test_click_splits_at_the_waist():
 def test_chosen_tool_works_by_click_but_not_by_drag():
     layer = Labels(squares())
     controller = make(layer)
-    controller.choose("delete")
-    assert controller.view.set_tool.call_args.args == ("delete",)
-    mouse(controller, (4, 4), (9, 9))
-    assert ids(layer) == {1, 2, 5}
-    mouse(controller, (4, 4))
-    mouse(controller, (11, 11))
-    assert ids(layer) == {2}
-    controller.choose("delete")
-    assert controller.view.set_tool.call_args.args == (None,)
+    controller.choose("grow")
+    assert waiting(controller) == "grow"
+    assert layer.mouse_pan is True
+    mouse(controller, (13, 13), (9, 9))
+    mouse(controller, (13, 13), button=2)
+    mouse(controller, (13, 13), modifiers=("Alt",))
+    np.testing.assert_array_equal(layer.data, squares())
+    mouse(controller, (13, 13))
+    assert np.count_nonzero(layer.data == 5) == 60
+    controller.choose("grow")
+    assert waiting(controller) is None
 
 
 def test_napari_mode_ends_the_tool_and_escape_returns_to_the_mode_before():
@@ -139,7 +104,7 @@ def test_napari_mode_ends_the_tool_and_escape_returns_to_the_mode_before():
     assert KeyBinding.from_str("Escape") not in layer.keymap
     controller.choose("merge")
     layer.mode = "erase"
-    assert controller.view.set_tool.call_args.args == (None,)
+    assert waiting(controller) is None
     assert layer.mode == "erase"
 
 
@@ -248,7 +213,8 @@ def test_edits_from_before_the_panel_can_be_undone_too():
 def test_what_cannot_be_done_is_told(layer, reason):
     controller = make(layer)
     controller.choose("split")
-    mouse(controller, (4, 0), (4, 7))
+    if waiting(controller):
+        mouse(controller, (4, 0), (4, 7))
     assert reason in status(controller)
 
 
@@ -263,13 +229,14 @@ def test_background_and_outside_are_no_nucleus():
     layer = Labels(squares())
     controller = make(layer)
     for place in [(0, 0), (-5, 3), (500, 500)]:
-        press(controller, "delete", *place)
+        press(controller, "grow", *place)
         assert status(controller) == "No nucleus there."
     assert ids(layer) == {1, 2, 5}
 
 
 def test_keys_are_free_in_napari():
-    mine = {KeyBinding.from_str(tool.key) for tool in TOOLS}
+    mine = {KeyBinding.from_str(tool.key) for tool in TOOLS if tool.key}
+    assert len(mine) == len(TOOLS) - 1
     taken = {
         KeyBinding.from_int(key)
         for name, keys in _default_shortcuts.items()
@@ -288,20 +255,20 @@ def test_keys_come_and_go_with_the_layer():
     assert first.keymap[KeyBinding.from_str("D")] is not own
     controller.viewer.add_layer(second)
     assert first.keymap == {KeyBinding.from_str("D"): own}
-    assert len(second.keymap) == len(TOOLS) + 2
+    assert len(second.keymap) == len([tool for tool in TOOLS if tool.key]) + 2
     controller.choose("split")
     controller.close()
+    controller.keys.close()
     assert second.keymap == {}
     assert second.mouse_drag_callbacks == []
-    second.fill((4, 4), 0)
-    assert len(second.features) == 0
 
 
 def test_without_a_labels_layer_it_says_so():
     viewer = ViewerModel()
     viewer.add_image(np.zeros((8, 8)))
-    controller = CorrectController(ActiveLabels(viewer), Mock())
+    active = ActiveLabels(viewer)
+    controller = CorrectController(active, Mock(), Keys(active), Mock())
     controller.choose("delete")
     controller.undo()
     assert status(controller) == NO_LAYER
-    assert controller.view.set_layer.call_args.args == (None,)
+    assert controller.view.set_layer.call_args.args[0] is None

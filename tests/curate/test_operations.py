@@ -10,6 +10,7 @@ from napari_pffnet.curate.operations import (
     fill_holes,
     grow,
     merge,
+    mostly_inside,
     new_label,
     paint_class,
     relabel,
@@ -107,6 +108,22 @@ def test_polygon_becomes_a_new_object_around_the_others(dtype):
     corners = np.array([(-3, -3), (-3, 2.4), (2.4, 2.4), (2.4, -3)])
     check(before, new_label(before, corners), "555.. 545.. 555.. .....")
     check(before, new_label(before, corners, replace=True, used_up_to=7), "888.. 888.. 888.. .....")
+
+
+def test_polygon_cut_by_a_neighbour_becomes_its_largest_piece():
+    everything = np.array([(-1, -1), (-1, 9), (9, 9), (9, -1)])
+    before = plane("..4... ..4... ..4...")
+    check(before, new_label(before, everything), "..4555 ..4555 ..4555")
+    check(before, new_label(before, everything, replace=True), "555555 555555 555555")
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_lasso_takes_what_lies_mostly_in_it(dtype):
+    before = plane("11.222 11.222 ...... 33.4.. 33....", dtype)
+    assert mostly_inside(before, np.array([(-1, -1), (-1, 3.5), (9, 3.5), (9, -1)])) == [1, 3, 4]
+    assert mostly_inside(before, np.array([(-1, -1), (-1, 4.5), (3.4, 4.5), (3.4, -1)])) == [2, 1, 4]
+    assert mostly_inside(before, np.array([(30, 30), (30, 40), (40, 40)])) == []
+    assert mostly_inside(np.zeros((0, 0), dtype), np.array([(0, 0), (0, 4), (4, 4)])) == []
 
 
 def test_polygon_without_a_free_pixel_is_refused():

@@ -6,7 +6,7 @@ import pytest
 from label_planes import INTEGERS, check, plane
 from napari_pffnet.curate import OperationError
 from napari_pffnet.curate.operations import merge
-from napari_pffnet.curate.split import split_at_waist, split_by_line, split_by_seeds
+from napari_pffnet.curate.split import split_at_waist, split_by_line, split_by_seeds, split_each_by_seeds
 
 
 def two_discs(dtype=np.int32, label=3):
@@ -41,6 +41,15 @@ def test_line_that_ends_inside_is_drawn_on():
     after = split_by_line(before, np.array([(4.0, 5.0), (7.0, 5.0)])).applied_to(before)
     assert after[1, 1] != after[1, 10]
     assert after[10, 1] != after[10, 10]
+
+
+def test_shaking_at_the_ends_does_not_turn_the_line():
+    before = np.zeros((42, 42), np.int32)
+    before[1:41, 1:41] = 1
+    hand = [(10, 21), (10, 20), (11, 20), *((y, 20) for y in range(12, 30)), (30, 20), (30, 19)]
+    after = split_by_line(before, np.array(hand, float)).applied_to(before)
+    assert np.unique(after[1:41, 1:15]).tolist() == [2]
+    assert np.unique(after[1:41, 26:41]).tolist() == [1]
 
 
 def test_line_that_strays_into_a_neighbour_leaves_it_whole():
@@ -101,21 +110,49 @@ def test_seeds_split_at_the_neck():
     assert np.all(after[:, 26:][before[:, 26:] > 0] == 4)
 
 
+def test_seeds_beside_the_middle_split_in_the_middle():
+    before = np.zeros((12, 42), np.int32)
+    before[1:11, 1:41] = 1
+    for seed in [(5, 4), (3, 6), (9, 12)]:
+        after = split_by_seeds(before, 1, np.array([seed, (5, 41 - seed[1])])).applied_to(before)
+        assert np.count_nonzero(after == 1) == pytest.approx(200, abs=30)
+
+
+def test_seeds_side_by_side_split_too():
+    before = np.ones((9, 9), np.int32)
+    after = split_by_seeds(before, 1, np.array([(4, 4), (4, 5)])).applied_to(before)
+    assert (after[4, 4], after[4, 5]) == (1, 2)
+
+
 def test_intensity_moves_the_border():
     before = np.zeros((12, 42), np.int32)
     before[1:11, 1:41] = 1
-    bright = np.ones((12, 42))
-    bright[:, 9:12] = 0
+    bright = np.where(before, 1.0, 0.2)
+    bright[:, 9:12] = 0.3
     seeds = np.array([(5, 4), (5, 36)])
-    after = split_by_seeds(before, 1, seeds, bright).applied_to(before)
-    assert np.all(after[1:11, 14:41] == 2)
-    assert np.all(after[1:11, 1:7] == 1)
+    for intensity in (bright, 1 - bright, (200 * bright).astype(np.uint8)):
+        after = split_by_seeds(before, 1, seeds, intensity).applied_to(before)
+        assert np.all(after[1:11, 14:41] == 2)
+        assert np.all(after[1:11, 1:7] == 1)
 
 
 @pytest.mark.parametrize("seeds", [[(15, 15)], [(15, 15), (15, 15)], [(15, 15), (0, 0)], [(15, 15), (99, -4)]])
 def test_seeds_must_be_two_inside(seeds):
     with pytest.raises(OperationError, match="two points inside"):
         split_by_seeds(two_discs(), 3, np.array(seeds))
+
+
+def test_seeds_in_several_objects_split_each():
+    before = np.zeros((31, 96), np.uint8)
+    before[:, :48], before[:, 48:] = two_discs(np.uint8, 3), two_discs(np.uint8, 7)
+    seeds = np.array([(15, 32), (15, 15), (15, 63), (15, 80), (0, 0), (-9, 400)])
+    after = split_each_by_seeds(before, seeds).applied_to(before)
+    assert [after[15, x] for x in (15, 32, 63, 80)] == [8, 3, 7, 9]
+    one = split_each_by_seeds(before, seeds[:3]).applied_to(before)
+    np.testing.assert_array_equal(one[:, 48:], before[:, 48:])
+    for few in (seeds[1:2], seeds[1:3], seeds[4:], np.zeros((0, 2))):
+        with pytest.raises(OperationError, match="two points inside"):
+            split_each_by_seeds(before, few)
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

@@ -1,50 +1,26 @@
-"""The step *Correct*: edits of the selected Labels layer, by key or by click. No Qt in here."""
+"""The step *Correct*: tools make edits of gestures, edits are written, the result is told. No Qt in here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-from app_model.types import KeyCode, KeyMod
+from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Labels
 
 from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.label_plane import LabelPlane, label_plane
+from napari_pffnet._qt.edit_tools import class_tools, nucleus_tools
+from napari_pffnet._qt.gestures import NOTHING, Canvas, Gestures
+from napari_pffnet._qt.image_under import grey_under
+from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.label_plane import Content, LabelPlane, content_of, label_plane
 from napari_pffnet._qt.planes import PlaneError
-from napari_pffnet.curate.change import Array, Change, OperationError
-from napari_pffnet.curate.operations import delete, fill_holes, grow, merge, shrink, smooth
-from napari_pffnet.curate.split import split_at_waist, split_by_line
+from napari_pffnet._qt.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
+from napari_pffnet.curate.change import OperationError
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
-NO_NUCLEUS = "No nucleus there."
-CLICK_SLACK = 4
-UNDO = KeyMod.CtrlCmd | KeyCode.KeyZ
-REDO = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
-
-
-@dataclass(frozen=True)
-class Tool:
-    """One tool: its key (as napari writes it), its title, what is said while it waits for clicks, and when done."""
-
-    name: str
-    key: str
-    title: str
-    hint: str
-    done: str
-
-
-TOOLS = (
-    Tool("delete", "D", "Delete", "Click the nuclei to delete.", "deleted"),
-    Tool("merge", "J", "Merge", "Click the nuclei that belong together.", "merged"),
-    Tool("split", "S", "Split", "Draw a line across, or click to split at the waist.", "split"),
-    Tool("fill_holes", "H", "Fill holes", "Click nuclei with holes.", "filled"),
-    Tool("smooth", "R", "Smooth", "Click the nuclei to smooth.", "smoothed"),
-    Tool("grow", "G", "Grow", "Click the nuclei to grow.", "grown"),
-    Tool("shrink", "Shift-G", "Shrink", "Click the nuclei to shrink.", "shrunk"),
-)
-BY_NAME = {tool.name: tool for tool in TOOLS}
+UNDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyZ))
+REDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ))
 
 
 class View(Protocol):
@@ -52,22 +28,38 @@ class View(Protocol):
 
     tool_chosen: Any
     undo_requested: Any
+    keys_requested: Any
 
     def pixels(self) -> int:
         """By how much to grow or shrink."""
 
-    def set_layer(self, name: str | None) -> None:
-        """Name the layer being corrected; None disables the tools."""
+    def replace_neighbours(self) -> bool:
+        """Whether new nuclei are painted over their neighbours."""
+
+    def set_tools(self, tools: Sequence[Tool]) -> None:
+        """Show one button for each tool."""
+
+    def set_key(self, tool: str, key: str) -> None:
+        """Show a tool's key."""
+
+    def show_keys(self, keys: Keys) -> None:
+        """Let the user change keys."""
+
+    def set_layer(self, name: str | None, content: Content) -> None:
+        """Name the layer being corrected and show its tools; None disables them."""
 
     def set_tool(self, name: str | None) -> None:
-        """Show which tool waits for clicks."""
+        """Show which tool waits for gestures."""
+
+    def set_busy(self, busy: bool) -> None:
+        """Show whether a tool works in the background."""
 
     def set_status(self, text: str) -> None:
         """Show one line."""
 
 
 class CorrectController:
-    """Connects viewer, view and edit operations.
+    """Connects viewer, view and tools.
 
     Parameters
     ----------
@@ -75,30 +67,44 @@ class CorrectController:
         The layer to correct.
     view : View
         Shows the tools and the state.
+    keys : Keys
+        Gets the tools' keys.
+    canvas : Canvas
+        Shows gestures while they are made.
+    tools : sequence of Tool
+        Tools besides those of `edit_tools`; their buttons come first.
     """
 
-    def __init__(self, active: ActiveLabels, view: View) -> None:
-        self.active, self.viewer, self.view = active, active.viewer, view
+    def __init__(
+        self, active: ActiveLabels, view: View, keys: Keys, canvas: Canvas, tools: Sequence[Tool] = ()
+    ) -> None:
+        self.active, self.viewer, self.view, self.keys = active, active.viewer, view, keys
+        own = (*nucleus_tools(view, lambda plane: grey_under(self.viewer, plane)), *class_tools())
+        self.tools = {tool.name: tool for tool in (*tools, *own)}
+        self.gestures = Gestures(self.viewer, keys, canvas, self._use, told=view.set_status, changed=view.set_tool)
         self._layer: Labels | None = None
-        self._shadowed: dict[Any, Any] = {}
-        self._tool: Tool | None = None
-        self._mode_before = ""
-        self._first = 0
+        self._working, self._closed = 0, False
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (active.switched, self._switch),
             (self.viewer.layers.events.renamed, self._show_layer),
             (view.tool_chosen, self.choose),
             (view.undo_requested, self.undo),
+            (view.keys_requested, self._show_keys),
+            (keys.changed, self._show_key),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
+        self._offer_tools()
         self._switch(active.layer)
 
     def close(self) -> None:
-        """Let go of the viewer, its layers and their keys."""
+        """Let go of the viewer and its layers."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        self._detach()
+        self.gestures.end()
+        self._closed = True
+        if self._working:
+            self.view.set_busy(False)
 
     def undo(self) -> None:
         """Undo the last edit of the layer."""
@@ -111,152 +117,118 @@ class CorrectController:
             self.view.set_status("Done again." if self.active.rows.redo() else "Nothing to do again.")
 
     def choose(self, name: str) -> None:
-        """Let a tool wait for clicks; the same one again, or Escape, ends it."""
-        again = self._tool is not None and self._tool.name == name
-        self.end()
-        if not again and self._layer is not None:
-            self._begin(BY_NAME[name], self._layer)
+        """Let a tool wait for gestures; the same one again ends it. A tool that takes none does its work."""
+        tool, again = self.tools[name], self.waiting == name
+        self.gestures.end()
+        if "now" in tool.gestures:
+            self.perform(name, Gesture("now", NOTHING))
+        elif not again and self._plane(tool) is not None and self._layer is not None:
+            self.gestures.begin(tool, self._layer)
 
-    def end(self, _layer: Any = None) -> None:
-        """Let no tool wait for clicks."""
-        layer, tool = self._layer, self._tool
-        self._tool, self._first = None, 0
-        if layer is None or tool is None:
+    @property
+    def waiting(self) -> str | None:
+        """Name of the tool that waits for gestures."""
+        return self.gestures.tool.name if self.gestures.tool else None
+
+    def press(self, name: str) -> None:
+        """Do what a tool's key does."""
+        tool, waited = self.tools[name], self.waiting == name
+        if tool.on_key == "wait" or (tool.on_key == "both" and not waited):
+            self.choose(name)
+        if tool.on_key == "wait" or self.perform(name) != NO_NUCLEUS or not tool.dragged:
             return
-        layer.events.mode.disconnect(self.end)
-        layer.mouse_drag_callbacks.remove(self._on_mouse)
-        self._unbind(layer, "Escape")
-        self._draw(layer, [])
-        if layer.mode == "pan_zoom":
-            layer.cursor, layer.mouse_pan = "standard", True
-            layer.mode = self._mode_before
-        self.view.set_tool(None)
-        self.view.set_status("")
-
-    def press(self, tool: Tool) -> None:
-        """Do what a tool's key does, with what is under the cursor."""
-        if tool.name == "split" or (tool.name == "merge" and self._tool is not tool):
-            self.choose(tool.name)
-        if tool.name != "split":
-            self.apply(tool, self.viewer.cursor.position)
-        if tool.name == "merge" and self._first == 0:
-            self.view.set_status(tool.hint)
-
-    def _key(self, tool: Tool) -> Callable[[Labels], None]:
-        return lambda _layer: self.press(tool)
-
-    def apply(self, tool: Tool, position: Sequence[float], start: Sequence[float] | None = None) -> None:
-        """Use a tool at a position in the world, or along the line from `start` to there; errors become the status."""
-        if self._layer is None:
-            return
-        try:
-            plane = label_plane(self._layer, self.viewer.dims)
-            text = self._split_along(plane, start, position) if start is not None else self._at(tool, plane, position)
-        except (OperationError, PlaneError) as error:
-            text = f"Not done: {error}."
-        self.view.set_status(text)
-
-    def _at(self, tool: Tool, plane: LabelPlane, position: Sequence[float]) -> str:
-        label = plane.label_at(position)
-        if label == 0:
-            return NO_NUCLEUS
-        if tool.name == "merge" and self._first in (0, label):
-            self._first = label
-            return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        return _write(plane, self._change(tool.name, plane, label), f"Nucleus {label} {tool.done}.")
-
-    def _change(self, name: str, plane: LabelPlane, label: int) -> Change:
-        pixels = plane.pixels
-        operations: dict[str, Callable[[], Change]] = {
-            "delete": lambda: delete(pixels, [label]),
-            "merge": lambda: merge(pixels, [self._first, label]),
-            "split": lambda: split_at_waist(pixels, label, used_up_to=plane.used_up_to),
-            "fill_holes": lambda: fill_holes(pixels, label),
-            "smooth": lambda: smooth(pixels, label),
-            "grow": lambda: grow(pixels, label, self.view.pixels()),
-            "shrink": lambda: shrink(pixels, label, self.view.pixels()),
-        }
-        return operations[name]()
-
-    def _split_along(self, plane: LabelPlane, start: Sequence[float], end: Sequence[float]) -> str:
-        path = np.stack([plane.place(start), plane.place(end)])
-        change = split_by_line(plane.pixels, path, used_up_to=plane.used_up_to)
-        parts = len(np.unique(change.values))
-        return _write(plane, change, f"Split: {parts} new {'nucleus' if parts == 1 else 'nuclei'}.")
-
-    def _begin(self, tool: Tool, layer: Labels) -> None:
-        self._tool, self._mode_before = tool, str(layer.mode)
-        layer.mode = "pan_zoom"
-        layer.cursor = "cross" if tool.name == "split" else "pointing"
-        layer.mouse_pan = tool.name != "split"
-        layer.events.mode.connect(self.end)
-        layer.mouse_drag_callbacks.append(self._on_mouse)
-        self._bind(layer, "Escape", self.end)
-        self.view.set_tool(tool.name)
+        if self.waiting != name:
+            self.choose(name)
         self.view.set_status(tool.hint)
 
-    def _on_mouse(self, layer: Labels, event: Any) -> Iterator[None]:
-        """Tell a click from a drag; a drag with Split draws its line."""
-        tool, start, pressed = self._tool, tuple(event.position), np.array(event.pos)
-        if tool is None or event.button != 1:
-            return
-        dragged = False
-        yield
-        while event.type == "mouse_move":
-            dragged = dragged or float(np.abs(np.array(event.pos) - pressed).max()) > CLICK_SLACK
-            if dragged and tool.name == "split":
-                self._draw(layer, [start, tuple(event.position)])
-            yield
-        self._draw(layer, [])
-        if self._tool is not tool:
-            return
-        if not dragged:
-            self.apply(tool, start)
-        elif tool.name == "split":
-            self.apply(tool, tuple(event.position), start)
+    def perform(self, name: str, gesture: Gesture | None = None) -> str:
+        """Use a tool on the plane in view; without a gesture, where the cursor is.
 
-    def _draw(self, layer: Labels, ends: list[Sequence[float]]) -> None:
-        """Show a line with napari's own outline of a polygon, whose corners of pixels are whole numbers."""
-        points: list[Array] = [np.asarray(layer.world_to_data(end))[-layer.ndim :] + 0.5 for end in ends]
-        layer._overlays["polygon"].points = [point.tolist() for point in points]
+        Returns
+        -------
+        str
+            What the status says; errors are told there too.
+        """
+        tool = self.tools[name]
+        plane = self._plane(tool)
+        if plane is None:
+            return ""
+        made = gesture or Gesture("click", plane.place(self.viewer.cursor.position)[None])
+        return self._tell(plane, lambda: tool.do(plane, made))
+
+    def _use(self, tool: Tool, gesture: Gesture) -> None:
+        self.perform(tool.name, gesture)
+
+    def _plane(self, tool: Tool) -> LabelPlane | None:
+        """Return the plane in view; None, and the reason as status, if there is none for the tool."""
+        if self._layer is None:
+            return None
+        try:
+            return label_plane(self._layer, self.viewer.dims, tool.content)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return None
+
+    def _tell(self, plane: LabelPlane, do: Callable[[], Edit | str | Later]) -> str:
+        try:
+            result = do()
+            if isinstance(result, Edit):
+                result = self._write(result, plane)
+        except (OperationError, PlaneError) as error:
+            result = f"Not done: {error}."
+        self.view.set_status(result.text if isinstance(result, Later) else result)
+        if isinstance(result, Later):
+            self._start(result, plane)
+            return result.text
+        return result
+
+    def _write(self, edit: Edit, plane: LabelPlane) -> str:
+        if not len(edit.change.values):
+            return "Nothing to change there."
+        (plane.write_everywhere if edit.everywhere else plane.write)(edit.change)
+        if edit.renumbered and self.active.rows and plane.layer is self.active.layer:
+            self.active.rows.renumber(edit.renumbered)
+        return edit.text
+
+    def _start(self, later: Later, plane: LabelPlane) -> None:
+        self._working += 1
+        self.view.set_busy(True)
+        later.start(lambda finish: self._finish(finish, plane))
+
+    def _finish(self, finish: Finish, plane: LabelPlane) -> None:
+        if self._closed:
+            return
+        self._working -= 1
+        self.view.set_busy(self._working > 0)
+        if plane.layer in self.viewer.layers:
+            self._tell(plane, lambda: finish(plane))
+
+    def _offer_tools(self) -> None:
+        self.view.set_tools(list(self.tools.values()))
+        for tool in self.tools.values():
+            self.keys.add(tool.name, tool.key, tool.title, self._pressing(tool))
+            self._show_key(tool.name)
+        self.keys.hold("undo", UNDO, self.undo)  # napari's own would leave the table behind
+        self.keys.hold("redo", REDO, self.redo)
+
+    def _pressing(self, tool: Tool) -> Callable[[], None]:
+        return lambda: self.press(tool.name)
 
     def _switch(self, layer: Labels | None) -> None:
-        self._detach()
-        self._attach(layer)
+        self.gestures.end()
+        self._layer = layer
+        self.view.set_status("")
         self._show_layer()
 
     def _show_layer(self, _event: Any = None) -> None:
-        self.view.set_layer(self._layer.name if self._layer is not None else None)
-        if self._layer is None:
+        layer = self._layer
+        self.view.set_layer(layer.name if layer else None, content_of(layer) if layer else "nuclei")
+        if layer is None:
             self.view.set_status(NO_LAYER)
 
-    def _attach(self, layer: Labels | None) -> None:
-        self._layer = layer
-        self.view.set_status("")
-        if layer is None:
-            return
-        for tool in TOOLS:
-            self._bind(layer, tool.key, self._key(tool))
-        self._bind(layer, UNDO, lambda _layer: self.undo())
-        self._bind(layer, REDO, lambda _layer: self.redo())
+    def _show_key(self, name: str) -> None:
+        if name in self.tools:
+            self.view.set_key(name, self.keys.key(name))
 
-    def _detach(self) -> None:
-        self.end()
-        layer, self._layer = self._layer, None
-        if layer is None:
-            return
-        for key in (*(tool.key for tool in TOOLS), UNDO, REDO):
-            self._unbind(layer, key)
-
-    def _bind(self, layer: Labels, key: Any, function: Callable[[Any], None]) -> None:
-        self._shadowed[key] = layer.bind_key(key, function, overwrite=True)
-
-    def _unbind(self, layer: Labels, key: Any) -> None:
-        layer.bind_key(key, self._shadowed.pop(key, None), overwrite=True)
-
-
-def _write(plane: LabelPlane, change: Change, text: str) -> str:
-    if not len(change.values):
-        return "Nothing to change there."
-    plane.write(change)
-    return text
+    def _show_keys(self) -> None:
+        self.view.show_keys(self.keys)

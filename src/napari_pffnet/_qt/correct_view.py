@@ -2,101 +2,167 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from collections.abc import Sequence
 
-from napari_pffnet._qt.correct_controller import TOOLS, Tool
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.keys_view import KeysDialog
+from napari_pffnet._qt.label_plane import Content
+from napari_pffnet._qt.segment_view import folded
+from napari_pffnet._qt.tools import Tool
 
 TIPS = {
-    "delete": "Make the nucleus background.",
-    "merge": "Give nuclei one id: begin with the one whose id is kept, then the others.",
-    "split": "Split every nucleus that the line crosses; no pixel is lost. A line that crosses none is drawn on.\n"
-    "A click without a line splits at the waist.",
-    "fill_holes": "Fill background that the nucleus encloses.",
-    "smooth": "Round the outline: bumps and notches up to about 3 px wide vanish.",
-    "grow": "Add a rim of so many pixels; never over neighbours.",
-    "shrink": "Take away a rim of so many pixels.",
     "pixels": "Width of the rim for Grow and Shrink, in pixels.",
-    "undo": "Undo the last edit of this layer, brush strokes included; Ctrl+Shift+Z does it again.",
+    "replace": "New nuclei are painted over their neighbours instead of beside them.",
+    "undo": "Undo the last edit of this layer, brush strokes included (Ctrl+Z); Ctrl+Shift+Z does it again.",
+    "keys": "Show and change the keys of all tools.",
 }
-AT_ONCE = "\nKey {key}: the nucleus under the cursor. Button: each nucleus clicked, until Esc."
-CLICKS = "\nKey {key} or button, then on the image, until Esc."
+HOW = {
+    "do": "Key {key}: what is under the cursor. Button: each click or outline, until Esc.",
+    "wait": "Key {key} or button, then on the image, until Esc.",
+    "both": "Key {key} begins with the nucleus under the cursor. Key or button, then on the image, until Esc.",
+}
 COLUMNS = 3
 
 
 class CorrectView(QWidget):
-    """One button per tool, with its key; Undo; the width for Grow and Shrink."""
+    """One button per tool, with its key; the rarer ones folded away; Undo; Keys."""
 
     tool_chosen = Signal(str)
     undo_requested = Signal()
+    keys_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.buttons: dict[str, QPushButton] = {}
+        self._tools: dict[str, Tool] = {}
+        self._busy = False
         self.layer, self.status = QLabel(), QLabel()
         for label in (self.layer, self.status):
             label.setObjectName("pffnet_quiet")
         self.status.setWordWrap(True)
-        self.buttons = {tool.name: self._tool_button(tool) for tool in TOOLS}
-        self.undo_button = QPushButton("Undo  Ctrl+Z")
-        self.undo_button.setToolTip(TIPS["undo"])
+        self.undo_button, self.keys_button = _small("Undo", "undo"), _small("Keys…", "keys")
         self.undo_button.clicked.connect(lambda: self.undo_requested.emit())
+        self.keys_button.clicked.connect(lambda: self.keys_requested.emit())
+        self.replace = QCheckBox("Replace neighbours")
+        self.replace.setToolTip(TIPS["replace"])
         self.rim = QSpinBox()
         self.rim.setRange(1, 100)
         self.rim.setSuffix(" px")
         self.rim.setToolTip(TIPS["pixels"])
+        self._first, self._more, self._classes = _grid(), _grid(), _grid()
+        self.nuclei, self.semantic = QWidget(), QWidget()
         self._lay_out()
 
     def pixels(self) -> int:
         """By how much to grow or shrink."""
         return int(self.rim.value())
 
-    def set_layer(self, name: str | None) -> None:
-        """Name the layer being corrected; None disables the tools."""
+    def replace_neighbours(self) -> bool:
+        """Whether new nuclei are painted over their neighbours."""
+        return bool(self.replace.isChecked())
+
+    def set_tools(self, tools: Sequence[Tool]) -> None:
+        """Show one button for each tool."""
+        for tool in tools:
+            grid = self._classes if tool.content == "semantic" else self._first if tool.place == "first" else self._more
+            self._tools[tool.name], self.buttons[tool.name] = tool, self._button(tool)
+            _append(grid, self.buttons[tool.name])
+        _append(self._more, self.rim)
+
+    def set_key(self, tool: str, key: str) -> None:
+        """Show a tool's key."""
+        facts, button = self._tools[tool], self.buttons[tool]
+        button.setText(f"{facts.title}  {key.replace('Shift-', '⇧').replace('-', '+')}".rstrip())
+        how = HOW[facts.on_key].format(key=key.replace("-", "+")) if "now" not in facts.gestures and key else ""
+        button.setToolTip(f"{facts.tip}\n{how}".rstrip())
+
+    def show_keys(self, keys: Keys) -> None:
+        """Let the user change keys."""
+        KeysDialog(keys, self).open()
+
+    def set_layer(self, name: str | None, content: Content) -> None:
+        """Name the layer being corrected and show its tools; None disables them."""
         self.layer.setText(name or "")
-        for control in (*self.buttons.values(), self.undo_button, self.rim):
+        self.nuclei.setVisible(content == "nuclei")
+        self.semantic.setVisible(content == "semantic")
+        for control in (self.nuclei, self.semantic, self.undo_button):
             control.setEnabled(name is not None)
 
     def set_tool(self, name: str | None) -> None:
-        """Show which tool waits for clicks."""
+        """Show which tool waits for gestures."""
         for tool, button in self.buttons.items():
             button.setChecked(tool == name)
+
+    def set_busy(self, busy: bool) -> None:
+        """Show whether a tool works in the background, by the cursor."""
+        if busy and not self._busy:
+            QApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
+        elif self._busy and not busy:
+            QApplication.restoreOverrideCursor()
+        self._busy = busy
 
     def set_status(self, text: str) -> None:
         """Show one line."""
         self.status.setText(text)
 
-    def _tool_button(self, tool: Tool) -> QPushButton:
-        key = tool.key.replace("Shift-", "⇧")
-        button = QPushButton(f"{tool.title}  {key}")
+    def _button(self, tool: Tool) -> QPushButton:
+        button = QPushButton(tool.title)
         button.setObjectName("pffnet_tool")
-        button.setCheckable(True)
-        how = CLICKS if tool.name in ("merge", "split") else AT_ONCE
-        button.setToolTip(TIPS[tool.name] + how.format(key=tool.key.replace("-", "+")))
+        button.setCheckable("now" not in tool.gestures)
         button.clicked.connect(lambda _checked: self.tool_chosen.emit(tool.name))
         return button
 
     def _lay_out(self) -> None:
         title = QLabel("Correct")
         title.setObjectName("pffnet_title")
-        head = QGridLayout()
-        head.addWidget(title, 0, 0)
-        head.addWidget(self.layer, 0, 1)
-        head.setColumnStretch(1, 1)
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        tools = self.buttons
-        order = [
-            *(tools[name] for name in ("delete", "merge", "split", "fill_holes", "smooth")),
-            self.undo_button,
-            *(tools[name] for name in ("grow", "shrink")),
-            self.rim,
-        ]
-        for place, widget in enumerate(order):
-            grid.addWidget(widget, *divmod(place, COLUMNS))
-        for column in range(COLUMNS):
-            grid.setColumnStretch(column, 1)
+        head = QHBoxLayout()
+        head.addWidget(title)
+        head.addWidget(self.layer, 1)
+        head.addWidget(self.undo_button)
+        head.addWidget(self.keys_button)
+        nuclei = QVBoxLayout(self.nuclei)
+        nuclei.setContentsMargins(0, 0, 0, 0)
+        nuclei.setSpacing(4)
+        nuclei.addLayout(self._first)
+        more = folded("More", self._more, beside=self.replace)
+        self.more_button = more.findChild(QPushButton, "pffnet_fold")
+        nuclei.addWidget(more)
+        self.semantic.setLayout(self._classes)
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(head)
-        layout.addLayout(grid)
-        layout.addWidget(self.status)
+        for part in (self.nuclei, self.semantic, self.status):
+            layout.addWidget(part)
+
+
+def _small(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setObjectName("pffnet_tool")
+    button.setToolTip(TIPS[tip])
+    return button
+
+
+def _grid() -> QGridLayout:
+    grid = QGridLayout()
+    grid.setSpacing(4)
+    grid.setContentsMargins(0, 0, 0, 0)
+    for column in range(COLUMNS):
+        grid.setColumnStretch(column, 1)
+    return grid
+
+
+def _append(grid: QGridLayout, widget: QWidget) -> None:
+    grid.addWidget(widget, *divmod(grid.count(), COLUMNS))

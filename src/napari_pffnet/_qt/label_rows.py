@@ -88,6 +88,11 @@ class LabelRows:
         finally:
             self._origin = before
 
+    @property
+    def edits(self) -> int:
+        """Number of edits that can be undone."""
+        return len(self.layer._undo_history)
+
     def undo(self) -> bool:
         """Undo the last edit with napari, and its rows; False if there is none."""
         if not self.layer._undo_history:
@@ -112,6 +117,13 @@ class LabelRows:
         rows = rows.assign(area=rows["area"].fillna(areas), state=state, changed=_now(), user=user_name())
         rows["origin"] = rows["origin"].fillna(layer_origin(self.layer))
         self._show(known, rows, [])
+
+    def renumber(self, new: dict[int, int]) -> None:
+        """Tell that the last edit only gave objects other ids, old: new; each row goes with its object."""
+        number, step = next(reversed(self._steps.items()))
+        rows = step.before.rename(index=new).sort_index()
+        self._steps[number] = _Step(step.atom, step.ids, step.before, rows)
+        self._show(step.ids, rows, [])
 
     def _follow(self, event: Any) -> None:
         moved = transitions(event.value)

@@ -12,8 +12,10 @@ from napari_pffnet._qt.background import in_thread
 from napari_pffnet._qt.correct_controller import CorrectController
 from napari_pffnet._qt.correct_view import CorrectView
 from napari_pffnet._qt.engine import Engine
+from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.segment_controller import SegmentController
 from napari_pffnet._qt.segment_view import SegmentView
+from napari_pffnet._qt.sketch import Sketch
 from napari_pffnet._qt.theme import style_sheet
 
 
@@ -35,7 +37,8 @@ class Panel(QWidget):
         self.controller = SegmentController(napari_viewer, self.segment, engine or Engine(), in_thread)
         self.correct = CorrectView()
         self.active = ActiveLabels(napari_viewer)
-        self.corrector = CorrectController(self.active, self.correct)
+        self.keys = Keys(self.active)
+        self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
@@ -47,7 +50,7 @@ class Panel(QWidget):
         connections = [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
         for signal, slot in connections:
             signal.connect(slot)
-        controllers = (self.controller, self.corrector, self.active)
+        controllers = (self.controller, self.corrector, self.keys, self.active)
 
         def let_go() -> None:
             for controller in controllers:

@@ -15,10 +15,10 @@ from napari_pffnet._qt.planes import Plane
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
-FEATURES = ["index", "score", "quality", "mask_score", "area"]
+FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
-SEMANTIC_COLOUR = (0.0, 0.62, 0.45, 1.0)
+FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
 
 
 class ResultLayers:
@@ -50,7 +50,7 @@ class ResultLayers:
         classes = {**common, "metadata": {"napari-pffnet": {**source, "content": "semantic"}}}
         self._semantic.show(
             result.semantic.reshape(self.plane.shape),
-            {"visible": False, "opacity": 0.4, "colormap": _two_colours(), **classes},
+            {"visible": False, "opacity": 0.4, "colormap": semantic_colours(), **classes},
         )
         kept = self._nuclei.show(
             result.labels.reshape(self.plane.shape),
@@ -96,5 +96,7 @@ class _Output:
         return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data).data)
 
 
-def _two_colours() -> DirectLabelColormap:
-    return DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: SEMANTIC_COLOUR})
+def semantic_colours() -> DirectLabelColormap:
+    """Return the colours of a semantic layer: foreground and ignored, told apart by the colour-blind too."""
+    nothing = (0, 0, 0, 0)
+    return DirectLabelColormap(color_dict={None: nothing, 0: nothing, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR})

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -174,7 +175,7 @@ class SegmentView(QWidget):
         layout.addSpacing(6)
         layout.addLayout(thresholds)
         layout.addWidget(self.outlines)
-        layout.addWidget(_folded("More", advanced))
+        layout.addWidget(folded("More", advanced))
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -275,20 +276,20 @@ def _row(*widgets: QWidget) -> QWidget:
     return holder
 
 
-def _folded(title: str, form: QFormLayout) -> QWidget:
-    """Hide a form behind a title until it is clicked."""
+def folded(title: str, content: QLayout, beside: QWidget | None = None) -> QWidget:
+    """Hide controls behind a title until it is clicked; `beside` stands on the title's right."""
     button, holder = QPushButton(f"▸  {title}"), QWidget()
     button.setObjectName("pffnet_fold")
     button.setCheckable(True)
     button.toggled.connect(holder.setVisible)
     button.toggled.connect(lambda opened: button.setText(f"{'▾' if opened else '▸'}  {title}"))
-    form.setContentsMargins(18, 0, 0, 0)
-    holder.setLayout(form)
+    content.setContentsMargins(18, 0, 0, 0)
+    holder.setLayout(content)
     holder.setVisible(False)
     both = QWidget()
     layout = QVBoxLayout(both)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(button)
+    layout.addWidget(_row(button, beside) if beside else button)
     layout.addWidget(holder)
     return both
 

@@ -102,8 +102,23 @@ def shrink(plane: Array, label: int, pixels: float = 1) -> Change:
     return change(plane, window, _redrawn(part, label, mask, left))
 
 
+def mostly_inside(plane: Array, polygon: Array) -> list[int]:
+    """Return the ids of the objects with more than half of their pixels in a polygon (float N×2: y, x), largest first.
+
+    Raises
+    ------
+    OperationError
+        The polygon has fewer than three corners.
+    """
+    rows, columns = _painted(plane, polygon, lambda part, inside: inside & (part != 0))
+    found, within = np.unique(plane[rows, columns], return_counts=True)
+    _, area = np.unique(plane[np.isin(plane, found)], return_counts=True)
+    order = np.argsort(-area, kind="stable")
+    return [int(label) for label in found[order][(2 * within > area)[order]]]
+
+
 def new_label(plane: Array, polygon: Array, *, replace: bool = False, used_up_to: int = 0) -> Change:
-    """Paint a polygon as a new object.
+    """Paint a polygon as a new object; where neighbours cut it into pieces, only the largest one.
 
     Parameters
     ----------
@@ -121,7 +136,7 @@ def new_label(plane: Array, polygon: Array, *, replace: bool = False, used_up_to
     OperationError
         No pixel's centre inside the polygon is free, or the dtype has no free id.
     """
-    painted = _painted(plane, polygon, lambda part, inside: inside & (replace | (part == 0)))
+    painted = _painted(plane, polygon, lambda part, inside: inside if replace else _largest(inside & (part == 0)))
     if not len(painted[0]):
         raise OperationError("the outline holds no free pixel; draw a larger one on the background")
     value = new_ids(plane, 1, used_up_to)
@@ -184,6 +199,13 @@ def _painted(plane: Array, polygon: Array, chosen: Callable[[Array, Array], Arra
     inside = polygon2mask(part.shape, corners - start) if part.size else np.zeros(part.shape, bool)
     rows, columns = np.nonzero(chosen(part, inside))
     return rows + start[0], columns + start[1]
+
+
+def _largest(mask: Array) -> Array:
+    """Return the largest connected piece of a mask."""
+    pieces, count = ndimage.label(mask, np.ones((3, 3), bool))
+    largest: Array = pieces == 1 + np.bincount(pieces[mask])[1:].argmax() if count > 1 else mask
+    return largest
 
 
 def _everything(plane: Array) -> Window:

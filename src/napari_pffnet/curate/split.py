@@ -30,6 +30,9 @@ ALL_NEIGHBOURS = np.ones((3, 3), bool)
 WAIST_DEPTH = 0.5
 SMOOTHING = 1.0
 SMALLEST_PART = 4
+END_LENGTH = 6.0
+SEED_TO_SEED = 0.4
+LEAST_RISE = 0.01
 
 
 def split_by_line(plane: Array, path: Array, ids: Collection[int] | None = None, used_up_to: int = 0) -> Change:
@@ -86,7 +89,7 @@ def split_by_seeds(
     seeds : ndarray
         float N×2, points y, x; those outside the object are passed over.
     intensity : ndarray, optional
-        H×W, nuclei bright; without it, the shape alone decides.
+        H×W, nuclei brighter or darker than what is around them; without it, the shape alone decides.
     used_up_to : int
         Highest id in use elsewhere; new ids are above it.
 
@@ -101,10 +104,25 @@ def split_by_seeds(
     chosen = [place for place in dict.fromkeys(inside) if view.mask[place]]
     if len(chosen) < 2:
         raise OperationError("splitting needs two points inside the nucleus; click once in each part")
-    markers = np.zeros(view.mask.shape, np.int32)
-    for number, place in enumerate(chosen, start=1):
-        markers[place] = number
-    return _numbered(plane, view, _flooded(view, markers, intensity), label, used_up_to, keep=1)
+    height = _height(view, intensity)
+    parts = watershed(-height, _climbed(np.array(chosen), height), mask=view.mask)
+    return _numbered(plane, view, parts, label, used_up_to, keep=1)
+
+
+def split_each_by_seeds(plane: Array, seeds: Array, intensity: Array | None = None, used_up_to: int = 0) -> Change:
+    """Split every object that holds two or more of the seeds; parameters and errors as of `split_by_seeds`."""
+    points = np.asarray(seeds, np.float64).reshape(-1, 2)
+    places = np.round(points).astype(np.int64)
+    places = places[np.all((places >= 0) & (places < plane.shape), 1)]
+    under, count = np.unique(plane[tuple(places.T)], return_counts=True)
+    chosen = [int(label) for label in under[(count > 1) & (under != 0)]]
+    if not chosen:
+        raise OperationError("splitting needs two points inside the nucleus; click once in each part")
+    changes, highest = [], used_up_to
+    for label in chosen:
+        changes.append(split_by_seeds(plane, label, points, intensity, highest))
+        highest = max(highest, int(changes[-1].values.max(initial=0)))
+    return _together(plane, changes)
 
 
 def split_at_waist(plane: Array, label: int, intensity: Array | None = None, used_up_to: int = 0) -> Change:
@@ -123,7 +141,7 @@ def split_at_waist(plane: Array, label: int, intensity: Array | None = None, use
     markers, count = ndimage.label(peaks, ALL_NEIGHBOURS)
     if count < 2:
         raise OperationError("this nucleus has no waist; draw a line where it should be split")
-    parts = _flooded(view, markers, intensity)
+    parts = watershed(-_height(view, intensity), markers, mask=view.mask)
     return _numbered(plane, view, parts, label, used_up_to, keep=_largest(parts))
 
 
@@ -202,11 +220,18 @@ def _apart_before(mask: Array, line: Array, parts: Array) -> Array:
 
 def _drawn_on(points: Array, length: float) -> Array:
     """Return the path with both ends drawn on by `length` pixels."""
-    ends = []
-    for end, before in ((points[0], points[1]), (points[-1], points[-2])):
-        step = end - before
-        ends.append(end + length * step / max(float(np.hypot(*step)), 1e-9))
+    ends = [path[0] - length * _direction(path) for path in (points, points[::-1])]
     return np.concatenate([ends[:1], points, ends[1:]])
+
+
+def _direction(points: Array) -> Array:
+    """Return the unit vector in which a path sets out; a hand's shaking over the first pixels does not count."""
+    away = points - points[0]
+    distance = np.hypot(*away.T)
+    beyond = np.flatnonzero(distance >= END_LENGTH)
+    step = int(beyond[0]) if len(beyond) else int(distance.argmax())
+    direction: Array = away[step] / max(float(distance[step]), 1e-9)
+    return direction
 
 
 def _distance(mask: Array) -> Array:
@@ -215,16 +240,43 @@ def _distance(mask: Array) -> Array:
     return distance
 
 
-def _flooded(view: _View, markers: Array, intensity: Array | None) -> Array:
-    """Return the parts of the mask that belong to each marker; what no marker reaches is 0."""
+def _height(view: _View, intensity: Array | None) -> Array:
+    """Return what parts are the hills of: distance to the outside, 0 to 1, plus brightness, 0 to 1."""
     height = _distance(view.mask)
     height = height / height.max()
     if intensity is not None:
-        bright = ndimage.gaussian_filter(np.asarray(intensity[view.window], np.float64), SMOOTHING)
+        bright = ndimage.gaussian_filter(_bright(np.asarray(intensity[view.window], np.float64), view.mask), SMOOTHING)
         low, high = bright[view.mask].min(), bright[view.mask].max()
         height = height + (bright - low) / max(high - low, 1e-9)
-    parts: Array = watershed(-height, markers, mask=view.mask)
-    return parts
+    result: Array = np.where(view.mask, height, 0)
+    return result
+
+
+def _climbed(seeds: Array, height: Array) -> Array:
+    """Return markers 1..N: each seed (int N×2) and its way uphill, less than half way to the nearest other seed.
+
+    A click beside the middle of a part then counts like one in the middle.
+    """
+    apart = np.hypot(*(seeds[:, None] - seeds).transpose(2, 0, 1))
+    np.fill_diagonal(apart, np.inf)
+    markers = np.zeros(height.shape, np.int32)
+    for number, (seed, reach) in enumerate(zip(seeds, SEED_TO_SEED * apart.min(1), strict=True), start=1):
+        place = seed
+        while np.hypot(*(place - seed)) <= reach:
+            markers[tuple(place)] = number
+            corner = np.maximum(place - 1, 0)
+            near = height[corner[0] : place[0] + 2, corner[1] : place[1] + 2]
+            best = corner + np.array(np.unravel_index(near.argmax(), near.shape))
+            if height[tuple(best)] <= height[tuple(place)] + LEAST_RISE:
+                break
+            place = best
+    return markers
+
+
+def _bright(values: Array, mask: Array) -> Array:
+    """Return the values such that the object is brighter than what is around it."""
+    dark = not mask.all() and np.median(values[mask]) < np.median(values[~mask])
+    return -values if dark else values
 
 
 def _largest(parts: Array) -> int:
