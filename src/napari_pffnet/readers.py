@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 Layer = tuple[Any, dict[str, Any], str]
 IN_PROJECT = "napari-pffnet project"
 NUCLEI, SEMANTIC, COMPLETE = "nuclei", "semantic", "complete here"
-SEMANTIC_COLOUR = (0.0, 0.62, 0.45, 1.0)
-IGNORED_COLOUR = (0.5, 0.5, 0.5, 1.0)
+FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
 COMPLETE_COLOUR = "#e69f00"
 
 
@@ -71,7 +70,7 @@ def image_layers(
 
     layers = [layer("image", pixels, name, "image", rgb=pixels.ndim == 3), complete_layer(regions, layer)]
     if annotation.semantic is not None:
-        look = {"visible": False, "opacity": 0.4, "colormap": semantic_colours()}
+        look = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
         content = {"napari-pffnet": {"content": "semantic", "image": name}}
         layers.append(layer("semantic", annotation.semantic, SEMANTIC, "labels", metadata=content, **look))
     if annotation.labels.any() or annotation.rows or regions.whole or regions.areas:
@@ -97,9 +96,9 @@ def complete_layer(regions: Regions, layer: Callable[..., Layer]) -> Layer:
     return layer("regions", data or None, COMPLETE, "shapes", **shapes, **kinds)
 
 
-def semantic_colours() -> dict[int | None, tuple[float, ...]]:
-    """Return the colours of a semantic map: nucleus, ignored, nothing else."""
-    return {None: (0.0,) * 4, 0: (0.0,) * 4, 1: SEMANTIC_COLOUR, 255: IGNORED_COLOUR}
+def colours_of_semantic() -> dict[int | None, tuple[float, ...]]:
+    """Return the colours of a semantic map: foreground and ignored, told apart by the colour-blind too."""
+    return {None: (0.0,) * 4, 0: (0.0,) * 4, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR}
 
 
 def _features(annotation: Annotation) -> Any:

@@ -194,6 +194,9 @@ def test_first_result_becomes_the_annotation_and_a_later_one_is_offered(tmp_path
     first = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei")
     first.fill((3, 3), 5)
     np.testing.assert_array_equal(crashed(controller).now.labels, first.data)
+    shown = {"metadata": {"napari-pffnet": {"content": "candidates"}}}
+    controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), **shown)
+    assert status(controller) == ""
     second = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei [1]")
     assert status(controller) == NOT_TAKEN
     assert controller.image.layers["labels"] is first
@@ -324,6 +327,21 @@ def test_missing_image_is_told_and_the_next_one_opens(tmp_path):
     assert names(controller) == set()
 
 
+def test_files_changed_outside_are_told_at_the_next_edit(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    file = controller.project.folder / "labels" / "a.tif"
+    tifffile.imwrite(file, painted(paint(30, 30, 7)).astype(np.uint16))
+    layer = controller.image.layers["labels"]
+    layer.fill((3, 3), 8)
+    layer.fill((3, 3), 9)
+    assert controller.view.warn.call_count == 1
+    assert f"{file} was changed outside of napari" in warning(controller)
+    controller.next()
+    [kept] = file.parent.glob("a.outside-*.tif")
+    assert tifffile.imread(kept).max() == 7
+    assert tifffile.imread(file).max() == 9
+
+
 def test_removed_layers_are_saved(tmp_path):
     controller = opened(tmp_path, TWO_NUCLEI)
     layer = controller.image.layers["labels"]
@@ -351,6 +369,11 @@ def test_folder_dragged_into_napari_opens_the_project(tmp_path):
     layer = controller.viewer.layers["nuclei"]
     layer.fill((3, 3), 8)
     np.testing.assert_array_equal(crashed(controller).now.labels, layer.data)
+    for data, arguments, kind in get_reader(folder)(folder):
+        getattr(controller.viewer, f"add_{kind}")(data, **arguments)
+    assert "is open already; the layers just opened are copies" in warning(controller)
+    for copied in controller.viewer.layers[3:]:
+        controller.viewer.layers.remove(copied)
     controller.close()
     layer.fill((21, 21), 9)
     late = make(controller.viewer)

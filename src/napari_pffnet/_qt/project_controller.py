@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.background import Background
-from napari_pffnet._qt.planes import PlaneError, pixel_size, take_plane
+from napari_pffnet._qt.planes import PlaneError, is_image, pixel_size, take_plane
 from napari_pffnet._qt.project_image import FAULTS, NO_NUCLEI, ImageKeeper, Teller, plane_of
 from napari_pffnet._qt.project_layers import OpenImage, all_rows, as_plane
 from napari_pffnet.curate.project import Added, Project, ProjectLocked
@@ -194,7 +194,7 @@ class ProjectController:
     def add_open_image(self) -> None:
         """Add the plane in view of the open image layer, with the selected Labels layer as its annotation."""
         chosen = self.viewer.layers.selection.active
-        images = [each for each in (chosen, *reversed(self.viewer.layers)) if isinstance(each, Image)]
+        images = [each for each in (chosen, *reversed(self.viewer.layers)) if is_image(each)]
         layer = images[0] if images else None
         if self.project is None or layer is None or (self.image and layer is self.image.layers.get("image")):
             self.view.set_status("Open an image in napari first; or add files.")
@@ -264,9 +264,14 @@ class ProjectController:
     def _take_from_viewer(self) -> None:
         notes = [layer.metadata[IN_PROJECT] for layer in self.viewer.layers if IN_PROJECT in layer.metadata]
         note = next((note for note in notes if note.get("last")), None)
-        if note is None or (self.project and self.project.folder == Path(note["folder"])):
+        if note is None:
             return
-        self.open(note["folder"])
+        if self.project and self.project.folder == Path(note["folder"]):
+            self.view.warn(
+                f"{note['folder']} is open already; the layers just opened are copies, edits there are not kept"
+            )
+        else:
+            self.open(note["folder"])
 
     def _annotate(self, name: str, shape: tuple[int, int]) -> None:
         """Save the selected Labels layer, or the topmost of that size, as the annotation of a new image."""

@@ -140,6 +140,8 @@ class ImageKeeper:
         if self.image is None or as_plane(layer, self.image.shape) is None:
             return
         role = plane_of(layer)
+        if role is None:
+            return
         if role not in self.image.layers and ("labels" not in self.image.layers or role == "labels"):
             self._adopt(layer, role)
             self.view.set_status("")
@@ -173,10 +175,10 @@ class ImageKeeper:
         image, layer = self.image, self.active.layer
         if image is None:
             return
-        if layer is None or as_plane(layer, image.shape) is None:
+        role = plane_of(layer) if layer is not None else None
+        if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.view.set_status("Select a Labels layer of the image's size first.")
             return
-        role = plane_of(layer)
         before = image.layers.get(role)
         if layer is not before:
             self._adopt(layer, role)
@@ -282,11 +284,19 @@ class ImageKeeper:
             self._record_replaced(image)
             image.work.record(image.edit(plane, change))
             self._unsaved = False
+            self._look_outside(image)
             if project.entry(image.name).state == "new":
                 project.set_state(image.name, "in work")
                 self.changed()
         except FAULTS as error:
             self._tell_unsaved(error)
+
+    def _look_outside(self, image: OpenImage) -> None:
+        """Tell at once, and once, of files that another program has written."""
+        found = [path for path in image.work.changed_outside() if path not in image.told]
+        image.told.update(found)
+        for path in found:
+            self.view.warn(f"{path} was changed outside of napari; that version will be kept beside yours")
 
     def _record_replaced(self, image: OpenImage) -> None:
         for role in sorted(image.stale):
@@ -360,7 +370,8 @@ class ImageKeeper:
         self.view.warn(str(error))
 
 
-def plane_of(layer: Labels) -> Plane:
-    """Return whether a Labels layer shows nuclei or the semantic map."""
-    content = layer.metadata.get("napari-pffnet", {}).get("content")
-    return "semantic" if content == "semantic" else "labels"
+def plane_of(layer: Labels) -> Plane | None:
+    """Return whether a Labels layer shows nuclei or the semantic map; None for other results of the panel."""
+    content = layer.metadata.get("napari-pffnet", {}).get("content", "nuclei")
+    kinds: dict[str, Plane] = {"nuclei": "labels", "semantic": "semantic"}
+    return kinds.get(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class OpenImage:
     """An image of the project that is being worked on.
 
     `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
-    and are not in the journal yet; `declined`: the user did not want the work of a crash back.
+    and are not in the journal yet; `declined`: the user did not want the work of a crash back;
+    `told`: files that were changed by others, of which the user knows.
     """
 
     name: str
@@ -34,6 +36,7 @@ class OpenImage:
     layers: dict[str, Layer] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     declined: bool = False
+    told: set[Path] = field(default_factory=set)
 
     def role(self, layer: Layer | None) -> str | None:
         """Return a layer's role; None if it is not of this image."""

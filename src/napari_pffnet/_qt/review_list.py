@@ -27,7 +27,7 @@ from napari_pffnet.curate.queue import (
 )
 
 ALL, OPEN, CANDIDATES, EDITED = "all", "open", "candidates", "edited"
-DISMISSED = "dismissed"
+DISMISSED, NEW = "dismissed", "new"
 TAKEN = 0.5
 MOST_PIXELS = 2**27
 
@@ -281,7 +281,7 @@ def _matches(rows: pd.DataFrame, wanted: Wanted) -> Array:
     elif wanted.show == CANDIDATES:
         chosen = kind == CANDIDATE
     elif wanted.show == EDITED:
-        chosen = state.to_numpy() == EDITED
+        chosen = state.isin((EDITED, NEW)).to_numpy()
     if wanted.within:
         column, low, high = wanted.within
         values = rows[column].to_numpy(np.float64)

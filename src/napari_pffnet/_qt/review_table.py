@@ -21,7 +21,7 @@ COLUMNS = (
     ("Size", "size", 36, "Area, times the usual (median) area."),
     ("", "state", 18, "✓ accepted, ✎ edited, ✕ candidate set aside."),
 )
-SIGNS = {"accepted": "✓", "edited": "✎", "dismissed": "✕"}
+SIGNS = {"accepted": "✓", "edited": "✎", "new": "✎", "dismissed": "✕"}
 ROW_HEIGHT = 20
 FEWEST_ROWS = 4
 

@@ -18,7 +18,7 @@ from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array, Window
 
 NUCLEUS, CANDIDATE = "nucleus", "candidate"
-DONE = ("accepted", "edited", "dismissed")
+DONE = ("accepted", "edited", "new", "dismissed")
 
 #: Chance per missing unit of fit: of nuclei with fit 0.95, 0.87, 0.72, 0.52, 4 %, 16 %, 43 %, 70 % needed correction.
 FIT = 1.4

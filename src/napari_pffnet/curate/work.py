@@ -47,7 +47,7 @@ class Work:
     Attributes
     ----------
     now : Annotation
-        As it was when opened, with all edits that the journal knew.
+        As it was when opened, with all edits that the journal knew, or saved last.
     recovered : int
         Edits that an earlier session made and did not save; they are in `now`.
     notes : list of str
@@ -98,6 +98,10 @@ class Work:
         """Number of edits since the snapshot."""
         return self._edits
 
+    def changed_outside(self) -> list[Path]:
+        """Return the files that another program has written since we did; they are kept beside at the next snapshot."""
+        return [file.path for file in self._files.values() if file.changed_outside()]
+
     def record(self, edit: Edit) -> None:
         """Put an edit into the journal.
 
@@ -130,7 +134,8 @@ class Work:
             self._start(digests)
         except OSError as error:
             raise ProjectError(_not_saved(self.folder, error)) from None
-        self.saved, self._edits = annotation, 0
+        self.saved = self.now = annotation
+        self._edits = 0
 
     def discard_recovered(self) -> Path | None:
         """Go back to the snapshot; the recovered labels are kept beside, at the place that is returned."""
