@@ -18,9 +18,12 @@ class BrightSquares(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.seen = []
 
-    def forward(self, images):
-        [image] = images
-        self.seen.append(tuple(image.shape[1:]))
+    def encode(self, images):
+        self.seen.append(tuple(images[0].shape[1:]))
+        return images
+
+    def predict(self, features):
+        [image] = features
         bright = (image[0] > 0.5).numpy()
         objects = find_objects(label(bright)[0])
         scores = torch.tensor([float(image[0][place].mean()) for place in objects])

@@ -14,11 +14,13 @@ BOXES_AT_ONCE = 256
 class Composed(NamedTuple):
     """A label image and where its objects came from.
 
-    `labels` int32 H×W, 0 is background, ids 1..M; `kept` int64 M: object i + 1 is detection ``kept[i]``.
+    `labels` int32 H×W, 0 is background, ids 1..M; `kept` int64 M: object i + 1 is detection ``kept[i]``; `overlaps`
+    float64 M: the fraction of its mask that better ones had taken.
     """
 
     labels: Array
     kept: Array
+    overlaps: Array
 
 
 def compose(
@@ -60,6 +62,7 @@ def compose(
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score_threshold]
     kept: list[int] = []
+    overlaps: list[float] = []
     for row, (window, probability) in zip(order, paste(boxes[order], masks[order], shape), strict=True):
         place = labels[window]
         inside = probability >= mask_threshold
@@ -67,8 +70,9 @@ def compose(
         area, left = np.count_nonzero(inside), np.count_nonzero(free)
         if left >= max(1, min_area) and area - left <= overlap_threshold * area:
             kept.append(int(row))
+            overlaps.append(1 - left / area)
             place[free] = len(kept)
-    return Composed(labels, np.array(kept, np.int64))
+    return Composed(labels, np.array(kept, np.int64), np.array(overlaps, np.float64))
 
 
 def paste(boxes: Array, masks: Array, shape: tuple[int, int]) -> Iterator[tuple[tuple[slice, slice], Array]]:

@@ -34,6 +34,9 @@ class FakeEngine:
     def choices(self):
         return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
 
+    def memory(self):
+        return 44_000_000
+
     def run(self, request, progress, cancelled):
         self.requests.append(request)
         progress(0, 2)
@@ -41,7 +44,7 @@ class FakeEngine:
             raise self.error
         if cancelled():
             raise Cancelled
-        return Outcome(request, prediction(request.plane.read().shape[:2]), "CPU", 0.1)
+        return Outcome(request, prediction(request.plane.read().shape[:2]), Mock(), "CPU", 0.1)
 
 
 def at_once(title, job, *, done, failed, progressed, cancel):

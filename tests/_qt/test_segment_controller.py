@@ -25,7 +25,7 @@ def test_run_adds_nuclei_and_semantic(viewer):
     make(viewer).run()
     nuclei, semantic = viewer.layers["nuclei"], viewer.layers["semantic"]
     assert nuclei.data.max() == 1
-    assert list(nuclei.features.columns) == ["index", "score", "quality", "mask_score", "area"]
+    assert list(nuclei.features.columns) == ["index", "score", "quality", "mask_score", "overlap", "area"]
     assert nuclei.features["area"].tolist() == [25]
     assert not semantic.visible
     for layer in (nuclei, semantic):

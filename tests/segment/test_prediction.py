@@ -14,9 +14,9 @@ PREDICTION = Prediction(
 
 def test_table_has_a_row_per_label_best_first():
     labels, semantic, table = PREDICTION.compose()
-    assert table.columns.tolist() == ["index", "y", "x", "area", "score", "quality", "mask_score"]
+    assert table.columns.tolist() == ["index", "y", "x", "area", "score", "quality", "mask_score", "overlap"]
     np.testing.assert_allclose(
-        table.values, [[1, 12.5, 14.5, 60, 0.9, 0.8, 0.72], [2, 1.5, 1.5, 16, 0.6, 1, 0.6]], rtol=1e-6
+        table.values, [[1, 12.5, 14.5, 60, 0.9, 0.8, 0.72, 0], [2, 1.5, 1.5, 16, 0.6, 1, 0.6, 0]], rtol=1e-6
     )
     assert (labels[10:16, 10:20] == 1).all()
     assert (labels[:4, :4] == 2).all()

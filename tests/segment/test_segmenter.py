@@ -16,10 +16,10 @@ class Hungry(BrightSquares):
         super().__init__()
         self.limit, self.error = limit, error
 
-    def forward(self, images):
+    def encode(self, images):
         if max(images[0].shape) > self.limit:
             raise self.error("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().forward(images)
+        return super().encode(images)
 
 
 @pytest.mark.parametrize("shape", [(300, 420), (101, 90), (90, 401)])
@@ -38,8 +38,8 @@ def test_tiled_equals_untiled(shape):
 @pytest.mark.parametrize("shift", [-3, 3])
 def test_a_nucleus_that_two_tiles_place_differently_counts_once(shift):
     class Shifted(BrightSquares):
-        def forward(self, images):
-            [result] = super().forward(images)
+        def predict(self, features):
+            [result] = super().predict(features)
             result["boxes"][:, [0, 2]] += shift * (-1) ** len(self.seen)
             return [result]
 
@@ -137,7 +137,7 @@ def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
         Segmenter(fake_model(Hungry(1)), SegmentConfig(tile=256)).predict(np.zeros((50, 50)))
 
     class Broken(BrightSquares):
-        def forward(self, images):
+        def encode(self, images):
             raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):

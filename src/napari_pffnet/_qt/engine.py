@@ -13,7 +13,7 @@ from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
     from napari_pffnet.library import Model
-    from napari_pffnet.segment import Prediction
+    from napari_pffnet.segment import FeatureCache, Pointer, Prediction
 
 Progress = Callable[[int, int], None]
 
@@ -38,18 +38,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: the prediction, the device used and the time taken in seconds."""
+    """What came of a request: the prediction, what finds single nuclei, the device used and the time in seconds."""
 
     request: Request
     prediction: Prediction
+    pointer: Pointer
     device: str
     seconds: float
 
 
 class Engine:
-    """Runs requests; keeps the model used last."""
+    """Runs requests; keeps the model used last, and the features of the images seen last."""
 
     def __init__(self) -> None:
+        self._cache: FeatureCache | None = None
         self._model: Model | None = None
         self._key = ("", "")
 
@@ -75,13 +77,30 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
-        from napari_pffnet.segment import Segmenter
+        pointer = self.pointer(request)
+        start = time.perf_counter()
+        segmenter = pointer.segmenter
+        pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
+        device = segmenter.device.type.upper()
+        return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start)
+
+    def pointer(self, request: Request) -> Pointer:
+        """Return what finds single nuclei in the plane; nothing is computed yet.
+
+        Raises
+        ------
+        LibraryError
+            The model or the device cannot be used.
+        """
+        from napari_pffnet.segment import FeatureCache, Pointer, Segmenter
 
         model = self._load(request.model, request.device)
-        start = time.perf_counter()
-        prediction = Segmenter(model, request.config).predict(request.plane.read(), progress, cancelled)
-        device = next(model.network.parameters()).device
-        return Outcome(request, prediction, device.type.upper(), time.perf_counter() - start)
+        self._cache = self._cache or FeatureCache()
+        return Pointer(Segmenter(model, request.config), request.plane.read(), self._cache)
+
+    def memory(self) -> int:
+        """Memory that the kept features take, bytes."""
+        return self._cache.nbytes if self._cache else 0
 
     def _load(self, name: str, device: str) -> Model:
         from napari_pffnet.library import load_model, pick_device

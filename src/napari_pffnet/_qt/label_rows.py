@@ -53,6 +53,11 @@ class LabelRows:
         """Stop listening."""
         self.layer.events.paint.disconnect(self._follow)
 
+    @property
+    def edits(self) -> int:
+        """Number of edits that can be undone."""
+        return len(self.layer._undo_history)
+
     def undo(self) -> bool:
         """Undo the last edit with napari, and its rows; False if there is none."""
         if not self.layer._undo_history:

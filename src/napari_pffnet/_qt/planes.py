@@ -48,6 +48,11 @@ class Plane:
         return np.asarray(self.pixels)
 
 
+def is_image(layer: Any) -> bool:
+    """Whether a layer is an image, and not one that the panel has made of results."""
+    return isinstance(layer, Image) and "content" not in layer.metadata.get("napari-pffnet", {})
+
+
 def channel_axis(layer: Image) -> int | None:
     """Axis that holds channels: so named, or the first of three unnamed axes if it is short (C×H×W)."""
     if layer.rgb:
@@ -88,7 +93,7 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
     PlaneError
         The plane lies outside the layer, or the layer is not two-dimensional on the screen.
     """
-    data, names = _full(layer), _axis_names(layer)
+    data, names = _full(layer), axis_names(layer)
     shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
     if shown[0] < 0:
         raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")
@@ -129,7 +134,7 @@ def describe(layer: Image, plane: Plane) -> str:
     dtype = np.dtype(layer.dtype)
     bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
     height, width = plane.pixels.shape[:2]
-    sizes = dict(zip(_axis_names(layer), _full(layer).shape, strict=False))
+    sizes = dict(zip(axis_names(layer), _full(layer).shape, strict=False))
     where = [f"{name}: {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
     parts = [f"{bits} {kind}", f"{height} × {width}", *where]
     return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
@@ -148,7 +153,8 @@ def _is_unnamed(label: str) -> bool:
     return label.removeprefix("axis ").lstrip("-").isdigit()
 
 
-def _axis_names(layer: Image) -> list[str]:
+def axis_names(layer: Image) -> list[str]:
+    """Names of the layer's axes, "axis i" for those without one; keys of `Plane.position`."""
     return [f"axis {i}" if _is_unnamed(label) else label for i, label in enumerate(layer.axis_labels)]
 
 
@@ -175,6 +181,6 @@ def _index(
         index[colours] = slice(None) if channel == "colour" else channel
     for axis, i in enumerate(index):
         if isinstance(i, int) and not 0 <= i < shape[axis]:
-            name = _axis_names(layer)[axis]
+            name = axis_names(layer)[axis]
             raise PlaneError(f"the slider '{name}' is outside '{layer.name}'; move it back onto the image")
     return [*index, slice(None)] if layer.rgb else index

@@ -15,7 +15,7 @@ from napari_pffnet._qt.planes import Plane
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
-FEATURES = ["index", "score", "quality", "mask_score", "area"]
+FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
 FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)

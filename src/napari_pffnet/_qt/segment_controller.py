@@ -15,12 +15,14 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
-from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, pixel_size, take_plane
+from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, is_image, pixel_size, take_plane
 from napari_pffnet._qt.results import ResultLayers
 from napari_pffnet.config import SegmentConfig
 
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
+MB = 1e6
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,15 @@ class SegmentController:
         Finds models and devices and runs the network.
     background : Background
         Where long work runs.
+    insights : Insights, optional
+        Is told what runs have found.
     """
 
-    def __init__(self, viewer: ViewerModel, view: View, engine: Engine, background: Background) -> None:
+    def __init__(
+        self, viewer: ViewerModel, view: View, engine: Engine, background: Background, insights: Insights | None = None
+    ) -> None:
         self.viewer, self.view, self.engine, self.background = viewer, view, engine, background
+        self.insights = insights or Insights(viewer)
         self._images: list[Image] = []
         self._image: Image | None = None
         self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
@@ -108,15 +115,13 @@ class SegmentController:
 
     def run(self) -> None:
         """Segment the plane in view of the chosen image."""
-        options = self.view.options()
         if self._image is None or self._running:
             return
         try:
-            plane = self._plane(self._image)
+            image, request = self._image, self.request(self._image)
         except PlaneError as error:
             show_error(str(error))
             return
-        image, request = self._image, Request(plane, options.model, options.device, options.config)
         self._cancel = cancel = threading.Event()
         self._set_running(True)
         self.view.set_status(f"Segmenting with {_short(request.model)}…")
@@ -128,6 +133,11 @@ class SegmentController:
             progressed=self._progress,
             cancel=self.cancel,
         )
+
+    def request(self, image: Image) -> Request:
+        """Return the run of an image that the view asks for now; PlaneError if no plane of it is in view."""
+        options = self.view.options()
+        return Request(self._plane(image), options.model, options.device, options.config)
 
     def cancel(self) -> None:
         """Stop the run at the next tile; its result is not used."""
@@ -150,6 +160,7 @@ class SegmentController:
         if cancel.is_set():
             self.view.set_status("Stopped.")
             return
+        self.insights.remember(image, outcome)
         before = self._shown.get(image)
         if before and before.layers.plane.position == outcome.request.plane.position:
             before.outcome, before.layers.plane = outcome, outcome.request.plane
@@ -167,7 +178,8 @@ class SegmentController:
             "config": options.config.model_dump(mode="json"),
         }
         kept = shown.layers.show(result, options.outlines, source)
-        self.view.set_status(_summary(len(result.table), len(outcome.prediction.boxes), outcome, kept))
+        text = _summary(len(result.table), len(outcome.prediction.boxes), outcome, kept)
+        self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
 
     def _fail(self, error: Exception) -> None:
         from napari_pffnet.segment import Cancelled
@@ -234,7 +246,7 @@ class SegmentController:
 
     def _refresh_images(self, _event: Any = None) -> None:
         """Offer the image layers; keep the chosen one, else take the topmost."""
-        self._images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        self._images = [layer for layer in self.viewer.layers if is_image(layer)]
         active = self.viewer.layers.selection.active
         preferred = [self._image, active, *reversed(self._images)]
         self._select(next((layer for layer in preferred if layer in self._images), None))

@@ -18,6 +18,10 @@ def style_sheet(theme_id: str) -> str:
     #pffnet_fold, #pffnet_fold:hover, #pffnet_fold:checked {{
         background-color: transparent; border: 0px; padding: 2px 0px; text-align: left;
     }}
+    #pffnet_step, #pffnet_step:hover, #pffnet_step:checked {{
+        background-color: transparent; border: 0px; padding: 2px 0px; text-align: left;
+        font-size: {_larger(theme.font_size)}; font-weight: 600;
+    }}
     #pffnet_tool {{ padding: 4px 2px; }}
     #pffnet_tool:checked {{ background-color: {colour}; color: {text}; }}
     #pffnet_primary {{ background-color: {colour}; color: {text}; padding: 7px; font-weight: 600; }}
@@ -28,3 +32,9 @@ def style_sheet(theme_id: str) -> str:
 
 def _larger(size: str) -> str:
     return f"{int(size.removesuffix('pt')) + 3}pt"
+
+
+def plot_colours(theme_id: str) -> tuple[str, str, str]:
+    """Return the colours of plots: background, text and axes, bars."""
+    theme = get_theme(theme_id)
+    return theme.background.as_hex(), theme.text.as_hex(), PRIMARY[theme.type][1]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
-    ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score",
+    ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score, overlap",
     "_overlay.png": "the image with the outlines",
 }
 

@@ -46,6 +46,19 @@ class Features:
     body: list[Tensor]
     pyramid: dict[str, Tensor]
 
+    def for_regions(self) -> Features:
+        """Return what `PFFNet.rate` and `PFFNet.describe` read and nothing else: the pyramid's P2..P5."""
+        batch = self.images.tensors
+        sizes_only = batch.new_zeros(1).expand(batch.shape)
+        return Features(
+            ImageList(sizes_only, self.images.image_sizes), [], {name: self.pyramid[name] for name in LEVELS}
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the maps, bytes."""
+        return sum(t.untyped_storage().nbytes() for t in (self.images.tensors, *self.body, *self.pyramid.values()))
+
 
 class PFFNet(nn.Module):
     """Mask R-CNN with semantic branch, dual-modal masks, mask quality and residual attention fusion.
@@ -173,6 +186,17 @@ class PFFNet(nn.Module):
             _result(*per_image)
             for per_image in zip(found, masks, quality, branch, fused, features.images.image_sizes, strict=True)
         ]
+
+    def rate(self, features: Features, boxes: list[Tensor]) -> list[Detections]:
+        """Class, score and refined box of any boxes (N×4) of each image, in the order given, from cached features."""
+        logits, deltas = self.box_head(self._pool(self.box_pool, features, boxes))
+        counts, rated = [len(b) for b in boxes], []
+        for logit, delta, box, size in zip(
+            logits.split(counts), deltas.split(counts), boxes, features.images.image_sizes, strict=True
+        ):
+            scores, labels = logit.float().softmax(1)[:, 1:].max(1)
+            rated.append(Detections(refine(delta, box, labels + 1, size), labels + 1, scores))
+        return rated
 
     def describe(
         self, features: Features, boxes: list[Tensor], labels: list[Tensor]

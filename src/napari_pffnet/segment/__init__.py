@@ -1,6 +1,8 @@
 """Segmentation of images of any size with a PFFNet model."""
 
+from napari_pffnet.segment.features import FeatureCache
+from napari_pffnet.segment.pointer import Found, Pointer
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.segmenter import Cancelled, Segmenter
 
-__all__ = ["Cancelled", "Prediction", "Segmenter"]
+__all__ = ["Cancelled", "FeatureCache", "Found", "Pointer", "Prediction", "Segmenter"]

@@ -19,7 +19,8 @@ class Segmentation(NamedTuple):
 
     `labels` int32 H×W, 0 is background; `semantic` uint8 H×W, 0 background, 1 nucleus; `table` one row per nucleus,
     best first: `index` (label id), `y`, `x` (centre, pixels), `area` (pixels), and, in [0, 1], `score` (class
-    probability), `quality` (predicted fit of the mask), `mask_score` (their product).
+    probability), `quality` (predicted fit of the mask), `mask_score` (their product), `overlap` (fraction of its mask
+    that better nuclei took).
     """
 
     labels: Array
@@ -61,7 +62,7 @@ class Prediction:
 
     def compose(self, config: SegmentConfig = SegmentConfig()) -> Segmentation:
         """Apply the thresholds of a configuration; the network is not run."""
-        labels, kept = compose(
+        labels, kept, overlaps = compose(
             self.boxes,
             self.masks,
             self.mask_scores,
@@ -81,6 +82,7 @@ class Prediction:
                 "score": self.scores[kept],
                 "quality": self.quality[kept],
                 "mask_score": self.mask_scores[kept],
+                "overlap": overlaps,
             }
         )
         return Segmentation(labels, (self.semantic >= 0.5).astype(np.uint8), table)

@@ -15,6 +15,7 @@ from torchvision.ops import nms
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import apply_limits, limits
 from napari_pffnet.library import Model
+from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.tiles import Tile, make_tiles
 
@@ -59,6 +60,7 @@ class Segmenter:
         image: Array,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        keep: Callable[[TileFeatures], None] | None = None,
     ) -> Prediction:
         """Find the nuclei of an image.
 
@@ -70,6 +72,8 @@ class Segmenter:
             Called with (tiles done, tiles in all).
         cancelled : callable, optional
             Asked before each tile.
+        keep : callable, optional
+            Given the features of each tile, to look at places again (`Pointer`).
 
         Raises
         ------
@@ -87,14 +91,20 @@ class Segmenter:
         """
         while True:
             try:
-                return self._predict(image, progress or _ignore, cancelled or _never)
+                return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
             except RuntimeError as error:
                 if not any(text in str(error) for text in MEMORY_ERRORS):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
             self._use_less_memory()
 
-    def _predict(self, image: Array, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Prediction:
+    def _predict(
+        self,
+        image: Array,
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+        keep: Callable[[TileFeatures], None],
+    ) -> Prediction:
         bounds = limits(image, self.model.config.input.percentiles)
         shape = (image.shape[0], image.shape[1])
         if 0 in shape:
@@ -108,30 +118,45 @@ class Segmenter:
             progress(done, len(tiles))
             if cancelled():
                 raise Cancelled
-            result = self._run(apply_limits(image[tile.window], bounds))
+            features = self.encode(image, tile.window, bounds)
+            keep(features)
+            result = self._run(features)
             semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
             found.append(_in_image(result, tile, margin=overlap // 8))
         progress(len(tiles), len(tiles))
         parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-        keep = _once(parts, max(SEAM_IOU, self.model.config.roi.nms)) if len(tiles) > 1 else slice(None)
-        return Prediction(**{name: values[keep] for name, values in parts.items()}, semantic=semantic)
+        once = _once(parts, max(SEAM_IOU, self.model.config.roi.nms)) if len(tiles) > 1 else slice(None)
+        return Prediction(**{name: values[once] for name, values in parts.items()}, semantic=semantic)
 
     @torch.inference_mode()
-    def _run(self, pixels: Array) -> dict[str, Array]:
-        """Detections and semantic map of one tile (3×H×W in [0, 1]), in its pixels."""
-        device = self.device
+    def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
+        """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
+        pixels = apply_limits(image[window], bounds)
         height, width = pixels.shape[1:]
         zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
-        image = _resize(torch.from_numpy(np.ascontiguousarray(pixels)).to(device), zoomed)
-        with torch.autocast(device.type, _short_float(device), enabled=device.type == "cuda"):
-            result: dict[str, Tensor] = self.model.network([image])[0]
-        back = torch.tensor([width / zoomed[1], height / zoomed[0]] * 2, device=device)
+        tile = _resize(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device), zoomed)
+        with self.autocast():
+            features = self.model.network.encode([tile])
+        return TileFeatures(window, (zoomed[0] / height, zoomed[1] / width), features)
+
+    def autocast(self) -> torch.autocast:
+        """Short floats on CUDA devices; nothing elsewhere."""
+        kind = self.device.type
+        return torch.autocast(kind, _short_float(self.device), enabled=kind == "cuda")
+
+    @torch.inference_mode()
+    def _run(self, tile: TileFeatures) -> dict[str, Array]:
+        """Detections and semantic map of one tile, in its pixels."""
+        with self.autocast():
+            result: dict[str, Tensor] = self.model.network.predict(tile.features)[0]
+        zoom = torch.tensor([tile.zoom[1], tile.zoom[0]] * 2, device=self.device)
+        size = [part.stop - part.start for part in tile.window]
         return {
-            "boxes": (result["boxes"] * back).cpu().numpy(),
+            "boxes": (result["boxes"] / zoom).cpu().numpy(),
             "scores": result["scores"].cpu().numpy(),
             "quality": result["mask_quality"].cpu().numpy(),
             "masks": result["masks"].half().cpu().numpy(),
-            "semantic": _resize(1 - result["semantic"][:1], [height, width])[0].half().cpu().numpy(),
+            "semantic": _resize(1 - result["semantic"][:1], size)[0].half().cpu().numpy(),
         }
 
     def _use_less_memory(self) -> None:
@@ -194,7 +219,7 @@ def _once(parts: dict[str, Array], iou: float) -> Array:
     return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, iou).numpy())
 
 
-def _ignore(_done: int, _total: int) -> None:
+def _ignore(*_arguments: object) -> None:
     pass
 
 

@@ -1,0 +1,103 @@
+"""What the network knows of the images, for the layers that lie on them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from napari_pffnet._qt.image_under import images_under
+from napari_pffnet._qt.label_plane import LabelPlane
+from napari_pffnet._qt.planes import Array, Plane, axis_names, channel_axis
+
+if TYPE_CHECKING:
+    from napari_pffnet._qt.engine import Outcome
+    from napari_pffnet.curate.candidates import Candidate
+
+KEPT_PLANES = 32
+Place = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What a run found in the image under a plane of labels, in its pixels.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Prediction and pointer of the run.
+    overlaps : dict
+        Label id to the fraction of its mask that better nuclei took, where known.
+    """
+
+    outcome: Outcome
+    overlaps: dict[int, float]
+
+    @property
+    def semantic(self) -> Array:
+        """Probability of nucleus, float16 H×W."""
+        return self.outcome.prediction.semantic
+
+    def candidates(self, labels: Array) -> list[Candidate]:
+        """Return likely misses of labels (int H×W), the most likely first."""
+        from napari_pffnet.curate.candidates import candidates
+
+        p = self.outcome.prediction
+        return candidates(labels, p.boxes, p.masks, p.mask_scores, p.semantic)
+
+
+class Insights:
+    """Keeps the outcomes of runs, the latest of each plane.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its images are meant.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self._outcomes: WeakKeyDictionary[Image, OrderedDict[Place, Outcome]] = WeakKeyDictionary()
+
+    def remember(self, image: Image, outcome: Outcome) -> None:
+        """Keep a run's outcome."""
+        planes = self._outcomes.setdefault(image, OrderedDict())
+        place = _place(image, outcome.request.plane)
+        planes.pop(place, None)
+        planes[place] = outcome
+        if len(planes) > KEPT_PLANES:
+            planes.popitem(last=False)
+
+    def of(self, layer: Labels, plane: LabelPlane) -> Insight | None:
+        """Return what is known of a plane of labels; None if no run was made there."""
+        under = self.image_under(plane)
+        outcome = self._known(*under) if under else None
+        return Insight(outcome, _overlaps(layer)) if outcome else None
+
+    def image_under(self, plane: LabelPlane) -> tuple[Image, Plane] | None:
+        """Return the image under a plane of labels, and its plane in view: one with an outcome, else the first."""
+        found = list(images_under(self.viewer, plane))
+        known = [pair for pair in found if self._known(*pair)]
+        return next(iter(known or found), None)
+
+    def _known(self, image: Image, plane: Plane) -> Outcome | None:
+        return self._outcomes.get(image, OrderedDict()).get(_place(image, plane))
+
+
+def _place(image: Image, plane: Plane) -> Place:
+    """Return where a plane lies in its stack, whatever its channel."""
+    channel = channel_axis(image)
+    names = axis_names(image)
+    return tuple((name, i) for name, i in plane.position.items() if channel is None or name != names[channel])
+
+
+def _overlaps(layer: Labels) -> dict[int, float]:
+    table = layer.features
+    if "overlap" not in table or "index" not in table:
+        return {}
+    known = table.dropna(subset=["overlap"])
+    return dict(zip(known["index"].tolist(), known["overlap"].tolist(), strict=True))

@@ -1,0 +1,86 @@
+"""Which run's results belong to a plane of labels."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from panel_fakes import FakeEngine, options
+
+from label_planes import TURNED
+from napari_pffnet._qt.engine import Request
+from napari_pffnet._qt.insight import KEPT_PLANES, Insights
+from napari_pffnet._qt.label_plane import label_plane
+from napari_pffnet._qt.planes import take_plane
+
+
+def run(viewer, image):
+    plane = take_plane(image, viewer.dims.point, viewer.dims.order)
+    return FakeEngine().run(Request(plane, "default", "cpu", options().config), lambda *_: None, lambda: False)
+
+
+def insight(insights, labels):
+    return insights.of(labels, label_plane(labels, insights.viewer.dims))
+
+
+@pytest.mark.parametrize("placing", [{}, TURNED])
+def test_labels_made_elsewhere_get_what_is_known_of_the_image_under_them(placing):
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((16, 20)), **placing)
+    viewer.add_image(np.zeros((16, 20)), name="on top, never segmented", **placing)
+    labels = viewer.add_labels(np.zeros((16, 20), np.uint8), **placing)
+    insights = Insights(viewer)
+    assert insight(insights, labels) is None
+    outcome = run(viewer, image)
+    insights.remember(image, outcome)
+    found = insight(insights, labels)
+    assert found.outcome is outcome
+    assert found.semantic.shape == (16, 20)
+    assert [round(c.score, 1) for c in found.candidates(labels.data)] == [0.9, 0.4]
+    assert insights.image_under(label_plane(labels, viewer.dims))[0] is image
+
+
+@pytest.mark.parametrize(
+    ("shape", "placing"), [((16, 21), {}), ((16, 20), {"translate": (0, 1)}), ((16, 20), {"scale": (1, 1.1)})]
+)
+def test_not_of_labels_with_other_pixels(shape, placing):
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((16, 20)))
+    labels = viewer.add_labels(np.zeros(shape, np.uint8), **placing)
+    insights = Insights(viewer)
+    insights.remember(image, run(viewer, image))
+    assert insight(insights, labels) is None
+
+
+def test_each_plane_of_a_stack_has_its_own_and_old_ones_are_forgotten():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((KEPT_PLANES + 1, 16, 20)))
+    labels = viewer.add_labels(np.zeros(image.data.shape, np.uint16))
+    insights, outcomes = Insights(viewer), []
+    for z in range(KEPT_PLANES + 1):
+        viewer.dims.set_point(0, z)
+        assert insight(insights, labels) is None
+        outcomes.append(run(viewer, image))
+        insights.remember(image, outcomes[-1])
+    assert insight(insights, labels).outcome is outcomes[-1]
+    viewer.dims.set_point(0, 1)
+    assert insight(insights, labels).outcome is outcomes[1]
+    viewer.dims.set_point(0, 0)
+    assert insight(insights, labels) is None
+
+
+def test_channels_share_a_plane():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((2, 16, 20)), axis_labels=("c", "y", "x"))
+    labels = viewer.add_labels(np.zeros((16, 20), np.uint16))
+    insights = Insights(viewer)
+    insights.remember(image, run(viewer, image))
+    viewer.dims.set_point(0, 1)
+    assert insight(insights, labels)
+
+
+def test_overlaps_are_those_of_the_table():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((16, 20)))
+    labels = viewer.add_labels(np.zeros((16, 20), int), features={"index": [1, 4, 5], "overlap": [0, 0.25, np.nan]})
+    insights = Insights(viewer)
+    insights.remember(image, run(viewer, image))
+    assert insight(insights, labels).overlaps == {1: 0, 4: 0.25}

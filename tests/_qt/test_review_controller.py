@@ -1,0 +1,387 @@
+"""The step Review without a screen."""
+
+import numpy as np
+import pytest
+from app_model.types import KeyBinding
+from napari.layers import Labels
+from review_fakes import features, insight, nuclei, review
+
+from label_planes import TURNED
+from napari_pffnet._qt.keys import napari_has
+from napari_pffnet._qt.planes import is_image
+from napari_pffnet._qt.review_controller import LARGE, NO_LAYER, NOTHING_LEFT
+from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, Wanted
+from napari_pffnet._qt.review_protocol import KEYS
+
+COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
+
+
+def start(known=None, wanted=Wanted(), **arguments):  # noqa: B008
+    layer = Labels(nuclei(), features=features(), **arguments)
+    controller = review(layer, known, opened=False)
+    controller.view.now = wanted
+    controller.set_open(True)
+    return controller, layer, controller.view
+
+
+def states(layer):
+    return layer.features.set_index("index")["state"].to_dict()
+
+
+def camera(controller):
+    found = controller._camera.camera
+    return found.center[-2:], found.zoom
+
+
+def show(controller, **wanted):
+    controller.view.now = Wanted(**wanted)
+    controller._list_again()
+
+
+def paint(layer, window, value):
+    """Write pixels as napari's own tools do."""
+    layer.data_setitem(tuple(axis.ravel() for axis in np.mgrid[window]), value)
+
+
+def test_costs_nothing_until_it_is_opened():
+    controller = review(Labels(nuclei()), insight(), opened=False)
+    assert len(controller.viewer.layers) == 1
+    controller.view.set_rows.assert_not_called()
+
+
+def test_lists_the_worst_first_with_the_reason():
+    _, _, view = start()
+    assert view.listed == ["2", "9", "1", "3"]
+    assert view.last("set_rows")["reason"][0] == "predicted fit 0.50"
+    assert view.last("set_counts") == COUNTS.format(0, 0, 0, 0)
+
+
+def test_candidates_stand_in_the_list_and_are_outlined():
+    controller, layer, view = start(insight())
+    assert view.listed == ["2", "c0", "9", "c1", "1", "3"]
+    outlines = controller.viewer.layers["candidates"]
+    assert set(np.unique(outlines.data).tolist()) == {0, 2, 3}
+    assert outlines.contour
+    assert not outlines.editable
+    assert controller.viewer.layers.selection.active is layer
+    controller.set_open(False)
+    assert list(controller.viewer.layers) == [layer]
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_next_moves_the_camera_and_overview_brings_it_back(arguments):
+    controller, layer, view = start(**arguments)
+    before = camera(controller)
+    controller.next()
+    assert view.last("set_current") == 0
+    assert view.last("set_status") == "Nucleus 2: predicted fit 0.50."
+    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((14.5, 34.5)))
+    controller.next()
+    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((44.5, 14.5)))
+    controller.previous()
+    controller.previous()
+    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((4.5, 54.5)))
+    controller.overview()
+    assert camera(controller) == before
+
+
+def test_zoom_is_comfortable_and_then_the_users():
+    controller, _, _ = start()
+    controller.next()
+    diameter = 2 * np.sqrt(100 / np.pi)
+    in_view = min(controller.viewer.canvas.size) / camera(controller)[1] / diameter
+    assert 6 <= in_view <= 8
+    controller._camera.camera.zoom *= 1.5
+    chosen = camera(controller)[1]
+    controller.next()
+    assert camera(controller)[1] == chosen
+
+
+def test_large_object_is_shown_whole():
+    labels = nuclei()
+    labels[25:35, 0:80] = 5
+    controller = review(Labels(labels))
+    controller.next()
+    assert controller._current.number == 5
+    assert camera(controller)[1] * 80 < min(controller.viewer.canvas.size)
+
+
+def test_accepting_goes_on_and_counts():
+    controller, layer, view = start()
+    controller.next()
+    controller.accept()
+    assert states(layer)[2] == "accepted"
+    assert controller._current.number == 9
+    assert view.listed == ["9", "1", "3"]
+    controller.accept()
+    controller.accept()
+    controller.accept()
+    assert view.listed == []
+    assert view.last("set_counts") == COUNTS.format(4, 0, 0, 0)
+    assert view.last("set_status") == NOTHING_LEFT
+
+
+def test_list_of_all_goes_on_too():
+    controller, _, view = start(wanted=Wanted(show=ALL))
+    controller.next()
+    controller.accept()
+    assert controller._current.number == 9
+    assert view.listed == ["9", "1", "3", "2"]
+
+
+def test_accepting_again_takes_it_back():
+    controller, layer, view = start(wanted=Wanted(show=ALL, column="index", ascending=True))
+    controller.choose(1)
+    controller.accept()
+    assert view.listed == ["1", "2", "3", "9"]
+    controller.choose(1)
+    controller.accept()
+    assert states(layer)[2] == ""
+
+
+def test_delete_goes_on_and_undo_restores():
+    controller, layer, view = start()
+    controller.next()
+    controller.remove()
+    assert not np.any(layer.data == 2)
+    assert view.listed == ["9", "1", "3"]
+    assert controller._current.number == 9
+    assert view.last("set_counts") == COUNTS.format(0, 0, 0, 1)
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, nuclei())
+    assert view.listed == ["2", "9", "1", "3"]
+    assert view.last("set_counts") == COUNTS.format(0, 0, 0, 0)
+
+
+def test_undo_takes_the_last_thing_back_whatever_it_was():
+    controller, layer, view = start()
+    controller.next()
+    controller.remove()
+    controller.accept()
+    layer.fill((4, 55), 0)
+    controller.undo()
+    assert np.any(layer.data == 3)
+    controller.undo()
+    assert states(layer)[9] == ""
+    controller.undo()
+    assert np.any(layer.data == 2)
+    controller.undo()
+    assert view.last("set_status") == "Nothing to undo."
+
+
+def test_accepted_candidate_is_painted_as_a_new_nucleus():
+    controller, layer, view = start(insight())
+    controller.choose(view.listed.index("c0"))
+    controller.accept()
+    assert np.all(layer.data[40:50, 40:50] == 10)
+    assert states(layer)[10] == "accepted"
+    assert "c0" not in view.listed
+    assert controller.viewer.layers["candidates"].data[45, 45] == 0
+    assert view.last("set_counts") == COUNTS.format(0, 0, 1, 0)
+    controller.undo()
+    np.testing.assert_array_equal(layer.data, nuclei())
+    assert "c0" in view.listed
+    assert controller.viewer.layers["candidates"].data[45, 45] == 2
+
+
+def test_key_c_accepts_candidates_one_after_the_other():
+    controller, layer, view = start(insight())
+    controller.viewer.cursor.position = (0, 0)
+    controller.candidate()
+    assert np.all(layer.data == nuclei()), "the first is shown before it is accepted"
+    controller.candidate()
+    controller.candidate()
+    assert np.all(layer.data[40:50, 40:50] == 10)
+    assert np.all(layer.data[40:50, 60:70] == 11)
+    assert view.last("set_status") == "No candidate left."
+
+
+def test_key_c_accepts_the_candidate_under_the_cursor():
+    controller, layer, _ = start(insight(), **TURNED)
+    before = camera(controller)
+    controller.viewer.cursor.position = layer.data_to_world((45, 65))
+    controller.candidate()
+    assert set(np.unique(layer.data)) == {0, 1, 2, 3, 9, 10}
+    assert layer.data[45, 65] == 10
+    assert camera(controller) == before
+
+
+def test_candidate_set_aside_can_come_back():
+    controller, _, view = start(insight())
+    outlines = controller.viewer.layers["candidates"]
+    controller.choose(view.listed.index("c0"))
+    controller.remove()
+    assert "c0" not in view.listed
+    assert outlines.data[45, 45] == 0
+    controller.undo()
+    assert "c0" in view.listed
+    assert outlines.data[45, 45] == 2
+    controller.choose(view.listed.index("c0"))
+    controller.remove()
+    show(controller, show=CANDIDATES)
+    assert view.listed == ["c1", "c0"]
+    assert view.last("set_rows")["reason"][1] == "dismissed"
+
+
+def test_candidate_covered_by_hand_leaves_the_list():
+    _, layer, view = start(insight())
+    paint(layer, np.s_[40:50, 40:48], 7)
+    assert "c0" not in view.listed
+    assert view.last("set_counts") == COUNTS.format(0, 0, 1, 0)
+
+
+def test_edit_takes_the_brush():
+    controller, layer, view = start(insight())
+    controller.next()
+    controller.edit()
+    assert (layer.mode, layer.selected_label) == ("paint", 2)
+    controller.choose(view.listed.index("c0"))
+    controller.edit()
+    assert layer.selected_label == 10
+    assert np.all(layer.data[40:50, 40:50] == 10)
+
+
+def test_list_follows_edits_from_anywhere():
+    controller, layer, view = start()
+    paint(layer, np.s_[10:20, 30:35], 12)
+    assert view.listed == ["9", "1", "3"]
+    assert view.last("set_counts") == COUNTS.format(0, 1, 1, 0)
+    show(controller, show=EDITED)
+    rows = view.last("set_rows").set_index("index")
+    assert rows["area"].to_dict() == {2: 50, 12: 50}
+    assert (rows["left"][12], rows["left"][2]) == (30, 35)
+    layer.features = layer.features.assign(state="accepted")
+    assert view.last("set_counts") == COUNTS.format(4, 0, 1, 0)
+
+
+def test_other_labels_in_the_layer_are_reviewed_afresh():
+    _, layer, view = start()
+    layer.data = np.where(nuclei() == 9, 4, 0)
+    assert view.listed == ["4"]
+    assert view.last("set_counts") == "0 accepted · 0 edited · 0 new · 0 deleted of 1"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "listed"),
+    [
+        (Wanted("border"), ["3"]),
+        (Wanted("FIT 0.7"), ["9"]),
+        (Wanted(show=CANDIDATES), ["c0", "c1"]),
+        (Wanted(column="index", ascending=True), ["1", "2", "3", "9", "c0", "c1"]),
+        (Wanted(column="mask_score", within=("mask_score", 0.6, 0.93)), ["1", "9"]),
+    ],
+)
+def test_filter_and_order(wanted, listed):
+    _, _, view = start(insight(), wanted)
+    assert view.listed == listed
+
+
+def test_very_large_stack_lists_the_plane_in_view_only(monkeypatch):
+    monkeypatch.setattr("napari_pffnet._qt.review_list.MOST_PIXELS", 5000)
+    layer = Labels(np.stack([nuclei(), nuclei()]))
+    controller = review(layer)
+    assert len(controller.view.listed) == 4
+    assert controller.view.last("set_status") == LARGE
+    paint(layer, np.s_[1 - controller._list.here : 2 - controller._list.here, 10:20, 10:20], 7)
+    assert "7" not in controller.view.listed
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_layer_made_elsewhere_is_reviewed_from_its_labels(dtype):
+    layer = Labels(nuclei(dtype))
+    controller = review(layer)
+    view = controller.view
+    assert view.listed == ["3", "1", "2", "9"]
+    view.set_network.assert_called_with(False)
+    controller.next()
+    controller.accept()
+    controller.remove()
+    assert states(layer) == {3: "accepted"}
+    assert view.listed == ["2", "9"]
+
+
+def test_stack_lists_all_planes_and_moves_the_slider():
+    stack = np.stack([nuclei(), np.zeros_like(nuclei()), np.where(nuclei() == 9, 7, 0)])
+    stack[2, 40:50, 20:40] = 7
+    layer = Labels(stack, scale=(2, 1, 1), translate=(10, 0, 0))
+    controller = review(layer)
+    assert controller.view.listed == ["7", "3", "1", "2", "9"]
+    controller.next()
+    assert controller.viewer.dims.point[0] == 14
+    controller.next()
+    assert controller.viewer.dims.point[0] == 10
+    controller.choose(0)
+    controller.remove()
+    assert not layer.data[2].any()
+    np.testing.assert_array_equal(layer.data[0], nuclei())
+    assert controller.view.listed == ["3", "1", "2", "9"]
+
+
+def test_present_object_is_marked():
+    controller, layer, _ = start()
+    controller.next()
+    marks = controller.viewer.layers["candidates"]
+    np.testing.assert_array_equal(marks.data == 1, layer.data == 2)
+    paint(layer, np.s_[10:20, 30:35], 0)
+    np.testing.assert_array_equal(marks.data == 1, layer.data == 2)
+    controller.next()
+    np.testing.assert_array_equal(marks.data == 1, layer.data == 9)
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_disagreement_lies_on_the_nuclei_and_is_not_selected(arguments):
+    known = insight()
+    known.semantic = np.zeros((60, 80), np.float16)
+    controller, layer, _ = start(known, **arguments)
+    controller.show_disagreement(True)
+    difference = controller.viewer.layers["disagreement"]
+    assert (difference.data[15, 15], difference.data[30, 30]) == (-1, 0)
+    place = (40, 11)
+    np.testing.assert_allclose(difference.data_to_world(place), layer.data_to_world(place))
+    assert controller.viewer.layers.selection.active is layer
+    assert not is_image(difference), "not offered to be segmented"
+    controller.show_disagreement(False)
+    assert "disagreement" not in controller.viewer.layers
+
+
+def test_other_kind_of_layer_selected_meanwhile():
+    controller, layer, view = start(insight())
+    controller.next()
+    controller.viewer.add_image(np.zeros((60, 80)))
+    assert len(view.listed) == 6
+    controller.accept()
+    assert controller.viewer.layers.selection.active is layer
+    assert states(layer)[2] == "accepted"
+    assert view.listed[0] == "c0"
+
+
+def test_layer_taken_away():
+    controller, layer, view = start(insight())
+    controller.viewer.layers.remove(layer)
+    assert view.listed == []
+    assert len(controller.viewer.layers) == 0
+    controller.next()
+    assert view.last("set_status") == NO_LAYER
+
+
+def test_what_cannot_be_reviewed_is_told():
+    controller = review(Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True))
+    assert "finest level" in controller.view.last("set_status")
+    controller.next()
+    full = review(Labels(np.full((60, 80), 255, np.uint8)), insight())
+    full._accept_candidate(0)
+    assert "convert the layer to int32" in full.view.last("set_status")
+
+
+def test_keys_are_free_in_napari_and_given_back():
+    controller, layer, view = start()
+    assert {key for key, _ in KEYS.values() if napari_has(key, controller.viewer)} == set()
+    assert view.last("set_keys")["remove"] == "Shift-D"
+    layer.keymap[KeyBinding.from_str("N")](layer)
+    assert controller._current.number == 2
+    controller.close()
+    controller.keys.close()
+    assert layer.keymap == {}
+    assert list(controller.viewer.layers) == [layer]
+    layer.fill((14, 14), 0)
+    assert view.listed == []
