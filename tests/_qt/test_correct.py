@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication
 
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.panel import Panel
+from napari_pffnet._qt.results import semantic_colours
+from napari_pffnet._qt.tools import Tool
 
 PATIENCE_S = 5
 NOTHING = Qt.KeyboardModifier.NoModifier
@@ -117,6 +119,140 @@ def test_line_is_drawn_and_nuclei_are_clicked_together(make_napari_viewer, qtbot
     for _ in range(4):
         panel.correct.undo_button.click()
     np.testing.assert_array_equal(user.layer.data, squares())
+
+
+AROUND_BOTH = [(0, 0), (0, 15), (5, 16), (9, 15), (9, 0)]
+FREE_CORNER = [(11, 1), (11, 6), (17, 6), (17, 1)]
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_outlines_drawn_by_hand(make_napari_viewer, qtbot, arguments):
+    user, panel = start(make_napari_viewer, qtbot, squares(np.uint8), **arguments)
+    camera = user.camera.center
+    user.move(0, 20)
+    user.press(Qt.Key.Key_D)
+    assert panel.correct.buttons["delete"].isChecked(), "beside the nuclei, the key lets the tool wait"
+    user.drag(*AROUND_BOTH)
+    assert ids(user.layer) == {5}
+    user.press(Qt.Key.Key_Z, CONTROL)
+    panel.correct.buttons["merge"].click()
+    user.drag(*AROUND_BOTH)
+    assert ids(user.layer) == {1, 5}
+    user.press(Qt.Key.Key_O)
+    made = []
+    inner = panel.corrector.gestures.made
+    panel.corrector.gestures.made = lambda tool, gesture: made.append(gesture) or inner(tool, gesture)
+    print(user.canvas.size())
+    user.drag(*FREE_CORNER)
+    print(user.canvas.size(), made, panel.correct.status.text())
+    assert np.count_nonzero(user.layer.data == 6) == pytest.approx(35, abs=8)
+    panel.correct.replace.setChecked(True)
+    user.drag(*AROUND_BOTH)
+    assert ids(user.layer) == {5, 6, 7}
+    assert user.camera.center == camera, "drawing moves nothing"
+    for _ in range(3):
+        user.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(user.layer.data, squares())
+
+
+def test_bent_line_and_points_split(make_napari_viewer, qtbot):
+    bar = np.zeros((20, 24), np.int32)
+    bar[2:18, 2:22] = 4
+    user, panel = start(make_napari_viewer, qtbot, bar.copy())
+    user.press(Qt.Key.Key_S)
+    user.drag((0, 12), (4, 12), (10, 12), (10, 18), (10, 23))
+    assert user.layer.data[4, 20] != user.layer.data[4, 4] == user.layer.data[15, 20]
+    user.press(Qt.Key.Key_Z, CONTROL)
+    user.move(0, 0)
+    user.press(Qt.Key.Key_S, SHIFT)
+    for place in [(10, 5), (10, 18)]:
+        user.click(*place)
+    user.press(Qt.Key.Key_Escape)
+    for place in [(10, 5), (10, 18)]:
+        user.click(*place)
+    assert panel.correct.status.text().startswith("2 points")
+    np.testing.assert_array_equal(user.layer.data, bar)
+    user.press(Qt.Key.Key_Return)
+    assert panel.correct.status.text() == "Split: 1 new nucleus."
+    assert np.count_nonzero(user.layer.data == 4) == np.count_nonzero(user.layer.data == 5) == 160
+    panel.correct.undo_button.click()
+    np.testing.assert_array_equal(user.layer.data, bar)
+
+
+def test_quick_clicks_do_not_zoom(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    zoom = user.camera.zoom
+    panel.correct.buttons["grow"].click()
+    user.move(13, 13)
+    left = Qt.MouseButton.LeftButton
+    QTest.mouseClick(user.canvas, left, NOTHING, user.pixel((13, 13)))
+    QTest.mouseDClick(user.canvas, left, NOTHING, user.pixel((13, 13)))
+    assert user.camera.zoom == zoom
+    assert user.layer.data[13, 17] == 5
+    panel.correct.buttons["grow"].click()
+    QTest.mouseDClick(user.canvas, left, NOTHING, user.pixel((13, 13)))
+    assert user.camera.zoom > zoom
+
+
+def test_space_moves_the_image_while_a_tool_waits(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    panel.correct.buttons["split"].click()
+    user.move(5, 1)
+    QTest.keyPress(user.canvas, Qt.Key.Key_Space)
+    assert user.camera.mouse_pan
+    user.drag((5, 1), (5, 5), (5, 15))
+    np.testing.assert_array_equal(user.layer.data, squares())
+    QTest.keyRelease(user.canvas, Qt.Key.Key_Space)
+    assert not user.camera.mouse_pan
+    user.drag((5, 1), (5, 5), (5, 15))
+    assert ids(user.layer) == {1, 2, 5, 6, 7}
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_classes_of_the_semantic_layer_are_painted(make_napari_viewer, qtbot, arguments):
+    facts = {"metadata": {"napari-pffnet": {"content": "semantic"}}, "colormap": semantic_colours()}
+    before = (squares(np.uint8) > 0).astype(np.uint8)
+    user, panel = start(make_napari_viewer, qtbot, before.copy(), **facts, **arguments)
+    view = panel.correct
+    assert view.semantic.isVisible()
+    assert not view.nuclei.isVisible()
+    for name, value in [("ignore", 255), ("foreground", 1), ("background", 0)]:
+        view.buttons[name].click()
+        user.drag(*AROUND_BOTH)
+        assert np.all(user.layer.data[2:8, 2:14] == value)
+        assert view.status.text() == f"{name.capitalize()} painted."
+    for _ in range(3):
+        view.undo_button.click()
+    np.testing.assert_array_equal(user.layer.data, before)
+    user.viewer.add_labels(squares())
+    assert view.nuclei.isVisible()
+
+
+@pytest.mark.parametrize("arguments", [{}, TURNED])
+def test_box_of_a_tool_from_outside_is_shown_while_it_is_dragged(make_napari_viewer, qtbot, arguments):
+    user, panel = start(make_napari_viewer, qtbot, squares(), **arguments)
+    made = []
+    box = Tool("box", "Q", "Box", "Drag a box.", "", ("box",), lambda _plane, gesture: made.append(gesture) or "Seen.")
+    panel.corrector.add(box)
+    user.press(Qt.Key.Key_Q)
+    assert panel.correct.buttons["box"].isChecked()
+    QTest.qWait(100)
+    left = Qt.MouseButton.LeftButton
+    user.move(17, 3)
+    before = user.viewer.screenshot(flash=False)
+    QTest.mousePress(user.canvas, left, NOTHING, user.pixel((17, 3)))
+    for place in [(12, 9), (9, 20)]:
+        user.move(*place)
+    during = user.viewer.screenshot(flash=False)
+    QTest.mouseRelease(user.canvas, left, NOTHING, user.pixel((9, 20)))
+    changed = np.any(before != during, axis=-1)
+    edge, inside = user.pixel((13, 3)), user.pixel((13, 12))
+    assert changed[edge.y() - 3 : edge.y() + 4, edge.x() - 3 : edge.x() + 4].any()
+    assert not changed[inside.y(), inside.x()]
+    np.testing.assert_array_equal(user.viewer.screenshot(flash=False), before)
+    assert made[0].kind == "box"
+    np.testing.assert_allclose(made[0].points, [(9, 3), (17, 20)], atol=0.2)
+    assert panel.correct.status.text() == "Seen."
 
 
 def test_stack_is_edited_plane_by_plane(make_napari_viewer, qtbot):

@@ -313,7 +313,7 @@ def test_background_work_that_fails_or_comes_too_late_changes_nothing():
 
 def test_buttons_of_tools_from_outside_come_first_and_their_keys_are_shown():
     controller = make(Labels(squares()), tools=[later([])])
-    assert [tool.name for tool in controller.view.set_tools.call_args.args[0]][:2] == ["nucleus", "delete"]
+    assert [call.args[0].name for call in controller.view.add_tool.call_args_list][:2] == ["nucleus", "delete"]
     controller.view.set_key.assert_any_call("nucleus", "W")
     controller.keys.change("nucleus", "K")
     controller.view.set_key.assert_called_with("nucleus", "K")

@@ -36,8 +36,8 @@ class View(Protocol):
     def replace_neighbours(self) -> bool:
         """Whether new nuclei are painted over their neighbours."""
 
-    def set_tools(self, tools: Sequence[Tool]) -> None:
-        """Show one button for each tool."""
+    def add_tool(self, tool: Tool) -> None:
+        """Show a button for a tool."""
 
     def set_key(self, tool: str, key: str) -> None:
         """Show a tool's key."""
@@ -79,8 +79,7 @@ class CorrectController:
         self, active: ActiveLabels, view: View, keys: Keys, canvas: Canvas, tools: Sequence[Tool] = ()
     ) -> None:
         self.active, self.viewer, self.view, self.keys = active, active.viewer, view, keys
-        own = (*nucleus_tools(view, lambda plane: grey_under(self.viewer, plane)), *class_tools())
-        self.tools = {tool.name: tool for tool in (*tools, *own)}
+        self.tools: dict[str, Tool] = {}
         self.gestures = Gestures(self.viewer, keys, canvas, self._use, told=view.set_status, changed=view.set_tool)
         self._layer: Labels | None = None
         self._working, self._closed = 0, False
@@ -94,7 +93,11 @@ class CorrectController:
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
-        self._offer_tools()
+        own = (*nucleus_tools(view, lambda plane: grey_under(self.viewer, plane)), *class_tools())
+        for tool in (*tools, *own):
+            self.add(tool)
+        keys.hold("undo", UNDO, self.undo)  # napari's own would leave the table behind
+        keys.hold("redo", REDO, self.redo)
         self._switch(active.layer)
 
     def close(self) -> None:
@@ -203,13 +206,12 @@ class CorrectController:
         if plane.layer in self.viewer.layers:
             self._tell(plane, lambda: finish(plane))
 
-    def _offer_tools(self) -> None:
-        self.view.set_tools(list(self.tools.values()))
-        for tool in self.tools.values():
-            self.keys.add(tool.name, tool.key, tool.title, self._pressing(tool))
-            self._show_key(tool.name)
-        self.keys.hold("undo", UNDO, self.undo)  # napari's own would leave the table behind
-        self.keys.hold("redo", REDO, self.redo)
+    def add(self, tool: Tool) -> None:
+        """Offer another tool."""
+        self.tools[tool.name] = tool
+        self.view.add_tool(tool)
+        self.keys.add(tool.name, tool.key, tool.title, self._pressing(tool))
+        self._show_key(tool.name)
 
     def _pressing(self, tool: Tool) -> Callable[[], None]:
         return lambda: self.press(tool.name)

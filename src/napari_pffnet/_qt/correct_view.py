@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
@@ -74,13 +72,13 @@ class CorrectView(QWidget):
         """Whether new nuclei are painted over their neighbours."""
         return bool(self.replace.isChecked())
 
-    def set_tools(self, tools: Sequence[Tool]) -> None:
-        """Show one button for each tool."""
-        for tool in tools:
-            grid = self._classes if tool.content == "semantic" else self._first if tool.place == "first" else self._more
-            self._tools[tool.name], self.buttons[tool.name] = tool, self._button(tool)
-            _append(grid, self.buttons[tool.name])
-        _append(self._more, self.rim)
+    def add_tool(self, tool: Tool) -> None:
+        """Show a button for a tool; the rim's width stands behind Grow and Shrink, which use it."""
+        grid = self._classes if tool.content == "semantic" else self._first if tool.place == "first" else self._more
+        self._tools[tool.name], self.buttons[tool.name] = tool, self._button(tool)
+        _append(grid, self.buttons[tool.name])
+        if tool.name == "shrink":
+            _append(grid, self.rim)
 
     def set_key(self, tool: str, key: str) -> None:
         """Show a tool's key."""

@@ -63,6 +63,8 @@ class KeysDialog(QDialog):
     def _change(self, name: str) -> None:
         pressed = self.fields[name].keySequence()
         key = "" if pressed.isEmpty() else str(qkeysequence2modelkeybinding(pressed)) or pressed.toString()
+        if key.replace("+", "-") == self.keys.key(name):  # told a second time when the field loses the focus
+            return
         try:
             self.keys.change(name, key)
             self.message.setText(self.keys.message or HOW)
