@@ -1,5 +1,7 @@
 """The step Review in a viewer, with mouse and keys on the canvas and in the list."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -30,9 +32,12 @@ class Dock(QWidget):
         QVBoxLayout(self).addWidget(self.view)
         self.setStyleSheet(style_sheet(viewer.theme))
 
-    def close_all(self):
-        for each in (self.controller, self.keys, self.active):
-            each.close()
+        self.parts = [self.controller, self.keys, self.active]
+
+
+def close(parts, _dock=None):
+    while parts:
+        parts.pop(0).close()
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def start(make_napari_viewer, qtbot):
 
     yield make
     for dock in docks:
-        dock.close_all()
+        close(dock.parts)
 
 
 def listed(view):
@@ -232,6 +237,21 @@ def test_tells_its_keys_and_fits_the_dock(start):
     assert all(button.toolTip() for button in view.buttons.values())
     assert view.minimumSizeHint().width() < 340
     assert view.minimumSizeHint().height() < 350
+
+
+def test_closed_dock_leaves_nothing_behind(start, qtbot):
+    user, view = start(insight())
+    user.press(NEXT)
+    view.disagreement.click()
+    dock = view.parentWidget()
+    dock.destroyed.connect(partial(close, dock.parts))
+    with qtbot.waitSignal(dock.destroyed):
+        user.viewer.window.remove_dock_widget(dock)
+        dock.deleteLater()
+    assert list(user.viewer.layers) == [user.layer]
+    assert user.layer.keymap == {}
+    user.press(DELETE, SHIFT)
+    np.testing.assert_array_equal(user.layer.data, nuclei())
 
 
 def test_keys_work_over_the_list_too(start):

@@ -71,7 +71,7 @@ class ReviewController:
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
-            keys.add(f"review_{name}", key, title, actions[name])
+            keys.add(f"review_{name}", key, f"Review: {title}", actions[name])
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (active.switched, self._switch),
             (self.viewer.dims.events.order, self._start),
@@ -94,7 +94,7 @@ class ReviewController:
         """Let go of the viewer and take the review's layers away."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        self._stop()
+        self._release()
 
     def set_open(self, is_open: bool) -> None:
         """Start or end the review of the selected layer."""
@@ -312,14 +312,18 @@ class ReviewController:
         self._outline()
         self.view.set_status(START if self._list.whole else LARGE)
 
-    def _stop(self) -> None:
+    def _release(self) -> None:
+        """Let go of the layer and take the review's own layers away; the view may be gone already."""
         self._disconnect_layer()
         if self._layers:
             self._layers.remove()
         self._list = self._layers = None
-        self.view.set_disagreement(False)
         self._shown, self._done = [], []
         self._forget()
+
+    def _stop(self) -> None:
+        self._release()
+        self.view.set_disagreement(False)
         self.view.set_rows(pd.DataFrame(columns=[*COLUMNS, "plane"]))
         self.view.set_counts("")
         self.view.set_network(False)
