@@ -9,6 +9,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from review_fakes import features, insight, nuclei
 from test_correct import CONTROL, NOTHING, SHIFT, User
+from test_correct import start as start_panel
 
 from label_planes import TURNED
 from napari_pffnet._qt.active_labels import ActiveLabels
@@ -252,6 +253,19 @@ def test_closed_dock_leaves_nothing_behind(start, qtbot):
     assert user.layer.keymap == {}
     user.press(DELETE, SHIFT)
     np.testing.assert_array_equal(user.layer.data, nuclei())
+
+
+def test_opening_it_by_key_folds_segment(make_napari_viewer, qtbot):
+    user, panel = start_panel(make_napari_viewer, qtbot, nuclei())
+    assert panel.segment.isVisible()
+    user.press(NEXT)
+    assert panel.review.body.isVisible()
+    assert not panel.segment.isVisible()
+    panel.segment_step.button.click()
+    assert not panel.review.body.isVisible()
+    panel.review.fold.click()
+    assert not panel.segment.isVisible()
+    assert listed(panel.review) == ["3", "1", "2", "9"]
 
 
 def test_keys_work_over_the_list_too(start):

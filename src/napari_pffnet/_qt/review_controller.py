@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
+from psygnal import Signal
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.camera import CameraVisits
@@ -50,6 +51,9 @@ class ReviewController:
     insight : callable
         Gives what the network knows of a layer's plane; None for layers made elsewhere.
     """
+
+    #: The review was started (True) or ended, by the user or by a key.
+    opened = Signal(bool)
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class ReviewController:
         if is_open != self._open:
             self._open = is_open
             self.view.set_open(is_open)
+            self.opened.emit(is_open)
             self._start()
 
     def next(self) -> None:
