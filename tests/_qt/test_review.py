@@ -215,6 +215,7 @@ def test_bar_of_the_statistics_filters_the_list(start):
     QTest.qWait(50)
     assert listed(view) == ["3"]
     assert view.range_button.isVisible()
+    assert plot.getAxis("bottom").autoSIPrefixScale == 1, "fits are not shown in thousandths"
     view.range_button.click()
     assert listed(view) == ["2", "9", "1", "3"]
 
@@ -261,6 +262,7 @@ def test_opening_it_by_key_folds_segment(make_napari_viewer, qtbot):
     user.press(NEXT)
     assert panel.review.body.isVisible()
     assert not panel.segment.isVisible()
+    assert user.viewer.window._qt_window.height() <= 768
     panel.segment_step.button.click()
     assert not panel.review.body.isVisible()
     panel.review.fold.click()

@@ -104,8 +104,8 @@ class ReviewController:
         """Start or end the review of the selected layer."""
         if is_open != self._open:
             self._open = is_open
+            self.opened.emit(is_open)  # first: two steps unfolded at once would stretch the window
             self.view.set_open(is_open)
-            self.opened.emit(is_open)
             self._start()
 
     def next(self) -> None:
