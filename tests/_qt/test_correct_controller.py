@@ -156,7 +156,7 @@ def test_rows_follow_the_brush_and_its_undo():
     controller = make(layer)
     layer.brush_size, layer.selected_label = 1, 8
     layer.paint((17, 3), 8)
-    assert layer.features.to_dict("list") == {"index": [8], "area": [1], "state": ["edited"]}
+    assert layer.features[["index", "area", "state"]].to_dict("list") == {"index": [8], "area": [1], "state": ["new"]}
     layer.fill((4, 4), 2)
     assert layer.features.set_index("index")["area"].to_dict() == {2: 72, 8: 1}
     controller.undo()

@@ -10,10 +10,11 @@ from napari.layers import Image, Labels
 from label_planes import INTEGERS, TURNED, ids, squares
 from napari_pffnet._qt.image_under import grey_under
 from napari_pffnet._qt.label_plane import label_plane
-from napari_pffnet._qt.results import FOREGROUND_COLOUR, IGNORE_COLOUR, semantic_colours
+from napari_pffnet._qt.results import semantic_colours
 from napari_pffnet._qt.tools import Edit, Later, Tool
 from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.operations import delete
+from napari_pffnet.readers import FOREGROUND_COLOUR, IGNORE_COLOUR
 
 SEMANTIC = {"metadata": {"napari-pffnet": {"content": "semantic"}}}
 LEFT_AND_MIDDLE = [(0, 0), (0, 15), (9, 15), (9, 0)]

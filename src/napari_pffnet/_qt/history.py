@@ -32,6 +32,21 @@ def touched(step: Iterable[Any]) -> list[int]:
     return sorted(ids - {0})
 
 
+def transitions(step: Iterable[Any]) -> dict[tuple[int, int], int]:
+    """Return how many pixels a step took from each id and gave to each: ``{(before, after): count}``."""
+    counts: dict[tuple[int, int], int] = {}
+    for atom in step:
+        old, new = values(atom)
+        befores, before = np.unique(old, return_inverse=True)
+        constant = len(new) and new.strides == (0,)
+        afters, after = (new[:1], 0) if constant else np.unique(new, return_inverse=True)
+        found = np.bincount(before * len(afters) + after, minlength=len(befores) * len(afters))
+        for place in np.flatnonzero(found):
+            pair = int(befores[place // len(afters)]), int(afters[place % len(afters)])
+            counts[pair] = counts.get(pair, 0) + int(found[place])
+    return counts
+
+
 def writes(step: list[Any], *, undone: bool) -> list[Write]:
     """Return what a step wrote; of an undone one (as it lies in napari's redo history) what undoing it wrote."""
     return [Write(_indices(atom), values(atom)[0 if undone else 1]) for atom in step]

@@ -11,6 +11,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_pffnet._qt.planes import Plane
+from napari_pffnet.readers import colours_of_semantic
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
-FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
 
 
 class ResultLayers:
@@ -97,6 +97,5 @@ class _Output:
 
 
 def semantic_colours() -> DirectLabelColormap:
-    """Return the colours of a semantic layer: foreground and ignored, told apart by the colour-blind too."""
-    nothing = (0, 0, 0, 0)
-    return DirectLabelColormap(color_dict={None: nothing, 0: nothing, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR})
+    """Return the colours of a semantic layer."""
+    return DirectLabelColormap(color_dict=colours_of_semantic())

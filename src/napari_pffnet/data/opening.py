@@ -7,7 +7,9 @@ from pathlib import Path
 
 from napari_pffnet.data.coco import CocoSource
 from napari_pffnet.data.folder import FolderSource
+from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source
+from napari_pffnet.io.project import is_project
 
 
 def open_source(path: str | Path) -> Source:
@@ -16,8 +18,8 @@ def open_source(path: str | Path) -> Source:
     Parameters
     ----------
     path : str or Path
-        A folder with ``images/`` and ``labels/`` (optional ``semantic/``); or a COCO JSON file, or a folder that
-        holds one.
+        A project's folder; a folder with ``images/`` and ``labels/`` (optional ``semantic/``); a COCO JSON file, or a
+        folder that holds one.
 
     Raises
     ------
@@ -25,6 +27,8 @@ def open_source(path: str | Path) -> Source:
         Nothing of the kind is there, or the JSON is no COCO file.
     """
     path = Path(path)
+    if is_project(path):
+        return ProjectSource(path)
     if path.is_file() and path.suffix.lower() == ".json":
         return CocoSource(path)
     if (path / "images").is_dir() and (path / "labels").is_dir():

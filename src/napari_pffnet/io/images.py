@@ -95,7 +95,7 @@ def to_plane(
     ImageError
         A choice is missing or out of range; the message says which one.
     """
-    axes = _repair(array.shape, axes or "Q" * array.ndim)
+    axes = name_axes(array.shape, axes or "Q" * array.ndim)
     for axis, name, choice in [
         (a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"
     ]:
@@ -118,8 +118,8 @@ def _choose(size: int, axis: str, name: str, choice: int | None) -> int:
     return choice
 
 
-def _repair(shape: tuple[int, ...], axes: str) -> str:
-    """Name the axes of files that do not say: colour last, channels first, then stacks."""
+def name_axes(shape: tuple[int, ...], axes: str) -> str:
+    """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks."""
     if len(shape) < 2:
         raise ImageError(f"expected an image of at least two dimensions, given the shape {shape}")
     samples = "S" in axes or (len(shape) > 2 and shape[-1] in (3, 4) and shape[-3] > 4 and not set(axes) & set("CZT"))

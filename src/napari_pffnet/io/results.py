@@ -7,25 +7,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tifffile
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.tiff import label_tiff, tiff
 
 Array = np.ndarray[Any, Any]
 OUTLINE = (255, 217, 26)
 
 
 def write_labels(path: str | Path, labels: Array) -> None:
-    """Write a label image as zlib TIFF: uint16 up to id 65 535, else uint32."""
-    largest = labels.max(initial=0)
-    _write_tiff(path, labels.astype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32))
+    """Write a label image as zlib TIFF: uint16 up to id 65 535, else uint32 or uint64."""
+    write_atomic(path, label_tiff(labels))
 
 
 def write_semantic(path: str | Path, semantic: Array) -> None:
     """Write a semantic label image (0 background, 1 nucleus, 255 ignore) as zlib TIFF, uint8."""
-    _write_tiff(path, semantic.astype(np.uint8))
+    write_atomic(path, tiff(semantic.astype(np.uint8)))
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -39,7 +38,3 @@ def write_overlay(path: str | Path, planes: Array, labels: Array) -> None:
     picture[find_boundaries(labels, mode="inner")] = OUTLINE
     # stronger compression of noise takes many times longer and gains little
     write_atomic(path, lambda file: Image.fromarray(picture).save(file, compress_level=1))
-
-
-def _write_tiff(path: str | Path, array: Array) -> None:
-    write_atomic(path, lambda file: tifffile.imwrite(file, array, compression="zlib", metadata={"axes": "YX"}))

@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="recipe in YAML (see training/recipes); defaults if absent")
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, metavar="DIR",
-        help="training folders: images/ + labels/ (optional semantic/), or images with a COCO JSON file",
+        help="training folders: a project, images/ + labels/ (optional semantic/), or images with a COCO file",
     )  # fmt: skip
     parser.add_argument(
         "--validation", type=Path, nargs="+", default=[], metavar="DIR", help="validation folders, same layout"

@@ -1,0 +1,138 @@
+"""``project.json``: the list of a project's images, and where their files are.
+
+A project is a folder::
+
+    project.json            this list
+    images/                 copies of the images; others stay where they are and are listed with their place
+    labels/NAME.tif         nuclei, one id each
+    semantic/NAME.tif       0 background, 1 nucleus, 255 ignore
+    regions/NAME.json       "complete here": where every nucleus is annotated
+    provenance/NAME.csv     one row per nucleus
+    journal/NAME/           the edits since, and the state before
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from napari_pffnet.config import ConfigError, Frozen, parse
+from napari_pffnet.io.images import read_image, to_plane
+
+PROJECT_FILE = "project.json"
+VERSION = 1
+FOLDERS = {"labels": ".tif", "semantic": ".tif", "regions": ".json", "provenance": ".csv"}
+State = Literal["new", "in work", "done"]
+STATES: tuple[State, ...] = ("new", "in work", "done")
+BLOCK = 2**20
+
+
+class ProjectError(ValueError):
+    """Something is wrong with a project; the message names the file and the fix."""
+
+
+class ImageEntry(Frozen):
+    """One image of a project."""
+
+    name: str = Field(description="names the files of its annotation; given once in a project")
+    state: State = "new"
+    path: str = Field(description="the image, seen from the project's folder, with /")
+    elsewhere: str | None = Field(None, description="of an image outside the project: its full path when it was added")
+    size: int = Field(description="of the image file, in bytes")
+    sha256: str = Field(description="checksum of the image file")
+    channel: int | None = Field(None, description="index along the channels")
+    plane: int | None = Field(None, description="index along Z or time")
+
+
+class Manifest(Frozen):
+    """Content of ``project.json``."""
+
+    format: Literal["napari-pffnet project"] = "napari-pffnet project"
+    version: int = VERSION
+    images: tuple[ImageEntry, ...] = ()
+
+
+def is_project(path: str | Path) -> bool:
+    """Whether the folder holds a project."""
+    return (Path(path) / PROJECT_FILE).is_file()
+
+
+def read_manifest(file: Path) -> Manifest:
+    """Read a ``project.json``.
+
+    Raises
+    ------
+    ProjectError
+        It cannot be read, is damaged, or was written by a newer version.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProjectError(f"{file}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ProjectError(f"{file}: damaged ({error}); correct that place, or put back a copy") from None
+    version = content.get("version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise ProjectError(f"{file}: made by a newer version of napari-pffnet (format {version}); update the plugin")
+    try:
+        manifest = parse(Manifest, content, str(file))
+    except ConfigError as error:
+        raise ProjectError(f"{error}; correct it, or put back a copy") from None
+    names = [entry.name.casefold() for entry in manifest.images]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ProjectError(f"{file}: lists {', '.join(double)} twice; remove one of the entries")
+    return manifest
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the content of ``project.json``, for people to read."""
+    return (json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def annotation_file(folder: Path, kind: str, name: str) -> Path:
+    """Return the file of an image's annotation; `kind` is a key of `FOLDERS`."""
+    return folder / kind / f"{name}{FOLDERS[kind]}"
+
+
+def find_image(folder: Path, entry: ImageEntry) -> Path:
+    """Return an image's file: where it is seen from the project, else at its former full path.
+
+    Raises
+    ------
+    ProjectError
+        It is at neither place.
+    """
+    places = [folder / entry.path, *([Path(entry.elsewhere)] if entry.elsewhere else [])]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " nor ".join(str(place) for place in places)
+    raise ProjectError(
+        f"image '{entry.name}' is not at {looked}; put it back, or correct its path in {folder / PROJECT_FILE}"
+    )
+
+
+def read_plane(folder: Path, entry: ImageEntry) -> tuple[Any, float | None]:
+    """Read an image's plane (H×W or H×W×3) and the width of its pixels in µm, if known.
+
+    Raises
+    ------
+    ProjectError, ImageError
+        The image is missing, or cannot be read.
+    """
+    array, axes, pixel_size = read_image(find_image(folder, entry))
+    return to_plane(array, axes, entry.channel, entry.plane), pixel_size
+
+
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,107 @@
+"""Opening a project as layers, as (data, arguments, type): what napari does with a folder dragged into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_pffnet.curate.work import Annotation
+    from napari_pffnet.io.regions import Regions
+
+Layer = tuple[Any, dict[str, Any], str]
+IN_PROJECT = "napari-pffnet project"
+NUCLEI, SEMANTIC, COMPLETE = "nuclei", "semantic", "complete here"
+FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
+COMPLETE_COLOUR = "#e69f00"
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
+    """Return the reader of a project: of its folder or of its ``project.json``; None for anything else."""
+    from napari_pffnet.io.project import PROJECT_FILE, is_project
+
+    if not isinstance(path, str):
+        return None
+    folder = Path(path).parent if Path(path).name == PROJECT_FILE else Path(path)
+    return read_project if is_project(folder) else None
+
+
+def read_project(path: str | list[str]) -> list[Layer]:
+    """Return the layers of the first image that is not done. If the panel is open, it opens the project with them.
+
+    Raises
+    ------
+    ProjectError, ImageError
+        The project or the image cannot be used; the message names the file and the fix.
+    """
+    from napari_pffnet.curate.work import Work
+    from napari_pffnet.io.project import PROJECT_FILE, ProjectError, annotation_file, read_manifest, read_plane
+    from napari_pffnet.io.regions import read_regions
+
+    place = Path(path if isinstance(path, str) else path[0])
+    folder = (place.parent if place.name == PROJECT_FILE else place).absolute()
+    entries = read_manifest(folder / PROJECT_FILE).images
+    if not entries:
+        raise ProjectError(f"{folder}: the project has no images yet; open the panel PFFNet and add some")
+    entry = next((entry for entry in entries if entry.state != "done"), entries[0])
+    pixels, pixel_size = read_plane(folder, entry)
+    now = Work.open(folder, entry.name, pixels.shape[:2], readonly=True).now
+    regions = read_regions(annotation_file(folder, "regions", entry.name))
+    return image_layers(folder, entry.name, pixels, pixel_size, now, regions)
+
+
+def image_layers(
+    folder: Path,
+    name: str,
+    pixels: np.ndarray[Any, Any],
+    pixel_size: float | None,
+    annotation: Annotation,
+    regions: Regions,
+) -> list[Layer]:
+    """Return an image's layers: image, complete areas, semantic map and nuclei if there are any."""
+    common = {"scale": (pixel_size or 1.0,) * 2, "units": ("µm" if pixel_size else "pixel",) * 2}
+
+    def layer(role: str, data: Any, title: str, kind: str, **arguments: Any) -> Layer:
+        note = {IN_PROJECT: {"folder": str(folder), "image": name, "role": role}, **arguments.pop("metadata", {})}
+        return data, {"name": title, "metadata": note, **common, **arguments}, kind
+
+    layers = [layer("image", pixels, name, "image", rgb=pixels.ndim == 3), complete_layer(regions, layer)]
+    if annotation.semantic is not None:
+        look = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
+        content = {"napari-pffnet": {"content": "semantic", "image": name}}
+        layers.append(layer("semantic", annotation.semantic, SEMANTIC, "labels", metadata=content, **look))
+    if annotation.labels.any() or annotation.rows or regions.whole or regions.areas:
+        table = {"features": _features(annotation)} if annotation.rows else {}
+        layers.append(layer("labels", annotation.labels, NUCLEI, "labels", opacity=0.7, **table))
+    layers[-1][1]["metadata"][IN_PROJECT]["last"] = True
+    return layers
+
+
+def same_place(metadata: dict[str, Any], note: dict[str, Any]) -> bool:
+    """Whether a layer's metadata says that it shows what `note` says: project, image and role."""
+    known = metadata.get(IN_PROJECT, {})
+    return all(known.get(key) == note[key] for key in ("folder", "image", "role"))
+
+
+def complete_layer(regions: Regions, layer: Callable[..., Layer]) -> Layer:
+    """Return the layer of the complete areas; `layer` makes it."""
+    import numpy as np
+
+    shapes: dict[str, Any] = {"edge_color": COMPLETE_COLOUR, "face_color": "transparent", "edge_width": 2}
+    data = [np.array(area.corners) for area in regions.areas]
+    kinds = {"shape_type": [area.kind for area in regions.areas]} if data else {"ndim": 2}
+    return layer("regions", data or None, COMPLETE, "shapes", **shapes, **kinds)
+
+
+def colours_of_semantic() -> dict[int | None, tuple[float, ...]]:
+    """Return the colours of a semantic map: foreground and ignored, told apart by the colour-blind too."""
+    return {None: (0.0,) * 4, 0: (0.0,) * 4, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR}
+
+
+def _features(annotation: Annotation) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(list(annotation.rows.values()))

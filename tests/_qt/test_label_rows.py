@@ -1,0 +1,111 @@
+"""Where nuclei come from, in the rows of a layer."""
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Labels
+
+from label_planes import squares
+from napari_pffnet._qt.active_labels import ActiveLabels
+from napari_pffnet._qt.label_rows import ACCEPTED
+from napari_pffnet.curate.operations import delete, merge
+from napari_pffnet.curate.split import split_by_line
+
+MODEL = {"napari-pffnet": {"model": "no/such/model/mine.safetensors"}}
+
+
+def follow(layer):
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    return ActiveLabels(viewer).rows
+
+
+def write(layer, change):
+    layer.data_setitem(change.indices, change.values)
+
+
+def column(layer, name):
+    return layer.features.set_index("index")[name].to_dict()
+
+
+def test_painted_and_predicted_nuclei_are_told_apart():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]}, metadata=MODEL)
+    rows = follow(layer)
+    layer.data_setitem((np.array([0, 0, 2]), np.array([20, 21, 2])), np.array([9, 9, 9]))
+    assert column(layer, "origin") == {1: "mine", 2: "mine", 5: "mine", 9: "painted"}
+    assert column(layer, "state") == {1: "edited", 2: "", 5: "", 9: "new"}
+    assert column(layer, "parents") == {1: "", 2: "", 5: "", 9: ""}
+    assert len(rows.table()) == 4
+    changed = column(layer, "changed")
+    assert (changed[2], changed[5]) == ("", "")
+    assert pd.Timestamp(changed[9]).tzinfo is not None
+
+
+def test_shipped_models_are_named_with_their_hash():
+    layer = Labels(squares(), metadata={"napari-pffnet": {"model": "default"}})
+    follow(layer).set_state([1], ACCEPTED)
+    assert layer.features["origin"].str.fullmatch(r"default [0-9a-f]{8}").all()
+
+
+def test_a_split_nucleus_names_what_it_was():
+    layer = Labels(squares(), metadata=MODEL)
+    rows = follow(layer)
+    write(layer, split_by_line(layer.data, np.array([[5, 0], [5, 7]])))
+    assert column(layer, "parents") == {1: "", 6: "1"}
+    assert column(layer, "state") == {1: "edited", 6: "new"}
+    assert column(layer, "origin") == {1: "mine", 6: "mine"}
+    rows.undo()
+    assert len(layer.features) == 0
+    rows.redo()
+    assert column(layer, "parents") == {1: "", 6: "1"}
+
+
+def test_a_merged_nucleus_names_what_it_took_up():
+    layer = Labels(squares())
+    rows = follow(layer)
+    write(layer, merge(layer.data, [1, 2]))
+    write(layer, merge(layer.data, [1, 5]))
+    assert column(layer, "parents") == {1: "2 5"}
+    rows.undo()
+    assert column(layer, "parents") == {1: "2"}
+
+
+def test_a_stroke_over_a_neighbour_makes_it_no_parent():
+    layer = Labels(squares())
+    rows = follow(layer)
+    layer.data_setitem((np.array([2, 2]), np.array([8, 9])), np.array([1, 1]))
+    assert rows.table()["parents"].to_dict() == {1: "", 2: ""}
+
+
+def test_tools_can_sign_what_they_make():
+    layer = Labels(squares(), metadata=MODEL)
+    rows = follow(layer)
+    with rows.made_by("box to nucleus"):
+        layer.data_setitem((np.array([0]), np.array([20])), np.array([9]))
+    layer.data_setitem((np.array([0]), np.array([22])), np.array([10]))
+    assert column(layer, "origin") == {9: "box to nucleus", 10: "painted"}
+
+
+def test_every_change_is_told_with_its_rows():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]})
+    rows, told = follow(layer), []
+    rows.changed.connect(told.append)
+    write(layer, delete(layer.data, [2]))
+    rows.undo()
+    rows.set_state([5], ACCEPTED)
+    assert [change.gone for change in told] == [[2], [], []]
+    assert [change.rows.index.tolist() for change in told] == [[], [2], [5]]
+    assert [len(change.writes) for change in told] == [1, 1, 0]
+    assert told[1].rows.at[2, "score"] == 0.8
+    assert told[2].rows.at[5, "state"] == "accepted"
+
+
+def test_a_table_put_there_by_others_is_followed():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]})
+    rows = follow(layer)
+    rows.set_state([1], ACCEPTED)
+    layer.features = {"index": [5, 1], "score": [0.3, 0.4], "kind": ["a", "b"]}
+    rows.set_state([1], ACCEPTED)
+    assert layer.features["index"].tolist() == [1, 5]
+    assert column(layer, "kind") == {1: "b", 5: "a"}
+    assert column(layer, "state") == {1: "accepted", 5: ""}

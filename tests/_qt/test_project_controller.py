@@ -1,0 +1,390 @@
+"""The step Project without a screen."""
+
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from panel_fakes import at_once
+
+from napari_pffnet._qt.active_labels import ActiveLabels
+from napari_pffnet._qt.label_rows import ACCEPTED
+from napari_pffnet._qt.project_controller import ALL_DONE, NO_PROJECT, ProjectController
+from napari_pffnet._qt.project_image import NO_NUCLEI, NOT_TAKEN
+from napari_pffnet.curate.operations import delete
+from napari_pffnet.curate.project import Project
+from napari_pffnet.curate.work import Annotation, Work
+from napari_pffnet.io.regions import Area, Regions
+from napari_pffnet.readers import get_reader
+from projects import SHAPE, images, paint, painted, project
+
+
+def make(viewer=None):
+    view = Mock()
+    view.ask.return_value = True
+    view.copies.return_value = True
+    return ProjectController(ActiveLabels(viewer or ViewerModel()), view, at_once)
+
+
+def opened(tmp_path, labels=None, **arguments):
+    made = project(tmp_path, **arguments)
+    if labels is not None:
+        work = made.work("a", SHAPE)
+        work.save(labels)
+        work.close()
+    made.close()
+    controller = make()
+    controller.open(str(made.folder))
+    return controller
+
+
+def nuclei(*edits):
+    return Annotation(painted(*edits), None, {row["index"]: row for edit in edits for row in edit.rows})
+
+
+TWO_NUCLEI = nuclei(paint(2, 2, 1), paint(20, 20, 2))
+
+
+def status(controller):
+    return controller.view.set_status.call_args.args[0]
+
+
+def warning(controller):
+    return controller.view.warn.call_args.args[0]
+
+
+def crashed(controller):
+    """What is on the disk now, as after a crash."""
+    image = controller.image
+    return Work.open(controller.project.folder, image.name, image.shape, readonly=True)
+
+
+def names(controller):
+    return {layer.name for layer in controller.viewer.layers}
+
+
+def test_without_a_project_nothing_gets_in_the_way():
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.ones((4, 4), np.int32))
+    controller = make(viewer)
+    layer.fill((0, 0), 2)
+    for action in (controller.next, controller.toggle_done, controller.keeper.mark_area, controller.keeper.save):
+        action()
+    controller.close()
+    assert viewer.layers[:] == [layer]
+    assert status(controller) == NO_PROJECT
+    assert not controller.view.warn.called
+
+
+def test_new_project_takes_images_and_opens_the_first(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    (images(tmp_path / "raw") / "bad.tif").write_bytes(b"")
+    controller.add([str(tmp_path / "raw")])
+    assert controller.image.name == "a"
+    assert controller.view.set_images.call_args.args == ([("a", "new"), ("b", "new"), ("c", "new")], "a")
+    assert "bad.tif" in warning(controller)
+    assert status(controller) == "Added 3 images, 1 left out."
+    assert names(controller) == {"a", "complete here"}
+
+
+def test_opening_shows_all_that_was_annotated(tmp_path):
+    semantic = np.full(SHAPE, 255, np.uint8)
+    controller = opened(tmp_path, Annotation(TWO_NUCLEI.labels, semantic, TWO_NUCLEI.rows))
+    layers = controller.viewer.layers
+    np.testing.assert_array_equal(layers["nuclei"].data, TWO_NUCLEI.labels)
+    np.testing.assert_array_equal(layers["semantic"].data, semantic)
+    assert layers["nuclei"].features["origin"].tolist() == ["painted", "painted"]
+    assert controller.active.layer is layers["nuclei"]
+
+
+def test_layers_lie_on_the_image(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    controller.viewer.add_image(np.zeros(SHAPE), scale=(0.5, 0.5), units=("µm", "µm"), name="mine")
+    controller.viewer.add_labels(TWO_NUCLEI.labels, scale=(0.5, 0.5), units=("µm", "µm"))
+    controller.add_open_image()
+    assert controller.image.name == "mine"
+    for layer in controller.image.layers.values():
+        np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+        assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+    np.testing.assert_array_equal(controller.image.layers["labels"].data, TWO_NUCLEI.labels)
+    np.testing.assert_array_equal(crashed(controller).now.labels, TWO_NUCLEI.labels)
+
+
+def test_every_edit_undo_and_redo_is_on_the_disk_at_once(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    layer, rows = controller.image.layers["labels"], controller.active.rows
+
+    def edit():
+        change = delete(layer.data, [1])
+        layer.data_setitem(change.indices, change.values)
+
+    def brush():
+        with layer.block_history():
+            layer.paint((40, 40), 7)
+            layer.paint((40, 44), 7)
+
+    for step in (edit, brush, rows.undo, rows.undo, rows.redo, lambda: rows.set_state([2], ACCEPTED)):
+        step()
+        now = crashed(controller).now
+        np.testing.assert_array_equal(now.labels, layer.data)
+        assert list(now.rows) == layer.features["index"].tolist()
+        assert [row["state"] for row in now.rows.values()] == layer.features["state"].tolist()
+    assert controller.project.entry("a").state == "in work"
+
+
+def test_edits_of_a_layer_that_is_not_selected_are_kept(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    controller.viewer.layers.selection.clear()
+    layer = controller.image.layers["labels"]
+    layer.fill((3, 3), 9)
+    np.testing.assert_array_equal(crashed(controller).now.labels, layer.data)
+
+
+def test_edits_of_the_semantic_map_are_kept_too(tmp_path):
+    controller = opened(tmp_path, Annotation(TWO_NUCLEI.labels, np.zeros(SHAPE, np.uint8)))
+    semantic = controller.image.layers["semantic"]
+    controller.viewer.layers.selection.active = semantic
+    semantic.fill((0, 0), 255)
+    assert (crashed(controller).now.semantic == 255).all()
+    np.testing.assert_array_equal(crashed(controller).now.labels, TWO_NUCLEI.labels)
+
+
+def test_switching_saves_and_comes_back(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    controller.image.layers["labels"].fill((3, 3), 9)
+    after = controller.image.layers["labels"].data.copy()
+    controller.next()
+    assert (controller.image.name, names(controller)) == ("b", {"b", "complete here"})
+    assert status(controller) == NO_NUCLEI
+    np.testing.assert_array_equal(tifffile.imread(controller.project.folder / "labels" / "a.tif"), after)
+    table = (controller.project.folder / "provenance" / "a.csv").read_text()
+    assert table.splitlines()[-1].startswith("9,painted,new,1,")
+    controller.open_image("a")
+    np.testing.assert_array_equal(controller.image.layers["labels"].data, after)
+    assert not controller.view.ask.called
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_work_of_a_crash_is_offered(tmp_path, wanted):
+    made = project(tmp_path)
+    work = made.work("a", SHAPE)
+    work.record(paint(2, 2, 1))
+    work.close()
+    made.close()
+    controller = make()
+    controller.view.ask.return_value = wanted
+    controller.open(str(made.folder))
+    assert "Restore 1 edit made since" in controller.view.ask.call_args.args[0]
+    if wanted:
+        np.testing.assert_array_equal(controller.image.layers["labels"].data, painted(paint(2, 2, 1)))
+    else:
+        assert "labels" not in controller.image.layers
+        [kept] = (made.folder / "labels").glob("a.recovered-*.tif")
+        np.testing.assert_array_equal(tifffile.imread(kept), painted(paint(2, 2, 1)))
+    controller.leave_project()
+    controller.open(str(made.folder))
+    assert controller.view.ask.call_count == 1
+
+
+def test_first_result_becomes_the_annotation_and_a_later_one_is_offered(tmp_path):
+    controller = opened(tmp_path)
+    first = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei")
+    first.fill((3, 3), 5)
+    np.testing.assert_array_equal(crashed(controller).now.labels, first.data)
+    shown = {"metadata": {"napari-pffnet": {"content": "candidates"}}}
+    controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), **shown)
+    assert status(controller) == ""
+    second = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei [1]")
+    assert status(controller) == NOT_TAKEN
+    assert controller.image.layers["labels"] is first
+    controller.keeper.use_layer()
+    assert first not in controller.viewer.layers
+    np.testing.assert_array_equal(crashed(controller).now.labels, second.data)
+    controller.viewer.add_labels(np.ones((3, 3), int))
+    controller.keeper.use_layer()
+    assert status(controller) == "Select a Labels layer of the image's size first."
+
+
+def test_new_thresholds_are_kept(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    layer = controller.image.layers["labels"]
+    layer.data = painted(paint(30, 30, 3))
+    layer.fill((31, 31), 4)
+    np.testing.assert_array_equal(crashed(controller).now.labels, painted(paint(30, 30, 4)))
+    assert list(crashed(controller).now.rows) == [4]
+    layer.data = painted(paint(10, 30, 3))
+    controller.next()
+    controller.open_image("a")
+    np.testing.assert_array_equal(controller.image.layers["labels"].data, layer.data)
+
+
+def test_areas_are_drawn_and_come_back(tmp_path):
+    controller = opened(tmp_path)
+    controller.keeper.mark_area()
+    layer = controller.viewer.layers["complete here"]
+    assert layer.mode == "add_rectangle"
+    layer.add_rectangles(np.array([[0, 0], [0, 9], [9, 9], [9, 0]]))
+    layer.add_polygons(np.array([[20, 20], [20, 29], [29, 29]]))
+    layer.add_lines(np.array([[0, 0], [9, 9]]))
+    areas = controller.project.regions("a").areas
+    assert [area.kind for area in areas] == ["rectangle", "polygon"]
+    assert areas[1].corners == ((20, 20), (20, 29), (29, 29))
+    controller.open_image("b")
+    controller.open_image("a")
+    assert controller.viewer.layers["complete here"].shape_type == ["rectangle", "polygon"]
+    controller.viewer.layers.remove("complete here")
+    controller.keeper.mark_area()
+    layer = controller.viewer.layers["complete here"]
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert [area.kind for area in controller.project.regions("a").areas] == ["polygon"]
+
+
+def test_whole_image_and_done(tmp_path):
+    controller = opened(tmp_path, names=("a", "b"))
+    controller.keeper.set_whole(True)
+    assert controller.project.regions("a").whole
+    controller.keeper.set_whole(False)
+    controller.toggle_done()
+    assert controller.project.regions("a") == Regions(whole=True)
+    assert controller.view.set_image.call_args.args == (True, True)
+    controller.toggle_done()
+    assert controller.project.entry("a").state == "in work"
+    controller.toggle_done()
+    controller.next()
+    controller.project.write_regions("b", Regions(areas=(Area(corners=((0, 0), (0, 5), (5, 5))),)))
+    controller.open_image("a")
+    controller.open_image("b")
+    controller.toggle_done()
+    assert not controller.project.regions("b").whole
+    controller.next()
+    assert status(controller) == ALL_DONE
+
+
+def test_save_as_goes_on_in_the_copy(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    old = controller.project.folder
+    controller.save_as(str(tmp_path / "copy"))
+    layer = controller.image.layers["labels"]
+    layer.fill((3, 3), 8)
+    assert controller.project.folder == tmp_path / "copy"
+    np.testing.assert_array_equal(crashed(controller).now.labels, layer.data)
+    np.testing.assert_array_equal(tifffile.imread(old / "labels" / "a.tif"), TWO_NUCLEI.labels)
+    Project.open(old).close()
+
+
+def test_opened_twice_asks_and_the_first_one_stops_saving(tmp_path):
+    first = opened(tmp_path, TWO_NUCLEI)
+    second = make()
+    second.view.ask.return_value = False
+    second.open(str(first.project.folder))
+    assert second.project is None
+    assert "is open already" in second.view.ask.call_args.args[0]
+    second.view.ask.return_value = True
+    second.open(str(first.project.folder))
+    first.image.layers["labels"].fill((3, 3), 8)
+    assert "taken over by another program" in warning(first)
+    second.image.layers["labels"].fill((21, 21), 9)
+    assert crashed(second).now.labels.max() == 9
+
+
+def test_what_cannot_be_saved_is_told_once_and_stays_open(tmp_path, monkeypatch):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    layer = controller.image.layers["labels"]
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        layer.fill((3, 3), 8)
+        layer.fill((3, 3), 9)
+        controller.next()
+    assert controller.view.warn.call_count == 1
+    assert "make room" in warning(controller)
+    assert controller.image.name == "a"
+    controller.next()
+    assert controller.image.name == "b"
+    assert tifffile.imread(controller.project.folder / "labels" / "a.tif").max() == 9
+
+
+def test_missing_image_is_told_and_the_next_one_opens(tmp_path):
+    made = project(tmp_path)
+    made.close()
+    (made.folder / "images" / "a.tif").unlink()
+    controller = make()
+    controller.open(str(made.folder))
+    assert "image 'a' is not at" in warning(controller)
+    assert controller.image is None
+    controller.open_image("b")
+    assert names(controller) == {"b", "complete here"}
+    controller.open(str(tmp_path))
+    assert "no project here" in warning(controller)
+    assert controller.project is None
+    assert names(controller) == set()
+
+
+def test_files_changed_outside_are_told_at_the_next_edit(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    file = controller.project.folder / "labels" / "a.tif"
+    tifffile.imwrite(file, painted(paint(30, 30, 7)).astype(np.uint16))
+    layer = controller.image.layers["labels"]
+    layer.fill((3, 3), 8)
+    layer.fill((3, 3), 9)
+    assert controller.view.warn.call_count == 1
+    assert f"{file} was changed outside of napari" in warning(controller)
+    controller.next()
+    [kept] = file.parent.glob("a.outside-*.tif")
+    assert tifffile.imread(kept).max() == 7
+    assert tifffile.imread(file).max() == 9
+
+
+def test_removed_layers_are_saved(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    layer = controller.image.layers["labels"]
+    layer.fill((3, 3), 8)
+    controller.viewer.layers.remove(layer)
+    assert tifffile.imread(controller.project.folder / "labels" / "a.tif").max() == 8
+    controller.next()
+    controller.open_image("a")
+    assert controller.image.layers["labels"].data.max() == 8
+    controller.viewer.layers.remove("a")
+    assert controller.image is None
+    assert status(controller) == "'a' is saved and closed."
+
+
+def test_folder_dragged_into_napari_opens_the_project(tmp_path):
+    opened(tmp_path, TWO_NUCLEI).close()
+    folder = str(tmp_path / "project")
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader([folder]) is None
+    controller = make()
+    for data, arguments, kind in get_reader(folder)(folder):
+        getattr(controller.viewer, f"add_{kind}")(data, **arguments)
+    assert controller.project.name == "project"
+    assert len(controller.viewer.layers) == 3
+    layer = controller.viewer.layers["nuclei"]
+    layer.fill((3, 3), 8)
+    np.testing.assert_array_equal(crashed(controller).now.labels, layer.data)
+    for data, arguments, kind in get_reader(folder)(folder):
+        getattr(controller.viewer, f"add_{kind}")(data, **arguments)
+    assert "is open already; the layers just opened are copies" in warning(controller)
+    for copied in controller.viewer.layers[3:]:
+        controller.viewer.layers.remove(copied)
+    controller.close()
+    layer.fill((21, 21), 9)
+    late = make(controller.viewer)
+    assert late.project.name == "project"
+    assert late.image.layers["labels"] is layer
+    late.keeper.save()
+    np.testing.assert_array_equal(crashed(late).now.labels, layer.data)
+
+
+def test_a_project_dropped_onto_the_list_is_opened(tmp_path):
+    project(tmp_path / "one").close()
+    controller = opened(tmp_path / "two", names=("a", "b"))
+    controller.add([str(tmp_path / "one" / "project")])
+    assert len(controller.project.manifest.images) == 3

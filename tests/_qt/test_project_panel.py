@@ -1,0 +1,152 @@
+"""The step Project in a viewer, with mouse and keys."""
+
+import numpy as np
+import pytest
+import tifffile
+from panel_fakes import FakeEngine
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+from test_correct import User
+
+from napari_pffnet._qt.background import in_thread
+from napari_pffnet._qt.panel import Panel
+from napari_pffnet._qt.project_controller import ProjectController
+from napari_pffnet._qt.project_view import ProjectView
+from napari_pffnet.curate.project import Project
+from napari_pffnet.curate.work import Work
+from projects import SHAPE, images, paint, painted, project
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def window(make_napari_viewer):
+    """A viewer with the panel, Project on top: (viewer, view, controller)."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 768)
+    panel = Panel(viewer, FakeEngine())
+    viewer.window.add_dock_widget(panel, name="PFFNet")
+    view = ProjectView()
+    panel.layout().insertWidget(0, view)
+    controller = ProjectController(panel.active, view, in_thread)
+    QTest.qWait(50)
+    yield viewer, view, controller
+    controller.close()
+
+
+def click(button):
+    QTest.mouseClick(button, LEFT)
+
+
+def drop(images_list, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    place = QPointF(images_list.rect().center())
+    event = QDropEvent(place, Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
+    images_list.dropEvent(event)
+
+
+def two_nuclei(tmp_path):
+    """A project whose first image has two nuclei."""
+    made = project(tmp_path, ("a", "b"))
+    work = made.work("a", SHAPE)
+    for edit in (paint(2, 2, 1, size=12), paint(20, 20, 2, size=12)):
+        work.record(edit)
+    work.save(work.open(made.folder, "a", SHAPE, readonly=True).now)
+    work.close()
+    made.close()
+    return made.folder
+
+
+def test_from_a_new_project_to_the_next_image(window, qtbot, tmp_path, monkeypatch):
+    viewer, view, controller = window
+    assert not view.body.isVisible()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
+    click(view.new_button)
+    assert view.name.text() == "mine"
+    drop(view.images, images(tmp_path / "raw", ("a", "b")))
+    qtbot.waitUntil(lambda: view.images.count() == 2 and "a" in viewer.layers)
+    viewer.add_labels(painted(paint(2, 2, 1, size=12)), name="mine")
+    user = User(viewer, viewer.layers["mine"])
+    user.move(6, 6)
+    user.press(Qt.Key.Key_D)
+    now = Work.open(tmp_path / "mine", "a", SHAPE, readonly=True).now
+    assert not now.labels.any(), "on the disk before anything else is done"
+    assert [view.images.item(i).text() for i in range(2)] == ["◐  a", "○  b"]
+    user.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    click(view.area_button)
+    user.drag((1, 1), (20, 20), (30, 40))
+    [area] = controller.project.regions("a").areas
+    np.testing.assert_allclose(np.ptp(area.corners, 0), (29, 39), atol=1.5)
+    click(view.done_button)
+    click(view.next_button)
+    assert "b" in viewer.layers
+    assert [view.images.item(i).text() for i in range(2)] == ["●  a", "○  b"]
+    assert tifffile.imread(tmp_path / "mine" / "labels" / "a.tif").sum() == 144
+    QTest.mouseClick(view.whole_box, LEFT)
+    assert controller.project.regions("b").whole
+
+
+def test_images_are_chosen_in_the_list(window, tmp_path, monkeypatch):
+    viewer, view, _ = window
+    folder = two_nuclei(tmp_path)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    click(view.open_button)
+    assert "a" in viewer.layers
+    for row, name in ((1, "b"), (0, "a")):
+        place = view.images.visualItemRect(view.images.item(row)).center()
+        QTest.mouseClick(view.images.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+        assert name in viewer.layers
+        assert view.images.currentRow() == row
+    assert viewer.layers["nuclei"].data.max() == 2
+
+
+def test_work_of_a_crash_comes_back(window, tmp_path, monkeypatch):
+    viewer, view, _ = window
+    folder = two_nuclei(tmp_path)
+    work = Work.open(folder, "a", SHAPE)
+    work.record(paint(40, 40, 3))
+    work.close()
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    monkeypatch.setattr(
+        QMessageBox, "question", lambda _view, _title, text: asked.append(text) or QMessageBox.StandardButton.Yes
+    )
+    click(view.open_button)
+    assert "Restore 1 edit" in asked[0]
+    assert viewer.layers["nuclei"].data.max() == 3
+
+
+def test_a_folder_opened_in_napari_opens_the_project(window, tmp_path):
+    viewer, view, _ = window
+    folder = two_nuclei(tmp_path)
+    viewer.open(str(folder), plugin="napari-pffnet")
+    assert view.name.text() == "project"
+    user = User(viewer, viewer.layers["nuclei"])
+    assert viewer.layers.selection.active is user.layer
+    user.move(6, 6)
+    user.press(Qt.Key.Key_D)
+    assert set(np.unique(Work.open(folder, "a", SHAPE, readonly=True).now.labels)) == {0, 2}
+
+
+def test_closing_saves_and_lets_others_in(window, tmp_path):
+    viewer, _, controller = window
+    controller.open(str(two_nuclei(tmp_path)))
+    viewer.layers["nuclei"].fill((5, 5), 9)
+    controller.close()
+    again = Project.open(tmp_path / "project")
+    work = again.work("a", SHAPE)
+    assert (work.recovered, work.now.labels.max()) == (0, 9)
+
+
+def test_every_control_explains_itself_and_is_small(window):
+    _, view, controller = window
+    for button in (view.new_button, view.open_button, view.save_as_button, view.add_button, view.next_button):
+        assert button.toolTip()
+    assert all(action.toolTip() for action in view.add_button.menu().actions() if not action.isSeparator())
+    view.set_project("a project")
+    assert view.sizeHint().width() <= 330
+    assert view.sizeHint().height() <= 300
+    assert controller.project is None

@@ -1,0 +1,277 @@
+"""Projects as folders; the annotation of one image is in test_work.py."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_pffnet.curate.lock import Lock
+from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
+from napari_pffnet.io.images import ImageError
+from napari_pffnet.io.regions import Regions
+from projects import SHAPE, images, project
+
+
+def names(made):
+    return [entry.name for entry in made.manifest.images]
+
+
+def test_a_person_can_read_it(tmp_path):
+    project(tmp_path).close()
+    folder = tmp_path / "project"
+    assert {path.name for path in folder.iterdir()} == {
+        *("project.json", "images", "labels", "semantic", "regions", "provenance", "journal")
+    }
+    entry = json.loads((folder / "project.json").read_text())["images"][0]
+    assert (entry["name"], entry["state"], entry["path"]) == ("a", "new", "images/a.tif")
+    assert entry["size"] == (folder / "images" / "a.tif").stat().st_size
+
+
+def test_bad_files_are_named_and_the_rest_goes_in(tmp_path):
+    made = Project.create(tmp_path / "project")
+    folder = images(tmp_path / "raw")
+    (folder / "bad.tif").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("skipped without a word, as it lies in a folder")
+    images(folder / "deeper", ("A", "d"))
+    seen = []
+    added = made.add([folder, tmp_path / "gone.png"], report=lambda done, total: seen.append((done, total)))
+    assert names(made) == list(added.names) == ["a", "b", "c", "A_2", "d"]
+    assert [problem.split(":")[0].rpartition("/")[2] for problem in added.problems] == ["bad.tif", "gone.png"]
+    assert seen[-1] == (7, 7)
+
+
+def test_the_same_image_is_taken_once(tmp_path):
+    made = project(tmp_path, ("a",))
+    added = made.add([tmp_path / "raw"])
+    assert (added.names, names(made)) == ((), ["a"])
+    assert "is in the project already, as 'a'" in added.problems[0]
+
+
+def test_of_a_stack_one_plane_is_taken_and_told(tmp_path):
+    stack = np.arange(5 * 2 * 9 * 8, dtype=np.uint16).reshape(5, 2, 9, 8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "stack.tif"])
+    assert added.notes == ("stack.tif: channel 1 and plane 3 of the file is used",)
+    np.testing.assert_array_equal(made.read("stack")[0], stack[2, 0])
+
+
+@pytest.mark.parametrize("pixels", [np.zeros(SHAPE, np.uint16), np.zeros((*SHAPE, 3), np.uint8)])
+def test_an_image_that_is_in_no_file(tmp_path, pixels):
+    made = project(tmp_path, ("a",))
+    assert made.add_pixels("my: image", pixels) == "my_ image"
+    np.testing.assert_array_equal(made.read("my_ image")[0], pixels)
+
+
+def test_images_elsewhere_are_found_after_either_has_moved(tmp_path):
+    made = project(tmp_path, ("a",), copy=False)
+    entry = made.entry("a")
+    assert (entry.path, entry.elsewhere) == ("../raw/a.tif", str(tmp_path / "raw" / "a.tif"))
+    made.close()
+    shutil.move(tmp_path / "project", tmp_path / "x" / "y" / "project")
+    Project.open(tmp_path / "x" / "y" / "project").read("a")
+    shutil.move(tmp_path / "raw", tmp_path / "x" / "y" / "raw")
+    again = Project.open(tmp_path / "x" / "y" / "project", take_over=True)
+    again.read("a")
+    (tmp_path / "x" / "y" / "raw" / "a.tif").unlink()
+    with pytest.raises(ProjectError, match=r"image 'a' is not at .*raw/a.tif nor .*; put it back, or correct its path"):
+        again.read("a")
+
+
+def test_a_changed_image_is_told(tmp_path):
+    made = project(tmp_path)
+    tifffile.imwrite(made.folder / "images" / "a.tif", np.zeros((7, 7), np.uint8))
+    made.read("a")
+    assert "the file of image 'a' has changed since it was added" in made.notes[0]
+    (made.folder / "images" / "b.tif").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"b.tif"):
+        made.read("b")
+
+
+def test_states_and_what_is_next(tmp_path):
+    made = project(tmp_path)
+    assert [made.following(), made.following("a"), made.following("c")] == ["a", "b", "a"]
+    made.set_state("b", "done")
+    made.set_state("c", "in work")
+    assert made.following("a") == "c"
+    made.close()
+    again = Project.open(tmp_path / "project")
+    assert [entry.state for entry in again.manifest.images] == ["new", "done", "in work"]
+    again.set_state("a", "done")
+    assert again.following("c") is None
+    again.set_state("c", "done")
+    assert again.following("c") is None
+
+
+def test_regions_are_kept_and_other_versions_too(tmp_path):
+    made = project(tmp_path)
+    assert made.regions("a") == Regions()
+    made.write_regions("a", Regions(whole=True))
+    assert made.regions("a").whole
+    (made.folder / "regions" / "a.json").write_text('{"whole": false}')
+    made.write_regions("a", Regions(whole=True))
+    [kept] = (made.folder / "regions").glob("a.outside-*.json")
+    assert kept.read_text() == '{"whole": false}'
+    assert made.notes[0].endswith(f"that version is kept as {kept.name}")
+
+
+def test_save_as_is_a_whole_project_elsewhere(tmp_path):
+    made = project(tmp_path, ("a",), copy=False)
+    made.add([images(tmp_path / "more", ("b", "c"))])
+    made.write_regions("a", Regions(whole=True))
+    copy = made.save_as(tmp_path / "far" / "away")
+    assert names(copy) == ["a", "b", "c"]
+    assert copy.entry("a").path == "../../raw/a.tif"
+    assert copy.regions("a").whole
+    np.testing.assert_array_equal(copy.read("a")[0], made.read("a")[0])
+    made.set_state("a", "done")
+    assert copy.entry("a").state == "new"
+    for place, reason in ((made.folder / "images" / "x", "inside the project"), (copy.folder, "not empty")):
+        with pytest.raises(ProjectError, match=reason):
+            made.save_as(place)
+
+
+def test_new_project_never_lands_on_something(tmp_path):
+    made = project(tmp_path)
+    with pytest.raises(ProjectError, match="is a project already; open it"):
+        Project.create(made.folder)
+    with pytest.raises(ProjectError, match="is not empty; choose a new folder"):
+        Project.create(tmp_path)
+    with pytest.raises(ProjectError, match=r"no project here; it has no project.json"):
+        Project.open(tmp_path)
+
+
+def test_opened_twice_is_noticed(tmp_path):
+    made = project(tmp_path)
+    with pytest.raises(ProjectLocked, match=rf"is open already, by .* on {socket.gethostname()} since"):
+        Project.open(made.folder)
+    thief = Project.open(made.folder, take_over=True)
+    with pytest.raises(ProjectError, match="taken over by another program"):
+        made.set_state("a", "done")
+    made.close()
+    thief.set_state("a", "done")
+    thief.close()
+    Project.open(made.folder).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({}, False),
+        ({"started": 1}, True),
+        ({"pid": 2**22 - 3, "started": None}, True),
+        ({"host": "another", "pid": 2**22 - 3}, False),
+        (None, True),
+    ],
+)
+def test_lock_of_an_ended_program_is_no_lock(tmp_path, change, stale):
+    lock = Lock(tmp_path)
+    content = json.loads(lock.file.read_text())
+    lock.file.write_text("" if change is None else json.dumps({**content, **change}))
+    if stale:
+        assert Lock(tmp_path).held()
+        assert not lock.held()
+    else:
+        with pytest.raises(ProjectLocked):
+            Lock(tmp_path)
+
+
+def test_broken_list_falls_back_to_the_one_before(tmp_path):
+    made = project(tmp_path)
+    made.set_state("a", "done")
+    made.set_state("b", "done")
+    made.close()
+    assert [file.name for file in (made.folder / "journal").iterdir()] == ["project.before.json"]
+    file = made.folder / "project.json"
+    file.write_text(file.read_text()[:-40])
+    again = Project.open(made.folder)
+    assert [entry.state for entry in again.manifest.images] == ["done", "new", "new"]
+    [kept] = made.folder.glob("project.damaged-*.json")
+    assert f"{file}: damaged" in again.notes[0]
+    assert kept.name in again.notes[0]
+    again.close()
+    file.unlink()
+    Project.open(made.folder).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"version": 2}, "made by a newer version .* update the plugin"),
+        ({"image": []}, "unknown key"),
+        ({"images": [{"name": "a", "path": "a", "size": 1, "sha256": ""}] * 2}, "lists a twice"),
+    ],
+)
+def test_list_that_cannot_be_used_says_why(tmp_path, change, reason):
+    made = Project.create(tmp_path / "project")
+    made.close()
+    file = made.folder / "project.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(ProjectError, match=rf"project.json: .*{reason}"):
+        Project.open(made.folder)
+    assert not (made.folder / "project.lock").exists()
+
+
+def test_list_changed_outside_is_kept(tmp_path):
+    made = project(tmp_path)
+    file = made.folder / "project.json"
+    theirs = file.read_text().replace('"new"', '"done"')
+    file.write_text(theirs)
+    made.set_state("a", "in work")
+    [kept] = made.folder.glob("project.outside-*.json")
+    assert kept.read_text() == theirs
+    assert "changed outside" in made.notes[0]
+
+
+def test_folder_that_cannot_be_written_is_opened_for_reading(tmp_path, monkeypatch):
+    project(tmp_path).close()
+
+    def refuse(self, *_arguments):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Lock, "_write", refuse)
+    made = Project.open(tmp_path / "project")
+    assert made.readonly
+    assert "cannot be written; you can look at it" in made.notes[0]
+    assert made.read("a")[0].shape == SHAPE
+    work = made.work("a", SHAPE)
+    assert not work.now.labels.any()
+    for change in (lambda: made.set_state("a", "done"), lambda: made.add([]), lambda: work.save(work.now)):
+        with pytest.raises(ProjectError, match="Save As"):
+            change()
+    assert not (made.folder / "journal" / "a").exists()
+
+
+def test_full_disk_leaves_the_list_as_it_was(tmp_path, monkeypatch):
+    made = project(tmp_path)
+    before = (made.folder / "project.json").read_bytes()
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("napari_pffnet.io.own_file.write_atomic", full)
+    with pytest.raises(ProjectError, match=r"project.json: not saved \(No space left on device\)"):
+        made.set_state("a", "done")
+    assert made.entry("a").state == "new"
+    assert (made.folder / "project.json").read_bytes() == before
+    monkeypatch.setattr("napari_pffnet.curate.intake.write_atomic", full)
+    images(tmp_path / "more", ("e", "f"))
+    monkeypatch.undo()
+    monkeypatch.setattr("napari_pffnet.curate.intake.write_atomic", full)
+    added = made.add([tmp_path / "more"])
+    assert len(added.problems) == 2
+    assert "No space left" in added.problems[0]
+
+
+def test_what_a_killed_program_left_is_tidied(tmp_path):
+    made = project(tmp_path)
+    made.close()
+    left = made.folder / "labels" / f".a-{'0' * 32}.tif"
+    left.write_bytes(b"half")
+    Project.open(made.folder)
+    assert not left.exists()
