@@ -175,6 +175,7 @@ def test_accepted_candidate_is_painted_as_a_new_nucleus():
     controller.accept()
     assert np.all(layer.data[40:50, 40:50] == 10)
     assert states(layer)[10] == "accepted"
+    assert layer.features.set_index("index")["origin"][10] == "candidate"
     assert "c0" not in view.listed
     assert controller.viewer.layers["candidates"].data[45, 45] == 0
     assert view.last("set_counts") == COUNTS.format(0, 0, 1, 0)

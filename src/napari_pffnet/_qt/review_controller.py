@@ -274,7 +274,8 @@ class ReviewController:
         except OperationError as error:
             self.view.set_status(f"Not done: {error}.")
             return 0
-        plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
+        with rows.made_by(CANDIDATE):
+            plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
         rows.set_state([label], ACCEPTED)
         self.view.set_status(f"Candidate accepted as nucleus {label}.")
         return label
