@@ -87,7 +87,7 @@ class Panel(QWidget):
             (viewer.events.mouse_over_canvas, self._let_go_of_keys),
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
-            (self.review.opened, lambda is_open: self.unfold(self.review if is_open else None)),
+            (self.reviewer.opened, lambda is_open: self.segment_step.set_open(False) if is_open else None),
         ]
         for signal, slot in connections:
             signal.connect(slot)
