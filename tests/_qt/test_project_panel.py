@@ -131,11 +131,16 @@ def test_a_folder_opened_in_napari_opens_the_project(window, tmp_path):
     assert set(np.unique(Work.open(folder, "a", SHAPE, readonly=True).now.labels)) == {0, 2}
 
 
-def test_closing_saves_and_lets_others_in(window, tmp_path):
-    viewer, _, controller = window
+def test_closing_the_panel_saves_and_lets_others_in(window, qtbot, tmp_path):
+    viewer, view, controller = window
     controller.open(str(two_nuclei(tmp_path)))
     viewer.layers["nuclei"].fill((5, 5), 9)
-    controller.close()
+    panel = view.parentWidget()
+    panel.destroyed.connect(controller.close)
+    with qtbot.waitSignal(panel.destroyed):
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    assert "nuclei" in viewer.layers
     again = Project.open(tmp_path / "project")
     work = again.work("a", SHAPE)
     assert (work.recovered, work.now.labels.max()) == (0, 9)
