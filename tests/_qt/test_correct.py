@@ -153,7 +153,7 @@ def test_keys_over_the_image_are_for_the_image(make_napari_viewer, qtbot):
     window = user.viewer.window._qt_window
     window.activateWindow()
     user.viewer.mouse_over_canvas = False
-    panel.correct.more_button.click()
+    panel.correct.more.button.click()
     panel.correct.rim.setFocus()
     qtbot.waitUntil(panel.correct.rim.hasFocus)
     user.move(4, 4)

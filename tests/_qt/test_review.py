@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from review_fakes import features, insight, nuclei
 from test_correct import CONTROL, NOTHING, SHIFT, User
 
@@ -234,10 +234,10 @@ def test_tells_its_keys_and_fits_the_dock(start):
     assert view.minimumSizeHint().height() < 350
 
 
-def test_focus_returns_to_the_canvas_keys(start):
+def test_keys_work_over_the_list_too(start):
     user, view = start()
     view.fold.click()
-    click_row(view, 0)
-    QApplication.processEvents()
-    user.press(ACCEPT)
-    assert states(user.layer)[2] == "accepted"
+    click_row(view, 1)
+    QTest.keyClick(view.table, ACCEPT)
+    assert states(user.layer)[9] == "accepted"
+    assert listed(view) == ["2", "1", "3"]

@@ -9,7 +9,7 @@ from review_fakes import features, insight, nuclei, review
 from label_planes import TURNED
 from napari_pffnet._qt.keys import napari_has
 from napari_pffnet._qt.planes import is_image
-from napari_pffnet._qt.review_controller import NO_LAYER, NOTHING_LEFT
+from napari_pffnet._qt.review_controller import LARGE, NO_LAYER, NOTHING_LEFT
 from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, Wanted
 from napari_pffnet._qt.review_protocol import KEYS
 
@@ -274,6 +274,16 @@ def test_other_labels_in_the_layer_are_reviewed_afresh():
 def test_filter_and_order(wanted, listed):
     _, _, view = start(insight(), wanted)
     assert view.listed == listed
+
+
+def test_very_large_stack_lists_the_plane_in_view_only(monkeypatch):
+    monkeypatch.setattr("napari_pffnet._qt.review_list.MOST_PIXELS", 5000)
+    layer = Labels(np.stack([nuclei(), nuclei()]))
+    controller = review(layer)
+    assert len(controller.view.listed) == 4
+    assert controller.view.last("set_status") == LARGE
+    paint(layer, np.s_[1 - controller._list.here : 2 - controller._list.here, 10:20, 10:20], 7)
+    assert "7" not in controller.view.listed
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])

@@ -102,7 +102,7 @@ def test_candidates_stand_among_the_nuclei_by_their_score():
     assert (row["y"][0], row["x"][0], row["size"][0]) == (44.5, 44.5, 1)
 
 
-@pytest.mark.parametrize("state", ["accepted", "edited"])
+@pytest.mark.parametrize("state", ["accepted", "edited", "new"])
 def test_what_a_person_has_seen_comes_last(state):
     queue = review_queue(plane(), table(mask_score=[0.9, 0.2, 0.9, 0.9], state=["", state, "", None]))
     assert order(queue)[-1] == 2

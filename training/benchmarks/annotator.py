@@ -18,7 +18,7 @@ With this package's tools, every change of tool is counted (its key), and Undo a
            line), Box (a drag around the nucleus, new ones replace others), Outline (a drag) where the box did not help;
            one tool after the other
   queue    the review list from the top, one key for each entry (next, accept or delete) and the tools for what is
-           wrong, until ten entries in a row needed nothing; the rest as in `sight`
+           wrong, until five entries in a row needed nothing; the rest as in `sight`
 
 Boxes are drawn with an error of up to 8 % of the nucleus at each side; outlines and lines follow the truth. Edits are
 made with the functions behind the buttons.
@@ -51,7 +51,7 @@ from napari_pffnet.segment import FeatureCache, Found, Pointer, Segmenter
 from napari_pffnet.segment.prediction import Segmentation
 
 GOOD = 0.7
-ENOUGH_RIGHT = 10
+ENOUGH_RIGHT = 5
 SHAKY = 0.08
 ONE_SIDED = 0.15
 EARLY = 0.2

@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.keys_view import KeysDialog
 from napari_pffnet._qt.label_plane import Content
-from napari_pffnet._qt.segment_view import folded
 from napari_pffnet._qt.tools import Tool
 
 TIPS = {
@@ -137,9 +137,8 @@ class CorrectView(QWidget):
         nuclei.setContentsMargins(0, 0, 0, 0)
         nuclei.setSpacing(4)
         nuclei.addLayout(self._first)
-        more = folded("More", self._more, beside=self.replace)
-        self.more_button = more.findChild(QPushButton, "pffnet_fold")
-        nuclei.addWidget(more)
+        self.more = Fold("More", self._more, beside=self.replace)
+        nuclei.addWidget(self.more)
         self.semantic.setLayout(self._classes)
         layout = QVBoxLayout(self)
         layout.setSpacing(6)

@@ -12,7 +12,12 @@ from napari_pffnet._qt.background import in_thread
 from napari_pffnet._qt.correct_controller import CorrectController
 from napari_pffnet._qt.correct_view import CorrectView
 from napari_pffnet._qt.engine import Engine
+from napari_pffnet._qt.fold import Fold
+from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.point_tools import PointTools
+from napari_pffnet._qt.review_controller import ReviewController
+from napari_pffnet._qt.review_view import ReviewView
 from napari_pffnet._qt.segment_controller import SegmentController
 from napari_pffnet._qt.segment_view import SegmentView
 from napari_pffnet._qt.sketch import Sketch
@@ -20,7 +25,7 @@ from napari_pffnet._qt.theme import style_sheet
 
 
 class Panel(QWidget):
-    """The steps of the work, from top to bottom; so far *Segment* and *Correct*.
+    """The steps of the work, from top to bottom. Of the tall ones, *Segment* and *Review*, one is unfolded at a time.
 
     Parameters
     ----------
@@ -33,29 +38,52 @@ class Panel(QWidget):
     def __init__(self, napari_viewer: napari.Viewer, engine: Engine | None = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.segment = SegmentView()
-        self.controller = SegmentController(napari_viewer, self.segment, engine or Engine(), in_thread)
-        self.correct = CorrectView()
-        self.active = ActiveLabels(napari_viewer)
-        self.keys = Keys(self.active)
-        self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self))
+        self.segment, self.correct, self.review = SegmentView(), CorrectView(), ReviewView()
+        self.segment_step = Fold("Segment", self.segment, "step")
+        self._lay_out()
+        self._control(engine or Engine())
+        self._follow_theme()
+        self.unfold(self.segment_step)
+
+    def unfold(self, step: Fold | ReviewView | None) -> None:
+        """Unfold one of the tall steps and fold the others."""
+        self.segment_step.set_open(step is self.segment_step)
+        self.reviewer.set_open(step is self.review)
+
+    def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.segment)
+        layout.addWidget(self.segment_step)
         layout.addWidget(self.correct)
-        layout.addStretch(1)
-        self._follow_theme()
-        events = napari_viewer.events
-        connections = [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
+        layout.addWidget(self.review, 1)
+        layout.addStretch(0)
+
+    def _control(self, engine: Engine) -> None:
+        viewer = self._viewer
+        self.insights = Insights(viewer)
+        self.controller = SegmentController(viewer, self.segment, engine, in_thread, self.insights)
+        self.active = ActiveLabels(viewer)
+        self.keys = Keys(self.active)
+        pointing = PointTools(
+            self.insights, engine, self.controller.request, in_thread, self.correct.replace_neighbours
+        ).tools()
+        self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
+        self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
+        controllers = (self.controller, self.corrector, self.reviewer, self.keys, self.active)
+        connections = [
+            (viewer.events.theme, self._follow_theme),
+            (viewer.events.mouse_over_canvas, self._let_go_of_keys),
+            (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
+            (self.review.opened, lambda is_open: self.unfold(self.review if is_open else None)),
+        ]
         for signal, slot in connections:
             signal.connect(slot)
-        controllers = (self.controller, self.corrector, self.keys, self.active)
 
         def let_go() -> None:
             for controller in controllers:
                 controller.close()
-            for signal, slot in connections:
+            for signal, slot in connections[:2]:
                 signal.disconnect(slot)
 
         self.destroyed.connect(let_go)

@@ -62,7 +62,7 @@ class PointTools:
             Tool(
                 "here",
                 "W",
-                "Nucleus",
+                "Find",
                 "Click inside nuclei that are missing.",
                 "Let the network find the nucleus at a point, also one that it had rejected.",
                 ("click",),

@@ -24,6 +24,8 @@ from napari_pffnet.curate.change import Change, OperationError, new_ids
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
+START = "Next goes to the nucleus that most likely needs correction."
+LARGE = "A very large stack: only the plane in view is listed."
 NOTHING_LEFT = "Nothing left in this list."
 
 
@@ -308,7 +310,7 @@ class ReviewController:
         self.view.set_network(self._list.insight is not None)
         self._list_again()
         self._outline()
-        self.view.set_status("" if self._list.whole else "A very large stack: only the plane in view is listed.")
+        self.view.set_status(START if self._list.whole else LARGE)
 
     def _stop(self) -> None:
         self._disconnect_layer()

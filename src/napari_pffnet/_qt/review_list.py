@@ -27,9 +27,9 @@ from napari_pffnet.curate.queue import (
 )
 
 ALL, OPEN, CANDIDATES, EDITED = "all", "open", "candidates", "edited"
-DISMISSED, NEW = "dismissed", "new"
+NEW, DISMISSED = "new", "dismissed"
 TAKEN = 0.5
-MOST_PIXELS = 2**27
+MOST_PIXELS = 2**26
 
 
 class Insight(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_pffnet.curate.queue import CANDIDATE
@@ -19,9 +20,10 @@ COLUMNS = (
     ("Why", "reason", 0, "Why it may need correction."),
     ("Fit", "mask_score", 34, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
     ("Size", "size", 36, "Area, times the usual (median) area."),
-    ("", "state", 18, "✓ accepted, ✎ edited, ✕ candidate set aside."),
+    ("", "state", 18, "✓ accepted, ✎ edited, + new, ✕ candidate set aside."),
 )
-SIGNS = {"accepted": "✓", "edited": "✎", "new": "✎", "dismissed": "✕"}
+SIGNS = {"accepted": "✓", "edited": "✎", "new": "+", "dismissed": "✕"}
+MOVES = [getattr(Qt.Key, f"Key_{name}") for name in ("Up", "Down", "PageUp", "PageDown", "Home", "End")]
 ROW_HEIGHT = 20
 FEWEST_ROWS = 4
 
@@ -122,6 +124,13 @@ class ReviewTable(QTableView):
         if row is None:
             self.clearSelection()
         self._told = False
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Move with the arrow keys; all others are for the viewer."""
+        if event is not None and event.key() in MOVES:
+            super().keyPressEvent(event)
+        elif event is not None:
+            event.ignore()
 
     def texts(self, row: int) -> list[str]:
         """Return what a row shows."""

@@ -28,7 +28,7 @@ from napari_pffnet.curate.change import Array
 if TYPE_CHECKING:
     from napari_pffnet._qt.review_plots import ReviewPlots
 
-SHOW = (("to do", OPEN), ("all", ALL), ("candidates", CANDIDATES), ("edited", EDITED))
+SHOW = (("to do", OPEN), ("all", ALL), ("candidates", CANDIDATES), ("edited, new", EDITED))
 TIPS = {
     "review": "List the nuclei, those that most likely need correction first.",
     "text": "List only rows that hold these words, such as: border, size, 17.",

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QLayout,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -26,6 +25,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.planes import Channel
 from napari_pffnet._qt.segment_controller import Options
 from napari_pffnet.config import SegmentConfig
@@ -165,17 +165,14 @@ class SegmentView(QWidget):
                 ("Overlap", self.controls["overlap_threshold"]),
             ]
         )
-        title = QLabel("Segment")
-        title.setObjectName("pffnet_title")
         layout = QVBoxLayout(self)
         layout.setSpacing(10)
-        layout.addWidget(title)
         layout.addLayout(self._form)
         layout.addWidget(self._action)
         layout.addSpacing(6)
         layout.addLayout(thresholds)
         layout.addWidget(self.outlines)
-        layout.addWidget(folded("More", advanced))
+        layout.addWidget(Fold("More", advanced))
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -274,24 +271,6 @@ def _row(*widgets: QWidget) -> QWidget:
     for widget in widgets[1:]:
         layout.addWidget(widget)
     return holder
-
-
-def folded(title: str, content: QLayout, beside: QWidget | None = None) -> QWidget:
-    """Hide controls behind a title until it is clicked; `beside` stands on the title's right."""
-    button, holder = QPushButton(f"▸  {title}"), QWidget()
-    button.setObjectName("pffnet_fold")
-    button.setCheckable(True)
-    button.toggled.connect(holder.setVisible)
-    button.toggled.connect(lambda opened: button.setText(f"{'▾' if opened else '▸'}  {title}"))
-    content.setContentsMargins(18, 0, 0, 0)
-    holder.setLayout(content)
-    holder.setVisible(False)
-    both = QWidget()
-    layout = QVBoxLayout(both)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(_row(button, beside) if beside else button)
-    layout.addWidget(holder)
-    return both
 
 
 def _tip(widget: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array, Window
 
 NUCLEUS, CANDIDATE = "nucleus", "candidate"
+#: States of what a person has seen: such rows come last.
 DONE = ("accepted", "edited", "new", "dismissed")
 
 #: Chance per missing unit of fit: of nuclei with fit 0.95, 0.87, 0.72, 0.52, 4 %, 16 %, 43 %, 70 % needed correction.
@@ -71,7 +72,7 @@ def review_queue(
     DataFrame
         One row per nucleus and candidate: `kind` ("nucleus" or "candidate"), `index` (label id, or number of the
         candidate), `y`, `x` (centre), `height`, `width`, `top`, `left` (of its box), `area`, all in pixels, `priority`
-        in [0, 1] (0 for what is accepted or edited), `reason` (plain words), `mask_score` (estimated fit; a candidate's
+        in [0, 1] (0 for what a person has seen), `reason` (plain words), `mask_score` (estimated fit; a candidate's
         score), `agreement` (share of it that the semantic map calls nucleus), `border` (touches the image's edge),
         `size` (area by the median area), `overlap`, `state`. What is unknown is NaN.
     """
