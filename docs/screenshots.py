@@ -1,47 +1,166 @@
 """Make the pictures of the guide from the running plugin: ``make screenshots`` (a virtual screen is enough)."""
 
+import tempfile
 import time
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import napari
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-HERE = Path(__file__).parent
+from napari_pffnet._qt.panel import Panel
+
+IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 300
+KEYS = {name: getattr(Qt.Key, f"Key_{name}") for name in "NQ"}
+LEFT, NOTHING = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+#: Corners of a box around a nucleus of the sample that the run does not find.
+MISSED = (114, 210), (132, 229)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the window work until the condition holds."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("the panel did not get there")
-        QApplication.processEvents()
-        time.sleep(0.02)
+class Window:
+    """napari with the panel, and a hand on its mouse and keys."""
+
+    def __init__(self, theme: str, sample: str | None = None) -> None:
+        self.viewer = napari.Viewer()
+        self.viewer.theme = theme
+        self.viewer.window.resize(1366, 768)
+        if sample is not None:
+            self.viewer.open_sample("napari-pffnet", sample)
+            self.viewer.layers.selection.active = self.viewer.layers[0]
+        _, panel = self.viewer.window.add_plugin_dock_widget("napari-pffnet", "PFFNet")
+        self.panel: Panel = panel
+        self.canvas = self.viewer.window._qt_viewer.canvas.native
+        self.wait(lambda: panel.segment.model.count() > 0)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Let the window work until the condition holds."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("the panel did not get there")
+            QApplication.processEvents()
+            time.sleep(0.02)
+
+    def rest(self, seconds: float = 0.7) -> None:
+        """Let the window draw."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end)
+
+    def segment(self) -> Labels:
+        """Press the button and wait for the nuclei."""
+        self.panel.segment.run_button.click()
+        self.wait(lambda: "nuclei" in self.viewer.layers)
+        self.viewer.reset_view()
+        self.rest()
+        return self.viewer.layers["nuclei"]
+
+    def look_at(self, y: float, x: float, zoom: float) -> None:
+        """Move the camera."""
+        self.viewer.camera.center, self.viewer.camera.zoom = (y, x), zoom
+        self.rest(0.3)
+
+    def point(self, y: float, x: float) -> QPoint:
+        """Move the mouse over a place of the image; return it on the canvas."""
+        size = np.array([self.canvas.height(), self.canvas.width()])
+        centre = np.asarray(self.viewer.camera.center[-2:])
+        row, column = size / 2 + (np.array([y, x]) - centre) * self.viewer.camera.zoom
+        place = QPoint(round(column), round(row))
+        QTest.mouseMove(self.canvas, place + QPoint(3, 3))
+        QTest.mouseMove(self.canvas, place)
+        self.rest(0.2)
+        return place
+
+    def press(self, key: str) -> None:
+        """Press a key over the canvas."""
+        QTest.keyClick(self.canvas, KEYS[key])
+        self.rest()
+
+    def drag(self, *places: tuple[float, float], release: bool = True) -> None:
+        """Drag the mouse over places of the image."""
+        QTest.mousePress(self.canvas, LEFT, NOTHING, self.point(*places[0]))
+        for place in places[1:]:
+            last = self.point(*place)
+        if release:
+            QTest.mouseRelease(self.canvas, LEFT, NOTHING, last)
+        self.rest(0.3)
+
+    def save(self, name: str) -> None:
+        """Save the window as ``images/NAME.png``."""
+        IMAGES.mkdir(exist_ok=True)
+        self.viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False)
 
 
-def segment(sample: str, name: str, theme: str) -> None:
-    """Open a sample, press the button, save the window as ``images/NAME.png``."""
-    viewer = napari.Viewer()
-    viewer.theme = theme
-    viewer.window.resize(1366, 768)
-    viewer.open_sample("napari-pffnet", sample)
-    viewer.layers.selection.active = viewer.layers[0]
-    _, panel = viewer.window.add_plugin_dock_widget("napari-pffnet", "PFFNet")
-    view = panel.segment
-    wait_until(view.run_button.isEnabled)
-    view.outlines.setChecked(True)
-    view.run_button.click()
-    wait_until(lambda: "nuclei" in viewer.layers)
-    viewer.reset_view()
-    pause = time.monotonic() + 1
-    wait_until(lambda: time.monotonic() > pause)
-    (HERE / "images").mkdir(exist_ok=True)
-    viewer.screenshot(str(HERE / "images" / f"{name}.png"), canvas_only=False)
-    viewer.close()
+def segment(sample: str, theme: str, name: str) -> None:
+    """The panel after a run."""
+    window = Window(theme, sample)
+    window.panel.segment.outlines.setChecked(True)
+    window.segment()
+    window.save(name)
+    window.viewer.close()
+
+
+def correct() -> None:
+    """A box dragged around a missed nucleus, and what came of it."""
+    window = Window("dark", "u2os")
+    window.segment()
+    (top, left), (bottom, right) = MISSED
+    window.look_at((top + bottom) / 2, (left + right) / 2, 8)
+    window.press("Q")
+    window.drag(MISSED[0], (top + 10, left + 10), MISSED[1], release=False)
+    window.save("box_drag")
+    QTest.mouseRelease(window.canvas, LEFT, NOTHING, window.point(*MISSED[1]))
+    window.rest()
+    window.save("box_done")
+    window.viewer.close()
+
+
+def review() -> None:
+    """The list with the camera on an entry; the disagreement and the statistics."""
+    window = Window("dark", "u2os")
+    window.segment()
+    window.panel.unfold(window.panel.review)
+    window.rest()
+    window.point(200, 200)
+    for _ in range(4):
+        window.press("N")
+    window.save("review")
+    window.panel.reviewer.overview()
+    window.panel.review.statistics_fold.click()
+    window.panel.review.disagreement.click()
+    window.rest()
+    window.save("statistics")
+    window.viewer.close()
+
+
+def project() -> None:
+    """A project with two images, one area of the first complete."""
+    window = Window("light")
+    panel = window.panel
+    with tempfile.TemporaryDirectory() as folder, as_file(files("napari_pffnet") / "sample_data") as data:
+        panel.unfold(panel.project_step)
+        panel.project.new_requested.emit(str(Path(folder) / "my nuclei"))
+        panel.project.add_requested.emit([str(data / "images")])
+        window.wait(lambda: panel.keeper.image is not None)
+        window.segment()
+        panel.project.area_requested.emit()
+        shapes = window.viewer.layers["complete here"]
+        shapes.add_rectangles(np.array([[60, 60], [60, 300], [330, 300], [330, 60]]))
+        window.viewer.layers.selection.active = window.viewer.layers["nuclei"]
+        window.rest()
+        window.save("project")
+        panel.keeper.close()
+    window.viewer.close()
 
 
 if __name__ == "__main__":
-    segment("u2os", "panel", "dark")
-    segment("histology", "panel_histology", "light")
+    segment("u2os", "dark", "panel")
+    segment("histology", "light", "panel_histology")
+    correct()
+    review()
+    project()

@@ -10,10 +10,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from test_correct import User
 
-from napari_pffnet._qt.background import in_thread
 from napari_pffnet._qt.panel import Panel
-from napari_pffnet._qt.project_controller import ProjectController
-from napari_pffnet._qt.project_view import ProjectView
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.work import Work
 from projects import SHAPE, images, paint, painted, project
@@ -23,17 +20,15 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def window(make_napari_viewer):
-    """A viewer with the panel, Project on top: (viewer, view, controller)."""
+    """A viewer with the panel, Project unfolded: (viewer, view, controller)."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     panel = Panel(viewer, FakeEngine())
     viewer.window.add_dock_widget(panel, name="PFFNet")
-    view = ProjectView()
-    panel.layout().insertWidget(0, view)
-    controller = ProjectController(panel.active, view, in_thread)
+    panel.unfold(panel.project_step)
     QTest.qWait(50)
-    yield viewer, view, controller
-    controller.close()
+    yield viewer, panel.project, panel.keeper
+    panel.keeper.close()
 
 
 def click(button):
@@ -46,6 +41,11 @@ def drop(images_list, *paths):
     place = QPointF(images_list.rect().center())
     event = QDropEvent(place, Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
     images_list.dropEvent(event)
+
+
+def ancestors(widget):
+    while widget := widget.parentWidget():
+        yield widget
 
 
 def two_nuclei(tmp_path):
@@ -131,11 +131,15 @@ def test_a_folder_opened_in_napari_opens_the_project(window, tmp_path):
     assert set(np.unique(Work.open(folder, "a", SHAPE, readonly=True).now.labels)) == {0, 2}
 
 
-def test_closing_saves_and_lets_others_in(window, tmp_path):
-    viewer, _, controller = window
+def test_closing_the_panel_saves_and_lets_others_in(window, qtbot, tmp_path):
+    viewer, view, controller = window
     controller.open(str(two_nuclei(tmp_path)))
     viewer.layers["nuclei"].fill((5, 5), 9)
-    controller.close()
+    panel = next(each for each in ancestors(view) if isinstance(each, Panel))
+    with qtbot.waitSignal(panel.destroyed):
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    assert "nuclei" in viewer.layers
     again = Project.open(tmp_path / "project")
     work = again.work("a", SHAPE)
     assert (work.recovered, work.now.labels.max()) == (0, 9)

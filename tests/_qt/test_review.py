@@ -1,5 +1,7 @@
 """The step Review in a viewer, with mouse and keys on the canvas and in the list."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -7,6 +9,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from review_fakes import features, insight, nuclei
 from test_correct import CONTROL, NOTHING, SHIFT, User
+from test_correct import start as start_panel
 
 from label_planes import TURNED
 from napari_pffnet._qt.active_labels import ActiveLabels
@@ -30,9 +33,12 @@ class Dock(QWidget):
         QVBoxLayout(self).addWidget(self.view)
         self.setStyleSheet(style_sheet(viewer.theme))
 
-    def close_all(self):
-        for each in (self.controller, self.keys, self.active):
-            each.close()
+        self.parts = [self.controller, self.keys, self.active]
+
+
+def close(parts, _dock=None):
+    while parts:
+        parts.pop(0).close()
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ def start(make_napari_viewer, qtbot):
 
     yield make
     for dock in docks:
-        dock.close_all()
+        close(dock.parts)
 
 
 def listed(view):
@@ -209,6 +215,7 @@ def test_bar_of_the_statistics_filters_the_list(start):
     QTest.qWait(50)
     assert listed(view) == ["3"]
     assert view.range_button.isVisible()
+    assert plot.getAxis("bottom").autoSIPrefixScale == 1, "fits are not shown in thousandths"
     view.range_button.click()
     assert listed(view) == ["2", "9", "1", "3"]
 
@@ -232,6 +239,35 @@ def test_tells_its_keys_and_fits_the_dock(start):
     assert all(button.toolTip() for button in view.buttons.values())
     assert view.minimumSizeHint().width() < 340
     assert view.minimumSizeHint().height() < 350
+
+
+def test_closed_dock_leaves_nothing_behind(start, qtbot):
+    user, view = start(insight())
+    user.press(NEXT)
+    view.disagreement.click()
+    dock = view.parentWidget()
+    dock.destroyed.connect(partial(close, dock.parts))
+    with qtbot.waitSignal(dock.destroyed):
+        user.viewer.window.remove_dock_widget(dock)
+        dock.deleteLater()
+    assert list(user.viewer.layers) == [user.layer]
+    assert user.layer.keymap == {}
+    user.press(DELETE, SHIFT)
+    np.testing.assert_array_equal(user.layer.data, nuclei())
+
+
+def test_opening_it_by_key_folds_segment(make_napari_viewer, qtbot):
+    user, panel = start_panel(make_napari_viewer, qtbot, nuclei())
+    assert panel.segment.isVisible()
+    user.press(NEXT)
+    assert panel.review.body.isVisible()
+    assert not panel.segment.isVisible()
+    assert user.viewer.window._qt_window.height() <= 768
+    panel.segment_step.button.click()
+    assert not panel.review.body.isVisible()
+    panel.review.fold.click()
+    assert not panel.segment.isVisible()
+    assert listed(panel.review) == ["3", "1", "2", "9"]
 
 
 def test_keys_work_over_the_list_too(start):

@@ -45,6 +45,13 @@ def test_bad_files_are_named_and_the_rest_goes_in(tmp_path):
     assert seen[-1] == (7, 7)
 
 
+def test_adding_can_be_stopped(tmp_path):
+    made = Project.create(tmp_path / "project")
+    answers = iter([False, True])
+    added = made.take(made.gather([images(tmp_path / "raw")], cancelled=lambda: next(answers)))
+    assert names(made) == list(added.names) == ["a"]
+
+
 def test_the_same_image_is_taken_once(tmp_path):
     made = project(tmp_path, ("a",))
     added = made.add([tmp_path / "raw"])

@@ -16,6 +16,8 @@ from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.keys import Keys
 from napari_pffnet._qt.point_tools import PointTools
+from napari_pffnet._qt.project_controller import ProjectController
+from napari_pffnet._qt.project_view import ProjectView
 from napari_pffnet._qt.review_controller import ReviewController
 from napari_pffnet._qt.review_view import ReviewView
 from napari_pffnet._qt.segment_controller import SegmentController
@@ -25,7 +27,7 @@ from napari_pffnet._qt.theme import style_sheet
 
 
 class Panel(QWidget):
-    """The steps of the work, from top to bottom. Of the tall ones, *Segment* and *Review*, one is unfolded at a time.
+    """The steps of the work, from top to bottom. Of *Project*, *Segment* and *Review* one is unfolded at a time.
 
     Parameters
     ----------
@@ -38,7 +40,13 @@ class Panel(QWidget):
     def __init__(self, napari_viewer: napari.Viewer, engine: Engine | None = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.segment, self.correct, self.review = SegmentView(), CorrectView(), ReviewView()
+        self.project, self.segment, self.correct, self.review = (
+            ProjectView(),
+            SegmentView(),
+            CorrectView(),
+            ReviewView(),
+        )
+        self.project_step = Fold("Project", self.project, "step", beside=self.project.name)
         self.segment_step = Fold("Segment", self.segment, "step")
         self._lay_out()
         self._control(engine or Engine())
@@ -47,6 +55,7 @@ class Panel(QWidget):
 
     def unfold(self, step: Fold | ReviewView | None) -> None:
         """Unfold one of the tall steps and fold the others."""
+        self.project_step.set_open(step is self.project_step)
         self.segment_step.set_open(step is self.segment_step)
         self.reviewer.set_open(step is self.review)
 
@@ -54,6 +63,7 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
+        layout.addWidget(self.project_step)
         layout.addWidget(self.segment_step)
         layout.addWidget(self.correct)
         layout.addWidget(self.review, 1)
@@ -70,12 +80,14 @@ class Panel(QWidget):
         ).tools()
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
         self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
-        controllers = (self.controller, self.corrector, self.reviewer, self.keys, self.active)
+        self.keeper = ProjectController(self.active, self.project, in_thread)
+        controllers = (self.keeper, self.controller, self.corrector, self.reviewer, self.keys, self.active)
         connections = [
             (viewer.events.theme, self._follow_theme),
             (viewer.events.mouse_over_canvas, self._let_go_of_keys),
+            (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
-            (self.review.opened, lambda is_open: self.unfold(self.review if is_open else None)),
+            (self.reviewer.opened, lambda is_open: self.segment_step.set_open(False) if is_open else None),
         ]
         for signal, slot in connections:
             signal.connect(slot)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from napari.layers import Labels, Layer, Shapes
+from napari.utils.notifications import show_warning
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.history import writes
@@ -37,6 +38,19 @@ class Teller(Protocol):
         """Ask something that is answered with yes or no."""
 
 
+class _AfterThePanel:
+    """What is still to be told when the panel closes is told by napari."""
+
+    def set_status(self, text: str) -> None:
+        """There is no line any more."""
+
+    def warn(self, text: str) -> None:
+        show_warning(text)
+
+    def ask(self, question: str) -> bool:
+        return False
+
+
 class ImageKeeper:
     """Shows one image of a project and keeps all that is done to it.
 
@@ -58,7 +72,8 @@ class ImageKeeper:
     """
 
     def __init__(self, active: ActiveLabels, view: Teller, changed: Callable[[], None]) -> None:
-        self.active, self.viewer, self.view, self.changed = active, active.viewer, view, changed
+        self.active, self.viewer, self.changed = active, active.viewer, changed
+        self.view: Teller = view
         self.project: Project | None = None
         self.image: OpenImage | None = None
         self.adding = False
@@ -74,6 +89,7 @@ class ImageKeeper:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._connections = []
+        self.view = _AfterThePanel()
         self.save()
         if self.image:
             self._forget(self.image)

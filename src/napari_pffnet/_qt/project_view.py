@@ -217,11 +217,6 @@ class ProjectView(QWidget):
             self.add_requested.emit([folder])
 
     def _lay_out(self) -> None:
-        title = QLabel("Project")
-        title.setObjectName("pffnet_title")
-        head = QHBoxLayout()
-        head.addWidget(title)
-        head.addWidget(self.name, 1)
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -238,7 +233,6 @@ class ProjectView(QWidget):
             buttons.addWidget(button, 1)
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
-        layout.addLayout(head)
         layout.addLayout(buttons)
         layout.addWidget(self.body)
         layout.addWidget(self.status)

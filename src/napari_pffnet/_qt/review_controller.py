@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
+from psygnal import Signal
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.camera import CameraVisits
@@ -51,6 +52,9 @@ class ReviewController:
         Gives what the network knows of a layer's plane; None for layers made elsewhere.
     """
 
+    #: The review was started (True) or ended, by the user or by a key.
+    opened = Signal(bool)
+
     def __init__(
         self,
         active: ActiveLabels,
@@ -71,7 +75,7 @@ class ReviewController:
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
-            keys.add(f"review_{name}", key, title, actions[name])
+            keys.add(f"review_{name}", key, f"Review: {title}", actions[name])
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (active.switched, self._switch),
             (self.viewer.dims.events.order, self._start),
@@ -94,12 +98,13 @@ class ReviewController:
         """Let go of the viewer and take the review's layers away."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        self._stop()
+        self._release()
 
     def set_open(self, is_open: bool) -> None:
         """Start or end the review of the selected layer."""
         if is_open != self._open:
             self._open = is_open
+            self.opened.emit(is_open)  # first: two steps unfolded at once would stretch the window
             self.view.set_open(is_open)
             self._start()
 
@@ -269,8 +274,8 @@ class ReviewController:
         except OperationError as error:
             self.view.set_status(f"Not done: {error}.")
             return 0
-        plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
-        rows.set_state([label], ACCEPTED)
+        with rows.made_by(CANDIDATE):
+            plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
         self.view.set_status(f"Candidate accepted as nucleus {label}.")
         return label
 
@@ -312,14 +317,18 @@ class ReviewController:
         self._outline()
         self.view.set_status(START if self._list.whole else LARGE)
 
-    def _stop(self) -> None:
+    def _release(self) -> None:
+        """Let go of the layer and take the review's own layers away; the view may be gone already."""
         self._disconnect_layer()
         if self._layers:
             self._layers.remove()
         self._list = self._layers = None
-        self.view.set_disagreement(False)
         self._shown, self._done = [], []
         self._forget()
+
+    def _stop(self) -> None:
+        self._release()
+        self.view.set_disagreement(False)
         self.view.set_rows(pd.DataFrame(columns=[*COLUMNS, "plane"]))
         self.view.set_counts("")
         self.view.set_network(False)

@@ -39,6 +39,8 @@ class Histogram(pg.PlotWidget):  # type: ignore[misc]
         self.setMouseEnabled(False, False)
         self.hideButtons()
         self.getAxis("left").setWidth(28)
+        for name in ("left", "bottom"):
+            self.getAxis(name).enableAutoSIPrefix(False)
         self.setFixedHeight(HEIGHT)
         self.scene().sigMouseClicked.connect(self._click)
 
@@ -68,7 +70,6 @@ class Histogram(pg.PlotWidget):  # type: ignore[misc]
         self._bars.setOpts(x=self.edges[:-1] + widths / 2, height=self.counts, width=widths * 0.9, brush=bars, pen=None)
         for name in ("left", "bottom"):
             axis = self.getAxis(name)
-            axis.enableAutoSIPrefix(False)
             axis.setPen(text)
             axis.setTextPen(text)
         self.setLabel("bottom", self.title, color=text)

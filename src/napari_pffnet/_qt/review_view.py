@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -97,6 +98,8 @@ class ReviewView(QWidget):
         self.fold.setChecked(is_open)
         self.fold.setText(f"{'▾' if is_open else '▸'}  Review")
         self.body.setVisible(is_open)
+        policy = QSizePolicy.Policy
+        self.setSizePolicy(policy.Preferred, policy.Expanding if is_open else policy.Fixed)
 
     def set_rows(self, rows: pd.DataFrame) -> None:
         """List these rows."""

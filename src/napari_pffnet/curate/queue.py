@@ -279,7 +279,7 @@ def _why_nucleus(facts: dict[str, Any], added: dict[str, float]) -> str:
     texts = {
         "fit": f"predicted fit {facts['mask_score']:.2f}" if facts["mask_score"] < TELL_FIT else "",
         "agreement": f"semantic map: {facts['agreement']:.0%} nucleus" if added["agreement"] else "",
-        "size": f"{facts['size']:.2g} × usual size" if added["size"] else "",
+        "size": f"{facts['size']:.{1 if facts['size'] >= 1 else 2}f} × usual size" if added["size"] else "",
         "overlap": f"{facts['overlap']:.0%} taken by better ones" if facts["overlap"] >= TELL_OVERLAP else "",
         "border": "touches the border" if facts["border"] else "",
     }
