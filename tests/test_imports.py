@@ -1,5 +1,6 @@
 """What may be imported where."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import requires
