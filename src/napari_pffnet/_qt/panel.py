@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import napari
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.active_labels import ActiveLabels
@@ -54,10 +56,16 @@ class Panel(QWidget):
         self.unfold(self.segment_step)
 
     def unfold(self, step: Fold | ReviewView | None) -> None:
-        """Unfold one of the tall steps and fold the others."""
-        self.project_step.set_open(step is self.project_step)
-        self.segment_step.set_open(step is self.segment_step)
-        self.reviewer.set_open(step is self.review)
+        """Fold the tall steps, then unfold one of them: two at once would stretch the window."""
+        steps: list[tuple[Fold | ReviewView, Callable[[bool], None]]] = [
+            (self.project_step, self.project_step.set_open),
+            (self.segment_step, self.segment_step.set_open),
+            (self.review, self.reviewer.set_open),
+        ]
+        for each, set_open in sorted(steps, key=lambda pair: pair[0] is step):
+            if each is step:
+                QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)  # the others' room is free from now on
+            set_open(each is step)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -87,7 +95,7 @@ class Panel(QWidget):
             (viewer.events.mouse_over_canvas, self._let_go_of_keys),
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
-            (self.reviewer.opened, lambda is_open: self.segment_step.set_open(False) if is_open else None),
+            (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
         ]
         for signal, slot in connections:
             signal.connect(slot)
@@ -99,6 +107,11 @@ class Panel(QWidget):
                 signal.disconnect(slot)
 
         self.destroyed.connect(let_go)
+
+    def _make_room(self) -> None:
+        """Fold the steps that leave the review too little height."""
+        self.project_step.set_open(False)
+        self.segment_step.set_open(False)
 
     def _let_go_of_keys(self, _event: Any = None) -> None:
         """Keys pressed over the image are meant for the image, not for the control that was used last."""
