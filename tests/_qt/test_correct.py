@@ -39,16 +39,16 @@ class User:
         return QPoint(round(x), round(y))
 
     def move(self, *place):
-        """Move the mouse, and wait until the viewer has noticed: the window system tells it in its own time."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            QTest.mouseMove(self.canvas, self.pixel(place))
-            QTest.qWait(10)
+        """Move the mouse, and wait until the viewer has noticed and nothing of an earlier move comes in any more."""
+        end, quiet = time.monotonic() + PATIENCE_S, 0
+        while quiet < 2 and time.monotonic() < end:
+            if not quiet:
+                QTest.mouseMove(self.canvas, self.pixel(place) + QPoint(2, 2))
+                QTest.qWait(15)
+                QTest.mouseMove(self.canvas, self.pixel(place))
+            QTest.qWait(15)
             away = np.asarray(self.viewer.cursor.position[-2:]) - self.world(place)
-            if np.abs(away).max() * self.camera.zoom < 4:
-                break
-            QTest.mouseMove(self.canvas, self.pixel(place) + QPoint(9, 9))
-            QTest.qWait(10)
+            quiet = quiet + 1 if np.abs(away).max() * self.camera.zoom < 4 else 0
 
     def press(self, key, modifier=NOTHING):
         QTest.keyClick(self.canvas, key, modifier)
