@@ -223,6 +223,9 @@ class TrainConfig(Frozen):
     schedule: ScheduleConfig = ScheduleConfig()
     segment: SegmentConfig = SegmentConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="weight of a loss in the sum, by its name; 1 if absent, 0 leaves it out"
+    )
     batch_size: Positive = Field(1, description="crops per process and optimiser batch")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"

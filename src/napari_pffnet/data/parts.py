@@ -59,9 +59,13 @@ class Side:
     def read(self, index: int) -> Sample:
         """Read an image with this side of its annotation."""
         sample = self.source.read(index)
-        held_out = quarter(known(sample))
-        part = held_out if self.side == "held out" else ~held_out
-        labels, semantic = within(sample.labels, part, ~known(sample))
+        annotated = known(sample)
+        nuclei = annotated & (sample.labels > 0)
+        held_out = quarter(nuclei if nuclei.any() else annotated)
+        labels, semantic = within(sample.labels, ~held_out, ~annotated)
+        if self.side == "held out":
+            learnt = labels > 0
+            labels, semantic = within(np.where(learnt, 0, sample.labels), held_out, ~annotated | learnt)
         return replace(sample, labels=labels, semantic=semantic)
 
     def faults(self) -> list[str]:
@@ -76,24 +80,24 @@ def known(sample: Sample) -> NDArray[np.bool_]:
     return np.asarray(sample.semantic != IGNORE)
 
 
-def quarter(annotated: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the end of an image, along its longer annotated side, that holds a quarter of what is annotated.
+def quarter(what: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the end of an image that holds a quarter of some pixels, along the longer side of these.
 
     Parameters
     ----------
-    annotated : ndarray
-        bool H×W.
+    what : ndarray
+        bool H×W: the pixels.
 
     Returns
     -------
     ndarray
         bool H×W, a strip over the whole width or height.
     """
-    extents = [np.ptp(np.flatnonzero(annotated.any(1 - axis))) if annotated.any() else 0 for axis in (0, 1)]
+    extents = [np.ptp(np.flatnonzero(what.any(1 - axis))) if what.any() else 0 for axis in (0, 1)]
     axis = int(extents[1] > extents[0])
-    before = np.cumsum(annotated.sum(1 - axis))
+    before = np.cumsum(what.sum(1 - axis))
     end = before > (1 - HELD_OUT) * before[-1]
-    return np.broadcast_to(end[:, None] if axis == 0 else end[None], annotated.shape).copy()
+    return np.broadcast_to(end[:, None] if axis == 0 else end[None], what.shape).copy()
 
 
 def hold_out(names: Sequence[str]) -> list[str]:

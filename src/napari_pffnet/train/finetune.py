@@ -28,7 +28,7 @@ from napari_pffnet.train.state import RESUME_FILE
 from napari_pffnet.train.validation import Validator
 
 Effort = Literal["quick", "normal", "thorough"]
-EFFORTS: dict[Effort, int] = {"quick": 100, "normal": 300, "thorough": 1000}
+EFFORTS: dict[Effort, int] = {"quick": 60, "normal": 160, "thorough": 600}
 VALIDATIONS = 8
 USUAL_IMAGES = 5
 RESULT = "best.safetensors"

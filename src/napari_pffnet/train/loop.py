@@ -187,7 +187,8 @@ def train_step(
         images, targets = _to_device(next(batches), device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             losses: dict[str, Tensor] = model(images, targets)
-        state.scaler.scale(torch.stack(list(losses.values())).sum() / parts).backward()
+        weighted = [config.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
+        state.scaler.scale(torch.stack(weighted).sum() / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
     values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
     _check(watch or Watch(), values, state, group, device)

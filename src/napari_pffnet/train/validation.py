@@ -16,7 +16,7 @@ from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
 
-LOSS_CROPS = 16
+LOSS_CROPS = 8
 
 
 class Validator:

@@ -1,0 +1,98 @@
+"""Parting annotated images into what is learnt from and what is checked on."""
+
+import numpy as np
+import pytest
+
+from helpers import write_folder
+from napari_pffnet.data.folder import FolderSource
+from napari_pffnet.data.parts import Chosen, Side, hold_out, known, quarter
+from napari_pffnet.data.sources import Sample
+from napari_pffnet.data.targets import IGNORE
+
+
+class One:
+    """A source with one image."""
+
+    def __init__(self, sample):
+        self.sample = sample
+
+    def __len__(self):
+        return 1
+
+    def name(self, index):
+        return self.sample.name
+
+    def read(self, index):
+        return self.sample
+
+    def faults(self):
+        return []
+
+
+def wide(nuclei=((10, 5), (10, 44), (10, 70), (10, 90)), semantic=None):
+    labels = np.zeros((40, 100), np.int32)
+    for number, (y, x) in enumerate(nuclei, start=1):
+        labels[y : y + 6, x : x + 6] = number
+    return Sample("wide", np.zeros((40, 100), np.uint8), labels, semantic)
+
+
+def ids(sample):
+    return set(np.unique(sample.labels).tolist()) - {0}
+
+
+def test_chosen_images_come_in_the_order_given(tmp_path):
+    source = FolderSource(write_folder(tmp_path / "squares", 3))
+    part = Chosen(source, [2, 0])
+    assert [part.name(i) for i in range(len(part))] == ["2", "0"]
+    assert np.array_equal(part.read(0).labels, source.read(2).labels)
+
+
+def test_a_quarter_is_the_end_of_the_longer_side():
+    held = quarter(np.ones((40, 100), bool))
+    assert held[:, 75:].all()
+    assert not held[:, :75].any()
+    assert quarter(np.ones((100, 40), bool))[75:].all()
+
+
+def test_a_quarter_is_one_of_the_pixels_asked_for():
+    what = np.zeros((40, 100), bool)
+    what[:, 20:60] = True
+    assert (quarter(what) & what).sum() == 10 * 40
+
+
+def test_an_image_without_nuclei_is_parted_by_its_area():
+    train, held = (Side(One(wide(())), side).read(0) for side in ("train", "held out"))
+    assert known(train).sum() == 3 * known(held).sum()
+
+
+def test_sides_share_no_nucleus_and_no_pixel():
+    source = One(wide())
+    train, held = Side(source, "train").read(0), Side(source, "held out").read(0)
+    assert ids(train) == {1, 2, 3}
+    assert ids(held) == {4}
+    assert not (known(train) & known(held)).any()
+
+
+@pytest.mark.parametrize("x", range(66, 80))
+def test_a_nucleus_on_the_border_belongs_to_one_side_and_the_other_ignores_it(x):
+    source = One(wide(((10, 5), (20, 25), (10, 45), (2, x), (18, x), (30, x))))
+    train, held = Side(source, "train").read(0), Side(source, "held out").read(0)
+    assert sorted([*ids(train), *ids(held)]) == [1, 2, 3, 4, 5, 6]
+    assert (held.semantic[train.labels > 0] == IGNORE).all()
+    assert (train.semantic[held.labels > 0] == IGNORE).all()
+
+
+def test_what_nobody_annotated_stays_out_of_both_sides():
+    semantic = np.full((40, 100), IGNORE, np.uint8)
+    semantic[:, :50] = 0
+    source = One(wide(((10, 5), (10, 44)), semantic))
+    for side in ("train", "held out"):
+        assert not known(Side(source, side).read(0))[:, 51:].any()
+
+
+def test_one_image_in_five_is_held_out_and_stays_so_when_images_are_added():
+    names = [f"{i}" for i in range(12)]
+    assert hold_out(names[:1]) == []
+    assert hold_out(names[:2]) == ["0"]
+    assert hold_out(names[:7]) == ["0", "5"]
+    assert hold_out(names)[:2] == ["0", "5"]

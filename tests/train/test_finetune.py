@@ -1,0 +1,240 @@
+"""Fine-tuning on few images: what it learns from, how it ends, and that nothing is lost on the way."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from helpers import tiny, write_folder
+from napari_pffnet.config import ConfigError, FinetuneConfig
+from napari_pffnet.data.sources import DataError
+from napari_pffnet.library import load_model, save_model
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train import finetune as module
+from napari_pffnet.train.__main__ import main
+from napari_pffnet.train.events import Checkpoint, Message, Plan, Step, Validation
+from napari_pffnet.train.finetune import finetune, open_material, recipe
+from napari_pffnet.train.state import TrainingError
+from projects import project
+
+CPU = torch.device("cpu")
+SMALL = ["data.augment.crop=64", "batch_size=1", "precision=float32", "finetune.blend=1"]
+
+
+@pytest.fixture(autouse=True)
+def few_loss_crops(monkeypatch):
+    monkeypatch.setattr("napari_pffnet.train.validation.LOSS_CROPS", 1)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("base") / "old.safetensors"
+    save_model(file, PFFNet(tiny()), {})
+    return file
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "squares", 3)
+
+
+def events_of(base, folder, output, *overrides, resume=None):
+    output.mkdir(exist_ok=True)
+    config = recipe(tiny(), "quick", 2, [*SMALL, "schedule.steps=2", "validate_every=1", *overrides])
+    material = open_material(folder, config.finetune)
+    return finetune(config, load_model(base), material, output, device=CPU, resume=resume)
+
+
+def test_the_recipe_grows_with_the_images_and_the_effort():
+    steps = [recipe(tiny(), "normal", images).schedule.steps for images in (1, 5, 20, 100)]
+    assert steps == sorted(set(steps))
+    assert recipe(tiny(), "quick", 5).schedule.steps < steps[1] < recipe(tiny(), "thorough", 5).schedule.steps
+    assert recipe(tiny(), "quick", 1).model == tiny()
+
+
+def test_settings_win_over_the_recipe_and_are_checked():
+    assert recipe(tiny(), "quick", 1, ["optimizer.rate=0.5"]).optimizer.rate == 0.5
+    with pytest.raises(ConfigError, match=r"did you mean optimizer\.rate"):
+        recipe(tiny(), "quick", 1, ["optimizer.rat=0.5"])
+
+
+def test_images_are_held_out_by_name_or_one_in_five(folder):
+    assert open_material(folder, FinetuneConfig()).names == ("0",)
+    chosen = open_material(folder, FinetuneConfig(images=("1", "2"), held_out=("2",)))
+    assert (chosen.names, len(chosen.train), chosen.train.name(0)) == (("2",), 1, "1")
+
+
+def test_of_a_single_image_a_quarter_is_held_out(tmp_path):
+    folder = write_folder(tmp_path / "squares", 1)
+    labels = np.zeros((96, 128), np.uint16)
+    for number in range(1, 7):
+        labels[40:50, 20 * number - 15 : 20 * number] = number
+    tifffile.imwrite(folder / "labels" / "0.tif", labels)
+    material = open_material(folder, FinetuneConfig())
+    assert material.names == ("0 (a quarter)",)
+    assert [len(np.unique(side.read(0).labels)) - 1 for side in (material.train, material.held_out)] == [4, 2]
+    assert material.nuclei == 4
+
+
+def test_an_image_with_too_few_nuclei_to_part_is_refused(folder):
+    with pytest.raises(DataError, match="no nucleus to check on in 1; correct another image"):
+        open_material(folder, FinetuneConfig(images=("1",)))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (FinetuneConfig(images=("7",)), "nothing can be learnt from 7; there are 0, 1, 2"),
+        (FinetuneConfig(images=("1",), held_out=("1",)), "every image is held out"),
+    ],
+)
+def test_images_that_are_not_there_are_named(folder, config, message):
+    with pytest.raises(DataError, match=message):
+        open_material(folder, config)
+
+
+def test_of_a_project_the_images_that_are_done_count(tmp_path):
+    project(tmp_path).close()
+    with pytest.raises(DataError, match="complete here"):
+        open_material(tmp_path / "project", FinetuneConfig())
+
+
+def test_a_run_ends_with_a_model_that_knows_where_it_comes_from(base, folder, tmp_path):
+    before = base.read_bytes()
+    events = list(events_of(base, folder, tmp_path / "out"))
+    assert isinstance(events[0], Plan)
+    assert (events[0].images, events[0].nuclei, events[0].held_out) == (2, 4, ("0",))
+    assert [e.step for e in events if isinstance(e, Validation)] == [0, 1, 2]
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
+    assert isinstance(events[-1], Checkpoint)
+    made = load_model(tmp_path / "out" / "best.safetensors")
+    assert made.card["parent"]["name"] == "old"
+    assert made.card["data"] == {"nuclei": 4, "held_out": ["0"]}
+    assert base.read_bytes() == before
+    old = load_model(base).network.state_dict()
+    changed = {name.split(".")[0] for name, value in made.network.state_dict().items() if not value.equal(old[name])}
+    assert {"body", "fpn", "semantic_branch", "rpn", "box_head", "mask_head", "quality_head"} <= changed
+
+
+def test_frozen_parts_stay_as_they_are(base, folder, tmp_path):
+    list(events_of(base, folder, tmp_path / "out", "optimizer.frozen=[body, fpn]"))
+    old, new = (load_model(file).network.state_dict() for file in (base, tmp_path / "out" / "best.safetensors"))
+    changed = {name.split(".")[0] for name, value in new.items() if not value.equal(old[name])}
+    assert not changed & {"body", "fpn"}
+    assert "box_head" in changed
+
+
+def test_a_blend_of_nothing_is_the_base_model(base, folder, tmp_path):
+    list(events_of(base, folder, tmp_path / "out", "finetune.blend=0"))
+    old, new = (load_model(file).network.state_dict() for file in (base, tmp_path / "out" / "best.safetensors"))
+    assert all(torch.allclose(value, old[name], atol=1e-6) for name, value in new.items())
+
+
+def test_a_pull_keeps_the_weights_near_the_base_model(base, folder, tmp_path):
+    distances = []
+    for pull in (0, 100_000):
+        output = tmp_path / f"pull{pull}"
+        list(events_of(base, folder, output, f"finetune.pull={pull}"))
+        old, new = (load_model(file).network for file in (base, output / "best.safetensors"))
+        pairs = zip(old.parameters(), new.parameters(), strict=True)
+        distances.append(sum((b - a).square().sum().item() for a, b in pairs))
+    assert distances[1] < 0.6 * distances[0]
+
+
+def test_it_ends_early_when_nothing_gets_better(base, folder, tmp_path):
+    given = ["schedule.steps=9", "finetune.patience=2", "optimizer.rate=1e-9"]
+    events = list(events_of(base, folder, tmp_path / "out", *given))
+    assert [e.step for e in events if isinstance(e, Step)][-1] == 3
+    assert any("no better model in 2 validations" in e.text for e in events if isinstance(e, Message))
+
+
+def test_a_stop_file_ends_it_with_the_best_model_so_far(base, folder, tmp_path):
+    events = events_of(base, folder, tmp_path / "out", "schedule.steps=50", "validate_every=0")
+    seen = []
+    for event in events:
+        seen.append(event)
+        if isinstance(event, Step) and event.step == 2:
+            (tmp_path / "out" / "stop").touch()
+    assert [e.step for e in seen if isinstance(e, Step)][-1] == 2
+    assert [e.step for e in seen if isinstance(e, Validation)] == [0, 2]
+    assert (tmp_path / "out" / "best.safetensors").is_file()
+
+
+def test_losses_that_explode_lead_back_to_a_lower_rate(base, folder, tmp_path, monkeypatch):
+    from napari_pffnet.train import loop
+
+    real, calls = loop.train_step, []
+
+    def explode_once(model, state, *rest):
+        calls.append(state.optimizer.param_groups[0]["lr"])
+        if len(calls) == 3:
+            raise loop.DivergedError("loss_mask is not finite", state.step)
+        return real(model, state, *rest)
+
+    monkeypatch.setattr(loop, "train_step", explode_once)
+    events = list(events_of(base, folder, tmp_path / "out", "schedule.steps=4", "checkpoint_every=1"))
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2, 3, 4]
+    assert any("back to step 2, at half the rate" in e.text for e in events if isinstance(e, Message))
+    assert calls[3] == pytest.approx(calls[2] / 2)
+
+
+def test_losses_that_explode_every_time_end_the_run(base, folder, tmp_path):
+    with pytest.raises(TrainingError, match=r"Lower optimizer\.rate"):
+        list(events_of(base, folder, tmp_path / "out", "schedule.steps=30", "optimizer.rate=1e12", "validate_every=0"))
+    assert load_model(tmp_path / "out" / "last.safetensors")
+
+
+def test_memory_that_runs_out_leads_to_a_smaller_setting(base, folder, tmp_path, monkeypatch):
+    from napari_pffnet.train import loop
+
+    real = loop.train_step
+
+    def large_fails(model, state, batches, config, *rest):
+        if config.batch_size > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(model, state, batches, config, *rest)
+
+    monkeypatch.setattr(loop, "train_step", large_fails)
+    events = list(events_of(base, folder, tmp_path / "out", "batch_size=4"))
+    said = [e.text for e in events if isinstance(e, Message)]
+    assert [text for text in said if "memory ran out" in text] == [
+        "memory ran out: going on with a batch of 2 and crops of 64 pixels",
+        "memory ran out: going on with a batch of 1 and crops of 64 pixels",
+    ]
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
+
+
+def test_an_error_of_another_kind_is_no_matter_of_memory(base, folder, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes do not fit")
+        yield
+
+    monkeypatch.setattr(module, "fit", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        list(events_of(base, folder, tmp_path / "out"))
+
+
+def test_replay_is_mixed_in(base, folder, tmp_path):
+    replay = write_folder(tmp_path / "replay", 1)
+    output = tmp_path / "out"
+    code = main(
+        [
+            *("--project", str(folder), "--base", str(base), "--output", str(output), "--replay", str(replay)),
+            *("--quiet", "--device", "cpu", "--effort", "quick", *SMALL, "schedule.steps=1", "finetune.replay=0.25"),
+        ]
+    )
+    assert code == 0
+    assert load_model(output / "best.safetensors").card["recipe"]["data"]["weights"] == [0.75, 0.25]
+    kinds = [json.loads(line)["kind"] for line in (output / "log.jsonl").read_text().splitlines()]
+    assert kinds[:3] == ["plan", "validation", "step"]
+
+
+def test_the_command_names_what_is_wrong(base, folder, tmp_path, capsys):
+    command = ["--project", str(folder), "--output", str(tmp_path / "out"), "--quiet"]
+    assert main([*command, "--base", "nonesuch"]) == 2
+    assert "no model 'nonesuch'" in capsys.readouterr().err
+    assert main([*command, "--base", str(base), "optimizer.frozen=[legs]", "schedule.steps=1", *SMALL]) == 2
+    assert "no part legs" in capsys.readouterr().err

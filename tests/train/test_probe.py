@@ -1,0 +1,63 @@
+"""Choosing what fits into memory, before it runs out."""
+
+import pytest
+import torch
+
+from helpers import tiny, write_folder
+from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
+from napari_pffnet.data.opening import open_source
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train import probe
+from napari_pffnet.train.state import TrainingError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("data") / "squares")
+    torch.manual_seed(0)
+    config = TrainConfig(model=tiny(), data=DataConfig(augment=AugmentConfig(crop=256)), batch_size=4)
+    return config, PFFNet(config.model), [open_source(folder)]
+
+
+def fitted(monkeypatch, setting, free):
+    monkeypatch.setattr(probe, "memory_free", lambda _: free)
+    return probe.fit_memory(*setting, CPU)
+
+
+def test_what_fits_stays_as_it_is(monkeypatch, setting):
+    assert fitted(monkeypatch, setting, 2**40) == setting[0]
+
+
+def test_a_smaller_batch_is_done_more_often(monkeypatch, setting):
+    config, network, data = setting
+    states = probe.STATES * sum(p.nbytes for p in network.parameters())
+    crop = probe.PEAK * probe._kept(config, network, data, CPU)
+    chosen = fitted(monkeypatch, setting, (states + 2.5 * crop) / probe.SPARE)
+    assert (chosen.batch_size, chosen.optimizer.accumulate, chosen.data.augment.crop) == (2, 2, 256)
+    chosen = fitted(monkeypatch, setting, (states + 0.6 * crop) / probe.SPARE)
+    assert (chosen.batch_size, chosen.optimizer.accumulate, chosen.data.augment.crop) == (1, 4, 192)
+
+
+def test_too_little_memory_for_anything_is_said(monkeypatch, setting):
+    with pytest.raises(TrainingError, match="close other programs"):
+        fitted(monkeypatch, setting, 0)
+
+
+def test_a_crop_keeps_about_what_its_size_says(setting):
+    config, network, data = setting
+    small = config.model_copy(update={"data": DataConfig(augment=AugmentConfig(crop=128))})
+    ratio = probe._kept(config, network, data, CPU) / probe._kept(small, network, data, CPU)
+    assert 2 < ratio < 4.5
+
+
+def test_measuring_times_steps_and_leaves_the_weights_alone(setting):
+    config, network, data = setting
+    small = config.model_copy(update={"data": DataConfig(augment=AugmentConfig(crop=64)), "batch_size": 1})
+    before = [p.clone() for p in network.parameters()]
+    chosen, seconds = probe.measure(small, network, data, CPU)
+    assert chosen.precision in ("float32", "bfloat16")
+    assert seconds > 0
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert all(p.grad is None for p in network.parameters())
