@@ -145,6 +145,17 @@ class SegmentController:
             self._cancel.set()
             self.view.set_status("Stopping…")
 
+    def refresh_models(self) -> None:
+        """Offer the models that there are now; the chosen one stays chosen if it is still there."""
+        self.background(
+            "PFFNet: models",
+            lambda _report: self.engine.choices(),
+            done=self.view.set_choices,
+            failed=lambda error: self.view.set_status(f"Models not found: {error}"),
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
+
     def recompose(self) -> None:
         """Apply the thresholds to the chosen image's result; the network is not run."""
         shown = self._shown.get(self._image) if self._image else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,14 @@ class SegmentView(QWidget):
         )
 
     def set_choices(self, choices: Choices) -> None:
-        """Offer models and devices."""
+        """Offer models and devices; those chosen before stay chosen."""
+        chosen, device = self.model.currentData(), self.device.currentData()
         _fill(self.model, [*choices.models, (FROM_FILE, None)])
+        for index, (_, name) in enumerate(choices.models):
+            self.model.setItemData(index, _plain(choices.facts.get(name, "")), Qt.ItemDataRole.ToolTipRole)
+        self._keep_model(chosen)
         _fill(self.device, choices.devices)
+        self.device.setCurrentIndex(max(self.device.findData(device), 0))
 
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
@@ -197,6 +203,12 @@ class SegmentView(QWidget):
         self.size_hint.setText(f"{diameter * (self._pixel_size or 0):.3g} µm")
         self.size_hint.setVisible(known)
 
+    def _keep_model(self, chosen: str | None) -> None:
+        """Choose a model again after the list was filled; a file of the user's is offered again."""
+        if chosen and self.model.findData(chosen) < 0 and Path(chosen).is_file():
+            self.model.insertItem(self.model.count() - 1, Path(chosen).stem, chosen)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if chosen else 0)
+
     def _choose_file(self, index: int) -> None:
         if self.model.itemText(index) != FROM_FILE:
             return
@@ -212,6 +224,11 @@ def _combo(name: str) -> QComboBox:
     combo.setMinimumContentsLength(12)
     combo.setPlaceholderText("…")
     return combo
+
+
+def _plain(text: str) -> str:
+    """Return a tooltip that shows a text as it is: Qt would take some for HTML."""
+    return f"<p style='white-space:pre-wrap'>{escape(text)}</p>" if text else ""
 
 
 def _fill(combo: QComboBox, items: list[tuple[str, Any]]) -> None:

@@ -1,0 +1,47 @@
+"""The list of models in the step Segment."""
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.segment_view import FROM_FILE, SegmentView
+
+DEVICES = [("automatic (CPU)", "auto"), ("CPU", "cpu")]
+
+
+@pytest.fixture
+def view(qtbot):
+    view = SegmentView()
+    qtbot.addWidget(view)
+    view.set_choices(Choices([("default", "default"), ("mine", "mine")], DEVICES, {"mine": "for <b>my</b>\nstain"}))
+    return view
+
+
+def titles(view):
+    return [view.model.itemText(i) for i in range(view.model.count())]
+
+
+def test_facts_are_shown_as_they_are(view):
+    assert titles(view) == ["default", "mine", FROM_FILE]
+    tips = [view.model.itemData(i, Qt.ItemDataRole.ToolTipRole) for i in range(2)]
+    assert tips[0] == ""
+    assert "for &lt;b&gt;my&lt;/b&gt;\nstain" in tips[1]
+
+
+def test_the_chosen_model_and_device_stay_chosen_when_the_list_is_renewed(view):
+    view.model.setCurrentText("mine")
+    view.device.setCurrentText("CPU")
+    view.set_choices(Choices([(name, name) for name in ("default", "another", "mine")], DEVICES))
+    assert titles(view) == ["default", "another", "mine", FROM_FILE]
+    assert (view.options().model, view.options().device) == ("mine", "cpu")
+    view.set_choices(Choices([("default", "default")], DEVICES))
+    assert view.options().model == "default"
+
+
+def test_a_model_from_a_file_stays_offered(view, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    view.model.insertItem(2, "a", str(tmp_path / "a.safetensors"))
+    view.model.setCurrentIndex(2)
+    view.set_choices(Choices([("default", "default")], DEVICES))
+    assert titles(view) == ["default", "a", FROM_FILE]
+    assert view.options().model == str(tmp_path / "a.safetensors")
