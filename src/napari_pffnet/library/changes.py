@@ -16,6 +16,7 @@ from napari_pffnet.library.folder import (
     Sidecar,
     available,
     entry,
+    own_file,
     read_entry,
     read_sidecar,
     user_folder,
@@ -77,7 +78,7 @@ def rename(old: str, new: str) -> Entry:
     LibraryError
         No such model of the user's, or the new name is taken or no file name.
     """
-    path, name = _own(old), _free_name(new)
+    path, name = own_file(old), _free_name(new)
     target = path.with_name(f"{name}{SUFFIX}")
     try:
         move_new(path, target)
@@ -91,7 +92,7 @@ def rename(old: str, new: str) -> Entry:
 
 def annotate(name: str, note: str) -> Entry:
     """Replace the note of one of the user's models; an empty one removes it."""
-    path = _own(name)
+    path = own_file(name)
     sidecar = read_sidecar(path)
     if not sidecar.sha256:
         sidecar = replace(sidecar, sha256=fingerprint(path), added=date.today().isoformat())
@@ -101,7 +102,7 @@ def annotate(name: str, note: str) -> Entry:
 
 def remove(name: str) -> None:
     """Delete one of the user's models, note and all. There is no way back: ask before."""
-    path = _own(name)
+    path = own_file(name)
     path.with_suffix(".json").unlink(missing_ok=True)
     path.unlink()
 
@@ -140,16 +141,6 @@ def export(name: str, path: str | Path) -> Path:
     except FileExistsError:
         raise LibraryError(f"{target} is there already and stays as it is; give another path") from None
     return target
-
-
-def _own(name: str) -> Path:
-    """Return the file of one of the user's models."""
-    path = user_folder() / f"{name}{SUFFIX}"
-    if name == path.stem and path.is_file():
-        return path
-    if name in available():
-        raise LibraryError(f"'{name}' comes with the package and stays as it is; export it, or choose one of your own")
-    raise LibraryError(f"no model '{name}' in {user_folder()}; see: napari-pffnet models list")
 
 
 def _free_name(name: str) -> str:

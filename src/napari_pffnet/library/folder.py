@@ -121,6 +121,22 @@ def find(name: str | Path) -> Path:
     )
 
 
+def own_file(name: str) -> Path:
+    """Return the file of one of the user's models; those of the package are never changed.
+
+    Raises
+    ------
+    LibraryError
+        The user has no such model.
+    """
+    path = user_folder() / f"{name}{SUFFIX}"
+    if name == path.stem and path.is_file():
+        return path
+    if name in available():
+        raise LibraryError(f"'{name}' comes with the package and stays as it is; choose a model of your own")
+    raise LibraryError(f"no model '{name}' in {user_folder()}; see: napari-pffnet models list")
+
+
 def verify(path: Path) -> None:
     """Check that a model in the user's folder is still what was added there; other files pass.
 
