@@ -145,6 +145,12 @@ class SegmentController:
             self._cancel.set()
             self.view.set_status("Stopping…")
 
+    def recompose(self) -> None:
+        """Apply the thresholds to the chosen image's result; the network is not run."""
+        shown = self._shown.get(self._image) if self._image else None
+        if shown and not self._running:
+            self._show(shown)
+
     def refresh_models(self) -> None:
         """Offer the models that there are now; the chosen one stays chosen if it is still there."""
         self.background(
@@ -155,12 +161,6 @@ class SegmentController:
             progressed=lambda _done, _total: None,
             cancel=lambda: None,
         )
-
-    def recompose(self) -> None:
-        """Apply the thresholds to the chosen image's result; the network is not run."""
-        shown = self._shown.get(self._image) if self._image else None
-        if shown and not self._running:
-            self._show(shown)
 
     def _draw_outlines(self) -> None:
         for shown in self._shown.values():
