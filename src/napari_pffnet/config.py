@@ -154,6 +154,7 @@ class OptimizerConfig(Frozen):
     body_rate_factor: Annotated[float, Field(ge=0)] = Field(
         1.0, description="rate of the body relative to the rest; 0 freezes it"
     )
+    frozen: tuple[str, ...] = Field((), description="parts of the network that are not trained, such as body, fpn")
     clip_norm: PositiveFloat | None = Field(None, description="largest gradient norm")
     accumulate: Positive = Field(1, description="batches per optimiser step")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weight average; 0 is off")
@@ -188,6 +189,31 @@ class SegmentConfig(Frozen):
     tile_overlap: Positive = Field(128, description="overlap of tiles, pixels of the scaled image")
 
 
+class FinetuneConfig(Frozen):
+    """Making a model better with a project's images, without losing what it can do."""
+
+    images: tuple[str, ...] = Field((), description="images to use; those that are done if empty")
+    held_out: tuple[str, ...] = Field(
+        (), description="images of these to check on; about one in five if empty, a quarter of the area of a single one"
+    )
+    patience: Annotated[int, Field(ge=0)] = Field(
+        4, description="validations without a better one after which training ends; 0 is never"
+    )
+    pull: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="pull of the weights towards the base model's per step, relative to the learning rate"
+    )
+    distillation: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight of the difference to the base model's features in the loss"
+    )
+    blend: Fraction | None = Field(
+        None,
+        description="part of the trained weights in the result, the rest is the base model's; chosen on held-out "
+        "images if absent",
+    )
+    blend_tolerance: Fraction = Field(0.01, description="mean AP that may be given up for more of the base model")
+    replay: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="share of crops from the replay set, if any")
+
+
 class TrainConfig(Frozen):
     """A recipe: everything a training run needs except paths."""
 
@@ -196,6 +222,7 @@ class TrainConfig(Frozen):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     segment: SegmentConfig = SegmentConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
     batch_size: Positive = Field(1, description="crops per process and optimiser batch")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"

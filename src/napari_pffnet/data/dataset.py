@@ -1,8 +1,8 @@
 """Random crops of several sources as a dataset, and batches of them.
 
 Which image and which crop item i is depends on the seed and on i alone: an interrupted run goes on with exactly the
-crops that
-an unbroken one would have seen, and each of several processes takes its share.
+crops that an unbroken one would have seen, and each of several processes takes its share. Of an image that is annotated
+in places only, crops lie around what is annotated.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 from napari_pffnet.config import DataConfig
 from napari_pffnet.data.normalize import PERCENTILES, normalize
 from napari_pffnet.data.sources import DataError, Sample, Source
-from napari_pffnet.data.targets import Target, renumber, to_target
+from napari_pffnet.data.targets import IGNORE, Target, renumber, to_target
 from napari_pffnet.data.transforms import augment
 
 CACHE_BYTES = 4 * 2**30
+MOSTLY, GRID = 0.9, 8
 
 Item = tuple[Tensor, Target]
 Batch = tuple[list[Tensor], list[Target]]
@@ -31,12 +32,16 @@ Batch = tuple[list[Tensor], list[Target]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A normalised sample: `image` float16 1×H×W (grey) or 3×H×W, `labels` int32 with ids 1..N, `areas` N + 1."""
+    """A normalised sample: `image` float16 1×H×W (grey) or 3×H×W, `labels` int32 with ids 1..N, `areas` N + 1.
+
+    `places` (int64 K×2) are annotated pixels to lay crops around, None if crops may lie anywhere.
+    """
 
     image: Tensor
     labels: Tensor
     semantic: Tensor | None
     areas: Tensor
+    places: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -55,7 +60,19 @@ def prepare(sample: Sample, percentiles: tuple[float, float] = PERCENTILES) -> P
         labels,
         None if sample.semantic is None else torch.from_numpy(sample.semantic.copy()),
         torch.bincount(labels.flatten(), minlength=1),
+        _places(sample),
     )
+
+
+def _places(sample: Sample) -> Tensor | None:
+    """Annotated pixels on a coarse grid, if less than most of the image is annotated."""
+    if sample.semantic is None:
+        return None
+    annotated = sample.semantic != IGNORE
+    if not annotated.any() or annotated.mean() > MOSTLY:
+        return None
+    places = np.argwhere(annotated[::GRID, ::GRID]) * GRID
+    return torch.from_numpy(places if len(places) else np.argwhere(annotated))
 
 
 class CropDataset(Dataset[Item]):
@@ -111,7 +128,7 @@ class CropDataset(Dataset[Item]):
         source = min(int(np.searchsorted(self._bounds, generator.random(), "right")), len(self._sources) - 1)
         ready = self._prepared(source, int(generator.integers(len(self._sources[source]))))
         image, labels, semantic = augment(
-            ready.image, ready.labels, ready.semantic, self._config.augment, generator, ready.areas
+            ready.image, ready.labels, ready.semantic, self._config.augment, generator, ready.areas, ready.places
         )
         return image, to_target(labels.numpy(), semantic.numpy())
 

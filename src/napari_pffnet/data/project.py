@@ -53,6 +53,11 @@ class ProjectSource:
                 "'complete here', or press 'Whole image is complete'"
             )
 
+    @property
+    def done(self) -> list[str]:
+        """Names of the images that are complete somewhere and that the user has marked as done."""
+        return [entry.name for entry in self._entries if entry.state == "done"]
+
     def __len__(self) -> int:
         """Return the number of images that are complete somewhere."""
         return len(self._entries)

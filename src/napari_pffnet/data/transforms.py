@@ -29,6 +29,7 @@ def augment(
     config: AugmentConfig,
     generator: np.random.Generator,
     areas: Tensor | None = None,
+    places: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut a random crop and change it at random.
 
@@ -46,6 +47,8 @@ def augment(
         The only source of chance.
     areas : Tensor, optional
         Area of each id in the whole image (``areas[id]``); counted here if absent, which takes time on large images.
+    places : Tensor, optional
+        int64 K×2 (row, column): the crop is laid around one of these pixels; anywhere if absent.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def augment(
     """
     areas = torch.bincount(labels.flatten()) if areas is None else areas
     semantic = (labels > 0).byte() if semantic is None else semantic
-    window, size, padding = _place(labels.shape, config, generator)
+    window, size, padding = _place(labels.shape, config, generator, places)
     image, labels, semantic = image[:, *window].float(), labels[window], semantic[window]
     visible = torch.bincount(labels.flatten(), minlength=len(areas)) / areas.clamp(min=1)
     image, labels, semantic = _resize(image, size), _nearest(labels, size), _nearest(semantic, size)
@@ -70,7 +73,7 @@ def augment(
 
 
 def _place(
-    shape: torch.Size, config: AugmentConfig, generator: np.random.Generator
+    shape: torch.Size, config: AugmentConfig, generator: np.random.Generator, places: Tensor | None = None
 ) -> tuple[tuple[slice, slice], list[int], list[int]]:
     """Choose zoom and place: window in the image, its size after the zoom, padding (left, right, top, bottom)."""
     zoom = math.exp(generator.uniform(*np.log(config.scale)))
@@ -78,8 +81,13 @@ def _place(
     windows: list[slice] = []
     size: list[int] = []
     padding: list[int] = []
-    for length in shape:
-        start = int(generator.integers(min(0, length - side), max(0, length - side) + 1))
+    place = None if places is None else places[int(generator.integers(len(places)))].tolist()
+    for axis, length in enumerate(shape):
+        lowest, highest = min(0, length - side), max(0, length - side)
+        if place is not None:  # the pixel lies in the middle half of the crop, if the image is large enough
+            around = [int(np.clip(place[axis] - part * side // 4, lowest, highest)) for part in (3, 1)]
+            lowest, highest = around[0], around[1]
+        start = int(generator.integers(lowest, highest + 1))
         first, last = max(0, start), min(length, start + side)
         windows.append(slice(first, last))
         size.append(min(config.crop, max(1, round((last - first) * config.crop / side))))

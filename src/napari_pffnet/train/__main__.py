@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, load, parse
+
+if TYPE_CHECKING:
+    from napari_pffnet.train.events import Event
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="python -m napari_pffnet.train",
-        description="Train PFFNet. Under torchrun the same command runs on several GPUs or machines.",
+        description="Train PFFNet: fine-tune a model on a project (--project), or train on folders (--data). Under "
+        "torchrun the same command runs on several GPUs or machines.",
         epilog="Any key of the recipe can be set here, for example: schedule.steps=2000 model.consistency=false",
     )
-    parser.add_argument("--config", type=Path, help="recipe in YAML (see training/recipes); defaults if absent")
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="DIR",
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--project", type=Path, metavar="DIR",
+        help="fine-tune --base on a project's images that are done, or on a folder as for --data",
+    )  # fmt: skip
+    what.add_argument(
+        "--data", type=Path, nargs="+", metavar="DIR",
         help="training folders: a project, images/ + labels/ (optional semantic/), or images with a COCO file",
     )  # fmt: skip
+    parser.add_argument(
+        "--base", default="default", metavar="NAME|PATH", help="with --project: the model to start from"
+    )
+    parser.add_argument(
+        "--effort", choices=("quick", "normal", "thorough"), default="normal", help="with --project: how long to train"
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="DIR", help="with --project: images of what the base model shall not forget"
+    )
+    parser.add_argument("--config", type=Path, help="with --data: recipe in YAML (see training/recipes)")
     parser.add_argument(
         "--validation", type=Path, nargs="+", default=[], metavar="DIR", help="validation folders, same layout"
     )
@@ -51,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from napari_pffnet.train.state import TrainingError
 
     try:
-        _run(options, _config(options))
+        _run(options)
     except (ConfigError, DataError, LibraryError, ConvertError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,29 +92,53 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     return config if options.init is None else config.model_copy(update={"init": options.init})
 
 
-def _run(options: argparse.Namespace, config: TrainConfig) -> None:
-    from napari_pffnet.data.opening import check, open_source
+def _run(options: argparse.Namespace) -> None:
     from napari_pffnet.distributed import processes
     from napari_pffnet.library import pick_device
-    from napari_pffnet.train.loop import fit
     from napari_pffnet.train.reporters import LOG_FILE, log_lines, show, tensorboard
-    from napari_pffnet.train.start import find_resume, initial_network, prepare
+    from napari_pffnet.train.start import find_resume, prepare
 
-    data = [open_source(path) for path in options.data]
-    validation = [open_source(path) for path in options.validation]
-    check([*data, *validation])
+    run = _finetuning(options) if options.project else _training(options)
     base = pick_device(options.device)
     with processes(base) as group:
         resume = find_resume(options.resume, options.output)
         if group.is_main:
             prepare(options.output, resume)
-        device = group.device(base)
-        network = initial_network(config)
-        events = fit(config, network, data, validation, options.output, device=device, group=group, resume=resume)
+        events = run(options.output, device=group.device(base), group=group, resume=resume)
         if group.is_main:
             events = log_lines(events, options.output / LOG_FILE)
             events = tensorboard(events, options.output / "tensorboard") if options.tensorboard else events
         show(events, quiet=options.quiet or not group.is_main)
+
+
+def _training(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
+    from napari_pffnet.data.opening import check, open_source
+    from napari_pffnet.train.loop import fit
+    from napari_pffnet.train.start import initial_network
+
+    config = _config(options)
+    data = [open_source(path) for path in options.data]
+    validation = [open_source(path) for path in options.validation]
+    check([*data, *validation])
+
+    def run(output: Path, **how: Any) -> Iterator[Event]:
+        yield from fit(config, initial_network(config), data, validation, output, **how)
+
+    return run
+
+
+def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
+    from napari_pffnet.data.opening import check, open_source
+    from napari_pffnet.library import load_model
+    from napari_pffnet.train.finetune import finetune, open_material, recipe
+
+    base = load_model(options.base)
+    wanted = recipe(base.config, options.effort, 1, options.overrides)
+    material = open_material(options.project, wanted.finetune)
+    config = recipe(base.config, options.effort, len(material.train), options.overrides)
+    replay = open_source(options.replay) if options.replay else None
+    check([replay] if replay is not None else [])
+    return partial(finetune, config, base, material, replay=replay)
 
 
 if __name__ == "__main__":

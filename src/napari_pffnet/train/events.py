@@ -7,14 +7,30 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What a fine-tuning is going to do: how much it learns from, what is held out, and how long it takes at most."""
+
+    images: int
+    nuclei: int
+    held_out: tuple[str, ...]
+    steps: int
+    seconds_per_step: float
+    batch: int
+    crop: int
+    precision: str
+    kind: str = field(default="plan", init=False)
+
+
+@dataclass(frozen=True)
 class Step:
-    """One optimiser step is done; `losses` are the means of its batches."""
+    """One optimiser step is done; `losses` are the means of its batches, `memory` are the bytes in use."""
 
     step: int
     steps: int
     losses: dict[str, float]
     rate: float
     crops_per_second: float
+    memory: int = 0
     kind: str = field(default="step", init=False)
 
 
@@ -38,6 +54,15 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A picture of a validation image with the outlines that the network finds now."""
+
+    step: int
+    path: Path
+    kind: str = field(default="preview", init=False)
+
+
+@dataclass(frozen=True)
 class Message:
     """Something the user should know, in a sentence."""
 
@@ -45,4 +70,4 @@ class Message:
     kind: str = field(default="message", init=False)
 
 
-Event = Step | Validation | Checkpoint | Message
+Event = Plan | Step | Validation | Checkpoint | Preview | Message

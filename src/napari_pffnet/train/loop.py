@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,12 +17,17 @@ from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import save_model
 from napari_pffnet.model import PFFNet
+from napari_pffnet.train.control import stop_asked
+from napari_pffnet.train.distillation import Student
+from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Event, Message, Step, Validation
+from napari_pffnet.train.memory import memory_used
 from napari_pffnet.train.optim import pick_precision
-from napari_pffnet.train.state import RESUME_FILE, TrainingError, TrainState, seed_all
+from napari_pffnet.train.state import RESUME_FILE, DivergedError, TrainState, seed_all
 from napari_pffnet.train.validation import Validator
 
 SEED_STRIDE = 7919
+SETBACKS = 3
 Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
 
 
@@ -35,8 +41,12 @@ def fit(
     device: torch.device,
     group: Processes = Processes(),
     resume: Path | None = None,
+    base: PFFNet | None = None,
 ) -> Iterator[Event]:
     """Train a network and report as it goes.
+
+    A file ``pause`` in the output folder makes it wait, a file ``stop`` makes it validate, save and end. When the
+    losses grow without bounds it goes back to the last saved state and on with half the learning rate.
 
     Parameters
     ----------
@@ -54,11 +64,13 @@ def fit(
         This process among those of a distributed run.
     resume : Path, optional
         Resume file to go on from.
+    base : PFFNet, optional
+        The model that is fine-tuned, for the pull towards it and for distillation.
 
     Yields
     ------
     Event
-        `Step`, `Validation`, `Checkpoint` or `Message`.
+        `Step`, `Validation`, `Checkpoint`, `Preview` or `Message`.
 
     Raises
     ------
@@ -66,31 +78,90 @@ def fit(
         A loss is not finite (the last good weights are kept), or the resume file does not fit.
     """
     dtype = pick_precision(config, device)
-    state = TrainState.start(network.to(device).train(), config, device, dtype)
+    base = None if base is None else base.to(device)
+    state = TrainState.start(network.to(device).train(), config, device, dtype, base)
     if resume is not None:
         state.load(resume, config, device)
         yield Message(f"resumed {resume} at step {state.step}")
     if group.is_main:
         write_atomic(output / "config.yaml", dump(config).encode())
-    model = group.wrap(network)
+        if base is not None and resume is None:
+            state.save(output / RESUME_FILE, config)
+    distil = base is not None and config.finetune.distillation > 0
+    model = group.wrap(Student(network, base, config.finetune.distillation) if base is not None and distil else network)
     validator = Validator(validation, config, device) if group.is_main else None
-    with _loader(config, data, state.step, group) as loader:
-        batches = iter(loader)
-        while state.step < config.schedule.steps:
-            started = time.perf_counter()
-            seed_all(config.seed + SEED_STRIDE * (state.step * group.world + group.rank + 1))
-            try:
-                losses = train_step(model, state, batches, config, device, dtype, group)
-            except TrainingError:
-                if group.is_main:
-                    yield from _save(state, config, output, None)
-                raise
-            rate = state.optimizer.param_groups[0]["lr"]
-            crops = config.batch_size * config.optimizer.accumulate * group.world
-            yield Step(state.step, config.schedule.steps, losses, rate, crops / (time.perf_counter() - started))
-            if validator is not None:
-                yield from _milestone(state, config, output, validator)
-            group.wait() if _due(state.step, config.validate_every) else None
+    run = _Run(config, state, model, data, output, device, dtype, group, validator)
+    while True:
+        try:
+            yield from run.steps()
+            return
+        except DivergedError as error:
+            yield from run.back(error)
+
+
+@dataclass
+class _Run:
+    """What the steps of a run share."""
+
+    config: TrainConfig
+    state: TrainState
+    model: nn.Module
+    data: Sequence[Source]
+    output: Path
+    device: torch.device
+    dtype: torch.dtype
+    group: Processes
+    validator: Validator | None
+
+    def steps(self) -> Iterator[Event]:
+        """Train to the end, to a request to stop, or until there is nothing more to gain."""
+        config, state, group = self.config, self.state, self.group
+        watch = Watch()
+        with _loader(config, self.data, state, group) as loader:
+            batches = iter(loader)
+            while state.step < config.schedule.steps:
+                started = time.perf_counter()
+                seed_all(config.seed + SEED_STRIDE * (state.step * group.world + group.rank + 1))
+                losses = train_step(self.model, state, batches, config, self.device, self.dtype, group, watch)
+                rate = state.optimizer.param_groups[0]["lr"]
+                crops = config.batch_size * config.optimizer.accumulate * group.world
+                speed = crops / (time.perf_counter() - started)
+                yield Step(state.step, config.schedule.steps, losses, rate, speed, memory_used(self.device))
+                stop = group.any(group.is_main and stop_asked(self.output), self.device)
+                stale = False
+                if self.validator is not None:
+                    yield from _milestone(state, config, self.output, self.validator, stop)
+                    stale = bool(config.finetune.patience) and state.stale >= config.finetune.patience
+                group.wait() if _due(state.step, config.validate_every) else None
+                if stop or group.any(stale, self.device):
+                    yield Message(
+                        f"stopped at step {state.step} as asked"
+                        if stop
+                        else f"ended at step {state.step}: no better model in {state.stale} validations"
+                    )
+                    return
+
+    def back(self, error: DivergedError) -> Iterator[Event]:
+        """Go back to the last saved state, at half the rate.
+
+        Raises
+        ------
+        TrainingError
+            There is no saved state, or this has happened too often.
+        """
+        file = self.output / RESUME_FILE
+        setbacks = self.state.setbacks + 1
+        self.group.wait()
+        if setbacks > SETBACKS or not file.is_file():
+            if self.group.is_main:
+                yield from _save(self.state, self.config, self.output, None)
+            raise error
+        step = self.state.step
+        self.state.load(file, self.config, self.device)
+        self.state.slow_down(setbacks)
+        yield Message(
+            f"training went wrong at step {step + 1} ({error.fault}): back to step {self.state.step}, at half the rate"
+        )
 
 
 def train_step(
@@ -101,13 +172,14 @@ def train_step(
     device: torch.device,
     dtype: torch.dtype,
     group: Processes = Processes(),
+    watch: Watch | None = None,
 ) -> dict[str, float]:
     """Run one optimiser step over `accumulate` batches; return the mean of each loss.
 
     Raises
     ------
-    TrainingError
-        A loss is not finite; the weights are those of the step before.
+    DivergedError
+        A loss is not finite, or has grown many times over; the weights are those of the step before.
     """
     parts = config.optimizer.accumulate
     sums: dict[str, Tensor] = {}
@@ -118,7 +190,7 @@ def train_step(
         state.scaler.scale(torch.stack(list(losses.values())).sum() / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
     values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
-    _check_finite(values, state, group, device)
+    _check(watch or Watch(), values, state, group, device)
     _update(state, config)
     return values
 
@@ -132,23 +204,23 @@ def _update(state: TrainState, config: TrainConfig) -> None:
     state.optimizer.zero_grad(set_to_none=True)
     state.schedule.step()
     state.step += 1
+    state.pull()
     if state.average is not None:
         state.average.update_parameters(state.network)
 
 
-def _check_finite(values: dict[str, float], state: TrainState, group: Processes, device: torch.device) -> None:
-    bad = [name for name, value in values.items() if not abs(value) < float("inf")]
-    if not group.any(bool(bad), device):
+def _check(watch: Watch, losses: dict[str, float], state: TrainState, group: Processes, device: torch.device) -> None:
+    fault = watch.fault(losses)
+    if not group.any(bool(fault), device):
         return
     state.optimizer.zero_grad(set_to_none=True)
-    raise TrainingError(
-        f"{', '.join(bad) or 'a loss of another process'} is not finite at step {state.step + 1}; the weights of step "
-        f"{state.step} are kept. Lower optimizer.rate or set optimizer.clip_norm=10, then use --resume auto"
-    )
+    raise DivergedError(fault or "a loss of another process is not finite", state.step)
 
 
-def _milestone(state: TrainState, config: TrainConfig, output: Path, validator: Validator) -> Iterator[Event]:
-    last = state.step == config.schedule.steps
+def _milestone(
+    state: TrainState, config: TrainConfig, output: Path, validator: Validator, stop: bool
+) -> Iterator[Event]:
+    last = stop or state.step == config.schedule.steps
     metrics = None
     if _due(state.step, config.validate_every) or last:
         metrics = validator(state.result)
@@ -162,6 +234,7 @@ def _save(state: TrainState, config: TrainConfig, output: Path, metrics: dict[st
     save_model(output / "last.safetensors", state.result, card)
     value = (metrics or {}).get("mean_ap", float(state.step))
     best = metrics is not None and value > state.best
+    state.stale = 0 if best else state.stale + (metrics is not None)
     if best:
         state.best = value
         save_model(output / "best.safetensors", state.result, card)
@@ -169,12 +242,16 @@ def _save(state: TrainState, config: TrainConfig, output: Path, metrics: dict[st
     yield Checkpoint(state.step, output / ("best.safetensors" if best else "last.safetensors"), best)
 
 
-def _loader(config: TrainConfig, data: Sequence[Source], step: int, group: Processes) -> Loader:
+def _loader(config: TrainConfig, data: Sequence[Source], state: TrainState, group: Processes) -> Loader:
     per_step = config.batch_size * config.optimizer.accumulate * group.world
     dataset = CropDataset(
-        data, config.data, config.model.input.percentiles, config.seed, config.schedule.steps * per_step
+        data,
+        config.data,
+        config.model.input.percentiles,
+        config.seed + state.setbacks,
+        config.schedule.steps * per_step,
     )
-    return make_loader(dataset, config.batch_size, config.data.workers, step * per_step, group.rank, group.world)
+    return make_loader(dataset, config.batch_size, config.data.workers, state.step * per_step, group.rank, group.world)
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:

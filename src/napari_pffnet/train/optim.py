@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from napari_pffnet.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from napari_pffnet.config import ConfigError, OptimizerConfig, ScheduleConfig, TrainConfig
 from napari_pffnet.model import PFFNet
 
 
@@ -33,9 +33,19 @@ def build_optimizer(network: PFFNet, config: OptimizerConfig) -> Optimizer:
 
 
 def freeze(network: PFFNet, config: OptimizerConfig) -> None:
-    """Take a body whose rate factor is 0 out of training."""
-    if config.body_rate_factor == 0:
-        network.body.requires_grad_(False)
+    """Take the frozen parts, and a body whose rate factor is 0, out of training.
+
+    Raises
+    ------
+    ConfigError
+        A frozen part is none of the network's.
+    """
+    parts = dict(network.named_children())
+    unknown = [name for name in config.frozen if name not in parts]
+    if unknown:
+        raise ConfigError(f"optimizer.frozen: no part {', '.join(unknown)}; the parts are {', '.join(parts)}")
+    for name in (*config.frozen, *(["body"] if config.body_rate_factor == 0 else [])):
+        parts[name].requires_grad_(False)
 
 
 def build_schedule(optimizer: Optimizer, config: ScheduleConfig) -> LambdaLR:

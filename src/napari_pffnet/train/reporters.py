@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from napari_pffnet.train.events import Checkpoint, Event, Message, Step, Validation
+from napari_pffnet.train.events import Checkpoint, Event, Message, Plan, Preview, Step, Validation
 
 LOG_FILE = "log.jsonl"
 HEADLINE = ("ap50", "mean_ap", "aji", "pq", "dice")
@@ -60,6 +60,14 @@ def describe(event: Event) -> str:
         return f"step {event.step}: wrote {event.path}{' (best so far)' if event.best else ''}"
     if isinstance(event, Message):
         return event.text
+    if isinstance(event, Preview):
+        return f"step {event.step}: wrote {event.path}"
+    if isinstance(event, Plan):
+        return (
+            f"{event.images} images with {event.nuclei} nuclei; held out: {', '.join(event.held_out)}; at most "
+            f"{event.steps} steps of {event.seconds_per_step:.2f} s ({event.batch} crops of {event.crop} pixels, "
+            f"{event.precision}): {event.steps * event.seconds_per_step / 60:.0f} min"
+        )
     return f"step {event.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in event.losses.items())
 
 

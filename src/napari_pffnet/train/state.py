@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -26,9 +27,32 @@ class TrainingError(RuntimeError):
     """Training cannot go on or start; the message names the fix."""
 
 
+class DivergedError(TrainingError):
+    """The losses have grown without bounds; the weights are those of the step before.
+
+    Parameters
+    ----------
+    fault : str
+        What is wrong with them.
+    step : int
+        The last good step.
+    """
+
+    def __init__(self, fault: str, step: int) -> None:
+        super().__init__(
+            f"{fault} at step {step + 1}; the weights of step {step} are kept. Lower optimizer.rate or set "
+            "optimizer.clip_norm=10, then use --resume auto"
+        )
+        self.fault = fault
+
+
 @dataclass
 class TrainState:
-    """Weights, average, optimiser, schedule, scaler, step and best value of a run."""
+    """Weights, average, optimiser, schedule, scaler, step and best value of a run.
+
+    `stale` counts validations since the best one, `setbacks` how often the run went back; `base` and `strength` are the
+    weights that it is pulled to, and how strongly.
+    """
 
     network: PFFNet
     average: AveragedModel | None
@@ -37,16 +61,30 @@ class TrainState:
     scaler: torch.amp.GradScaler
     step: int = 0
     best: float = float("-inf")
+    stale: int = 0
+    setbacks: int = 0
+    base: list[Tensor] | None = None
+    strength: float = 0.0
 
     @classmethod
-    def start(cls, network: PFFNet, config: TrainConfig, device: torch.device, dtype: torch.dtype) -> TrainState:
+    def start(
+        cls,
+        network: PFFNet,
+        config: TrainConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        base: PFFNet | None = None,
+    ) -> TrainState:
         """Set up a run from step 0."""
         freeze(network, config.optimizer)
         optimizer = build_optimizer(network, config.optimizer)
         decay = config.optimizer.ema
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
         scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-        return cls(network, average, optimizer, build_schedule(optimizer, config.schedule), scaler)
+        schedule = build_schedule(optimizer, config.schedule)
+        strength = config.finetune.pull
+        weights = [p.detach() for p in base.parameters()] if base is not None and strength else None
+        return cls(network, average, optimizer, schedule, scaler, base=weights, strength=strength)
 
     @property
     def result(self) -> PFFNet:
@@ -54,6 +92,23 @@ class TrainState:
         if self.average is None:
             return self.network
         return cast(PFFNet, self.average.module)
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Move the weights a little towards the base model's, in step with the learning rate."""
+        if self.base is None:
+            return
+        part = min(1.0, self.strength * self.optimizer.param_groups[0]["lr"])
+        for value, wanted in zip(self.network.parameters(), self.base, strict=True):
+            value.lerp_(wanted, part)
+
+    def slow_down(self, setbacks: int) -> None:
+        """Halve the rate for each setback."""
+        factor = 0.5 ** (setbacks - self.setbacks)
+        self.schedule.base_lrs = [rate * factor for rate in self.schedule.base_lrs]
+        for group in self.optimizer.param_groups:
+            group["lr"] *= factor
+        self.setbacks = setbacks
 
     def save(self, path: Path, config: TrainConfig) -> None:
         """Write the resume file atomically."""
@@ -78,10 +133,12 @@ class TrainState:
         self.network.load_state_dict(saved["network"])
         if self.average is not None and saved["average"] is not None:
             self.average.load_state_dict(saved["average"])
+        self.slow_down(saved.get("setbacks", 0))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict({**self.schedule.state_dict(), **saved["schedule"]})
         self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best = saved["step"], saved["best"]
+        self.stale = saved.get("stale", 0)
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -92,6 +149,8 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "best": self.best,
+            "stale": self.stale,
+            "setbacks": self.setbacks,
         }
 
 

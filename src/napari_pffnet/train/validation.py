@@ -40,16 +40,20 @@ class Validator:
 
     def __call__(self, network: PFFNet) -> dict[str, float]:
         """Return `ap50`, `mean_ap`, `aji`, `pq`, `dice` and each loss as ``val_loss_…``; empty without images."""
-        if not self.items:
-            return {}
+        return {**self.figures(network), **self._losses(network)} if self.items else {}
+
+    def figures(self, network: PFFNet) -> dict[str, float]:
+        """Return the metrics alone."""
         training = network.training
         network.eval()
         segmenter = Segmenter(Model(network, self.config.model, {}, Path()), self.config.segment)
         scores = [self._score(segmenter, source.read(i)) for source, i in self.items]
-        metrics = pool(scores)
-        losses = self._losses(network)
         network.train(training)
-        return {**metrics, **losses}
+        return pool(scores)
+
+    def mean_ap(self, network: PFFNet) -> float:
+        """Return the mean average precision, by which the best model is chosen."""
+        return self.figures(network)["mean_ap"]
 
     def _score(self, segmenter: Segmenter, sample: Sample) -> ImageScores:
         labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
@@ -61,6 +65,7 @@ class Validator:
         dataset = CropDataset(
             self.sources, DataConfig(augment=augment, cache=False), self.config.model.input.percentiles, 0, LOSS_CROPS
         )
+        training = network.training
         network.train()
         sums: dict[str, list[float]] = {}
         with torch.no_grad(), torch.random.fork_rng():
@@ -70,6 +75,7 @@ class Validator:
                 losses = network([image.to(self.device)], [{k: v.to(self.device) for k, v in target.items()}])
                 for name, value in losses.items():
                     sums.setdefault(f"val_{name}", []).append(float(value))
+        network.train(training)
         return {name: float(np.mean(values)) for name, values in sums.items()}
 
 

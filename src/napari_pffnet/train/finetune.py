@@ -1,0 +1,264 @@
+"""Fine-tuning: a model, a project's images, and a better model; what the button in the panel runs too."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from napari_pffnet.config import FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
+from napari_pffnet.data.opening import check, open_source
+from napari_pffnet.data.parts import Chosen, Side, hold_out
+from napari_pffnet.data.project import ProjectSource
+from napari_pffnet.data.sources import DataError, Source
+from napari_pffnet.distributed import Processes
+from napari_pffnet.library import Model, load_model, save_model
+from napari_pffnet.train.blend import blend, choose_part
+from napari_pffnet.train.events import Checkpoint, Event, Message, Plan, Validation
+from napari_pffnet.train.loop import fit
+from napari_pffnet.train.memory import is_out_of_memory
+from napari_pffnet.train.probe import fit_memory, measure, smaller
+from napari_pffnet.train.state import RESUME_FILE
+from napari_pffnet.train.validation import Validator
+
+Effort = Literal["quick", "normal", "thorough"]
+EFFORTS: dict[Effort, int] = {"quick": 100, "normal": 300, "thorough": 1000}
+VALIDATIONS = 8
+USUAL_IMAGES = 5
+RESULT = "best.safetensors"
+
+
+def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Return the recipe for so many images; overrides win.
+
+    Raises
+    ------
+    ConfigError
+        An override is unknown or impossible.
+    """
+    steps = round(EFFORTS[effort] * min(4.0, max(0.5, math.sqrt(images / USUAL_IMAGES))))
+    every = max(1, steps // VALIDATIONS)
+    values: dict[str, Any] = {
+        "model": model.model_dump(mode="json"),
+        "data": {
+            "augment": {
+                "crop": 256,
+                "scale": [0.75, 1.35],
+                "quarter_turns": True,
+                "intensity": 0.2,
+                "gamma": 0.4,
+                "blur": 0.7,
+                "noise": 0.02,
+                "stain": 0.15,
+            }
+        },
+        "optimizer": {
+            "name": "adamw",
+            "rate": 3e-4,
+            "weight_decay": 0.01,
+            "bias_rate_factor": 1.0,
+            "body_rate_factor": 0.5,
+            "clip_norm": 5.0,
+            "ema": 0.97,
+        },
+        "schedule": {
+            "steps": steps,
+            "warmup_steps": min(20, steps // 5),
+            "warmup_factor": 0.05,
+            "kind": "cosine",
+            "final_factor": 0.05,
+        },
+        "batch_size": 4,
+        "validate_every": every,
+        "validation_images": 8,
+        "checkpoint_every": every,
+    }
+    return parse(TrainConfig, apply_overrides(values, list(overrides)), "settings")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a model learns from, and what it is checked on.
+
+    Attributes
+    ----------
+    train, held_out : Source
+        Images, or parts of them.
+    names : tuple of str
+        Of the images that are held out; "NAME (a quarter)" where it is part of one.
+    nuclei : int
+        In the images to learn from.
+    """
+
+    train: Source
+    held_out: Source
+    names: tuple[str, ...]
+    nuclei: int
+
+
+def open_material(folder: str | Path, config: FinetuneConfig) -> Material:
+    """Open a project, or any annotated images, and part them into those to learn from and those to check on.
+
+    Raises
+    ------
+    DataError
+        Something cannot be read, an image that is named is not there, or there is no nucleus to learn from.
+    """
+    source = open_source(folder)
+    check([source])
+    names = [source.name(i) for i in range(len(source))]
+    used = list(config.images) or (_done(source) if isinstance(source, ProjectSource) else names)
+    held = list(config.held_out) or hold_out(used)
+    unknown = [name for name in (*used, *held) if name not in names]
+    if unknown:
+        raise DataError(f"{folder}: nothing can be learnt from {', '.join(unknown)}; there are {', '.join(names)}")
+    rest = [name for name in used if name not in held]
+    if not rest:
+        raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")
+    train: Source = Chosen(source, [names.index(name) for name in rest])
+    checked: Source = Chosen(source, [names.index(name) for name in held])
+    if not held:
+        train, checked = Side(train, "train"), Side(train, "held out")
+    counts = [_nuclei(part) for part in (train, checked)]
+    if not all(counts):
+        raise DataError(
+            f"{folder}: no nucleus {'to learn from' if not counts[0] else 'to check on'} in "
+            f"{', '.join(rest if not counts[0] else held or rest)}; correct another image, or a larger area"
+        )
+    shown = tuple(held) if held else tuple(f"{name} (a quarter)" for name in rest)
+    return Material(train, checked, shown, counts[0])
+
+
+def finetune(
+    config: TrainConfig,
+    base: Model,
+    material: Material,
+    output: Path,
+    *,
+    device: torch.device,
+    replay: Source | None = None,
+    group: Processes = Processes(),
+    resume: Path | None = None,
+) -> Iterator[Event]:
+    """Fine-tune the full network and report as it goes; the result is ``OUTPUT/best.safetensors``.
+
+    Memory that runs out leads to smaller batches or crops. At the end the weights are blended with the base model's as
+    far as the held-out images allow.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        As from `recipe`.
+    base : Model
+        Where it starts; it is not changed.
+    material : Material
+        Images to learn from and to check on.
+    output : Path
+        Folder of the run.
+    device : torch.device
+        Where to train.
+    replay : Source, optional
+        Images of what the base model has learnt from, mixed in so that it is not forgotten.
+    group : Processes
+        This process among those of a distributed run.
+    resume : Path, optional
+        Resume file to go on from.
+
+    Yields
+    ------
+    Event
+        `Plan` first, then those of `fit`.
+
+    Raises
+    ------
+    TrainingError
+        The losses grow without bounds again and again, or memory does not suffice for the smallest setting.
+    """
+    network = copy.deepcopy(base.network)
+    data: list[Source] = [material.train]
+    if replay is not None and config.finetune.replay:
+        data.append(replay)
+        weights = (1 - config.finetune.replay, config.finetune.replay)
+        config = config.model_copy(update={"data": config.data.model_copy(update={"weights": weights})})
+    config = fit_memory(config, network, data, device)
+    config, seconds = measure(config, network, data, device)
+    if group.is_main:
+        yield _plan(config, material, seconds)
+        if resume is None:
+            yield Validation(0, Validator([material.held_out], config, device)(base.network.to(device)))
+    while True:
+        try:
+            yield from fit(
+                config, network, data, [material.held_out], output,
+                device=device, group=group, resume=resume, base=base.network,
+            )  # fmt: skip
+            break
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            config = smaller(config)
+            resume = output / RESUME_FILE
+            yield Message(f"memory ran out: going on with {_setting(config)}")
+    if group.is_main:
+        yield from _finish(config, base, material, output, device)
+
+
+def _finish(
+    config: TrainConfig, base: Model, material: Material, output: Path, device: torch.device
+) -> Iterator[Event]:
+    """Blend the best weights with the base model's and write the result."""
+    file = output / RESULT if (output / RESULT).is_file() else output / "last.safetensors"
+    trained = load_model(file, device)
+    start = base.network.to(device).eval()
+    validator = Validator([material.held_out], config, device)
+    part = config.finetune.blend
+    scores: dict[float, float] = {}
+    if part is None:
+        part, scores = choose_part(start, trained.network, validator.mean_ap, config.finetune.blend_tolerance)
+        yield Message(f"{part:.0%} of the new weights, the rest from the base model")
+    result = blend(start, trained.network, part)
+    card = {
+        **trained.card,
+        "parent": {"name": base.path.stem},
+        "date": time.strftime("%Y-%m-%d"),
+        "data": {"nuclei": material.nuclei, "held_out": list(material.names)},
+        "blend": {"part": part, "scores": {str(key): value for key, value in scores.items()}},
+    }
+    save_model(output / RESULT, result, card)
+    yield Checkpoint(int(trained.card.get("step", 0)), output / RESULT, best=True)
+
+
+def _done(source: ProjectSource) -> list[str]:
+    if not source.done:
+        raise DataError(
+            f"{source.path}: no image is done; mark those to learn from as done in napari, or name them: "
+            "finetune.images=[NAME, …]"
+        )
+    return source.done
+
+
+def _nuclei(source: Source) -> int:
+    return sum(len(set(source.read(i).labels.ravel().tolist()) - {0}) for i in range(len(source)))
+
+
+def _plan(config: TrainConfig, material: Material, seconds: float) -> Plan:
+    return Plan(
+        len(material.train),
+        material.nuclei,
+        material.names,
+        config.schedule.steps,
+        seconds,
+        config.batch_size,
+        config.data.augment.crop,
+        config.precision,
+    )
+
+
+def _setting(config: TrainConfig) -> str:
+    return f"a batch of {config.batch_size} and crops of {config.data.augment.crop} pixels"

@@ -1,0 +1,130 @@
+"""A few real steps before training: how much memory a crop takes, which precision is faster, how long a step takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_pffnet.config import TrainConfig
+from napari_pffnet.data.dataset import Batch, CropDataset, collate
+from napari_pffnet.data.sources import Source
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train.memory import is_out_of_memory, memory_free
+from napari_pffnet.train.optim import pick_precision
+from napari_pffnet.train.state import TrainingError, seed_all
+
+TIMED = 2
+STATES = 6  # weights, gradients, two moments, average, one to spare
+SPARE = 0.7
+PEAK = 2.0  # what a step takes at most, relative to what it keeps for the way back
+SMALLEST_CROP = 128
+CROPS = (256, 192, 128)
+
+
+def fit_memory(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> TrainConfig:
+    """Return the recipe with the largest batch and crop, up to what it asks for, that fit into free memory.
+
+    The number of crops per step stays the same: a smaller batch is done several times.
+
+    Raises
+    ------
+    TrainingError
+        Not even a batch of one small crop fits.
+    """
+    room = SPARE * memory_free(device) - STATES * sum(p.nbytes for p in network.parameters())
+    per_crop = PEAK * _kept(config, network, data, device)
+    while per_crop * config.batch_size > room:
+        config, before = smaller(config), config
+        per_crop *= (config.data.augment.crop / before.data.augment.crop) ** 2
+    return config
+
+
+def smaller(config: TrainConfig) -> TrainConfig:
+    """Return the recipe with half the batch (and twice as many), or with smaller crops if the batch is one.
+
+    Raises
+    ------
+    TrainingError
+        It is as small as it gets.
+    """
+    if config.batch_size > 1:
+        batch = config.batch_size // 2
+        parts = config.optimizer.accumulate * config.batch_size // batch
+        optimizer = config.optimizer.model_copy(update={"accumulate": parts})
+        return config.model_copy(update={"batch_size": batch, "optimizer": optimizer})
+    sizes = [crop for crop in CROPS if crop < config.data.augment.crop]
+    if not sizes:
+        raise TrainingError(
+            f"memory does not suffice for a single crop of {config.data.augment.crop} pixels; close other programs, "
+            "or train a smaller model"
+        )
+    augment = config.data.augment.model_copy(update={"crop": sizes[0]})
+    return config.model_copy(update={"data": config.data.model_copy(update={"augment": augment})})
+
+
+def measure(
+    config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device
+) -> tuple[TrainConfig, float]:
+    """Return the recipe with the faster precision, if it leaves the choice, and the seconds of a step.
+
+    The network's weights do not change.
+    """
+    network.to(device).train()
+    choices = [config]
+    if config.precision == "auto" and device.type == "cpu":
+        choices = [config.model_copy(update={"precision": name}) for name in ("float32", "bfloat16")]
+    times = [_seconds(choice, network, data, device) for choice in choices]
+    best = min(range(len(times)), key=times.__getitem__)
+    return choices[best], times[best] * config.optimizer.accumulate
+
+
+def _seconds(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> float:
+    """Seconds of a batch, forward and back, drawing it included; the first of three does not count."""
+    times = []
+    for i in range(1 + TIMED):
+        started = time.perf_counter()
+        _backward(config, network, _batch(config, data, i, config.batch_size), device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - started)
+    return sum(times[1:]) / TIMED
+
+
+def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> int:
+    """Bytes that a crop's forward pass keeps for the way back."""
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    network.to(device).train()
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            _backward(config, network, _batch(config, data, 0, 1), device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return memory_free(device)
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    return sum(size for place, size in sizes.items() if place not in own)
+
+
+def _batch(config: TrainConfig, data: Sequence[Source], number: int, count: int) -> Batch:
+    dataset = CropDataset(data, config.data, config.model.input.percentiles, config.seed, count * (number + 1))
+    return collate([dataset[count * number + i] for i in range(count)])
+
+
+def _backward(config: TrainConfig, network: PFFNet, batch: Batch, device: torch.device) -> None:
+    seed_all(config.seed)
+    dtype = pick_precision(config, device)
+    images = [image.to(device) for image in batch[0]]
+    targets = [{name: value.to(device) for name, value in target.items()} for target in batch[1]]
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        losses: Any = network(images, targets)
+    torch.stack(list(losses.values())).sum().backward()
+    network.zero_grad(set_to_none=True)
