@@ -131,8 +131,12 @@ def test_models_are_offered_anew_without_disturbing_a_run(viewer):
     engine.choices = lambda: Choices([("new", "new")], [])
     controller.view.set_state.reset_mock()
     controller.refresh_models()
-    assert controller.view.last("set_choices").args == (Choices([("new", "new")], []),)
+    assert controller.view.last("set_choices").args == (Choices([("new", "new")], []), None)
     controller.view.set_state.assert_not_called()
+    controller.refresh_models("default", "renamed")
+    assert controller.view.last("set_choices").args[1] == "renamed"
+    controller.refresh_models("another", "renamed")
+    assert controller.view.last("set_choices").args[1] is None
 
 
 def test_without_an_image_it_says_where_to_get_one():

@@ -48,8 +48,8 @@ class View(Protocol):
     def options(self) -> Options:
         """Read all controls."""
 
-    def set_choices(self, choices: Choices) -> None:
-        """Offer models and devices."""
+    def set_choices(self, choices: Choices, model: str | None = None) -> None:
+        """Offer models and devices; choose a model, or keep those chosen."""
 
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
@@ -151,12 +151,13 @@ class SegmentController:
         if shown and not self._running:
             self._show(shown)
 
-    def refresh_models(self) -> None:
-        """Offer the models that there are now; the chosen one stays chosen if it is still there."""
+    def refresh_models(self, old: str = "", new: str = "") -> None:
+        """Offer the models that there are now; the chosen one stays chosen, also under a new name."""
+        renamed = new if old and old == self.view.options().model else None
         self.background(
             "PFFNet: models",
             lambda _report: self.engine.choices(),
-            done=self.view.set_choices,
+            done=lambda choices: self.view.set_choices(choices, renamed),
             failed=lambda error: self.view.set_status(f"Models not found: {error}"),
             progressed=lambda _done, _total: None,
             cancel=lambda: None,
