@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_pffnet import __version__
-from napari_pffnet.commands import evaluate, segment
+from napari_pffnet.commands import evaluate, models, segment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     segment.add(commands.add_parser("segment", help="segment images"))
     evaluate.add(commands.add_parser("evaluate", help="compare label images with the truth"))
+    models.add(commands.add_parser("models", help="list, share, rename and remove models"))
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

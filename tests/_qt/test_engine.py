@@ -6,10 +6,11 @@ import torch
 from napari.layers import Image
 
 from helpers import tiny
+from model_files import write_model
 from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.planes import take_plane
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.library import LibraryError, available, save_model
+from napari_pffnet.library import LibraryError, add, available, remove, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Cancelled
 
@@ -28,6 +29,15 @@ def test_choices_are_the_library_s():
     assert [value for _, value in choices.devices][:2] == ["auto", "cpu"]
 
 
+def test_choices_know_the_user_s_models_but_no_damaged_ones(own_models, tmp_path):
+    engine = Engine()
+    add(write_model(tmp_path / "x.safetensors"), "mine", "for the <new> stain")
+    (own_models / "damaged.safetensors").write_bytes(b"")
+    choices = engine.choices()
+    assert choices.models == [("default", "default"), ("mine", "mine")]
+    assert choices.facts["mine"].splitlines()[0] == "for the <new> stain"
+
+
 def test_run_gives_a_prediction_of_the_plane(request_):
     steps = []
     outcome = Engine().run(request_, lambda done, total: steps.append((done, total)), lambda: False)
@@ -40,6 +50,17 @@ def test_run_gives_a_prediction_of_the_plane(request_):
 def test_model_is_loaded_once(request_):
     engine = Engine()
     assert engine._load(request_.model, "cpu") is engine._load(request_.model, "cpu")
+
+
+def test_a_name_given_to_another_model_is_loaded_again(tmp_path):
+    engine = Engine()
+    add(write_model(tmp_path / "x.safetensors", {"number": 1}), "mine")
+    assert engine._load("mine", "cpu").card == {"number": 1}
+    remove("mine")
+    with pytest.raises(LibraryError, match="no model 'mine'"):
+        engine._load("mine", "cpu")
+    add(write_model(tmp_path / "y.safetensors", {"number": 2}), "mine")
+    assert engine._load("mine", "cpu").card == {"number": 2}
 
 
 def test_cancel_and_missing_model(request_):

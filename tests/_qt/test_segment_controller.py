@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
+from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.segment_controller import NO_IMAGE, SegmentController
 from napari_pffnet.library import LibraryError
 
@@ -123,6 +124,19 @@ def test_image_selected_in_the_list_is_chosen(viewer):
     controller = make(viewer)
     viewer.layers.selection.active = viewer.layers["cells"]
     assert controller.view.last("set_images").args == (["cells", "second"], 0)
+
+
+def test_models_are_offered_anew_without_disturbing_a_run(viewer):
+    controller = make(viewer, engine := FakeEngine())
+    engine.choices = lambda: Choices([("new", "new")], [])
+    controller.view.set_state.reset_mock()
+    controller.refresh_models()
+    assert controller.view.last("set_choices").args == (Choices([("new", "new")], []), None)
+    controller.view.set_state.assert_not_called()
+    controller.refresh_models("default", "renamed")
+    assert controller.view.last("set_choices").args[1] == "renamed"
+    controller.refresh_models("another", "renamed")
+    assert controller.view.last("set_choices").args[1] is None
 
 
 def test_without_an_image_it_says_where_to_get_one():

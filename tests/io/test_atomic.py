@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -24,6 +25,18 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     with pytest.raises(RuntimeError, match="power cut"):
         write_atomic(file, half)
     assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_not_to_be_replaced_stays(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    file = tmp_path / "a.txt"
+    write_atomic(file, b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        write_atomic(file, b"second", replace=False)
+    assert file.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 

@@ -54,6 +54,15 @@ def test_wrong_files_say_what_is_wrong(tmp_path):
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(ConvertError, match="cannot read"):
         load_published(network, tmp_path / "text.pth")
+    for name, content in {
+        "empty.pth": b"",
+        "byte.pth": b"\x80\x02",
+        "cut.pkl": b"\x80\x02}",
+        "odd.pkl": b"\x80\x02K\x01K\x02a.",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConvertError, match="get the file again"):
+            load_published(network, tmp_path / name)
     torch.save({"conv1.weight": torch.zeros(3, 3)}, tmp_path / "shape.pth")
     with pytest.raises(ConvertError, match="shapes differ"):
         load_published(network, tmp_path / "shape.pth")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_pffnet._qt.planes import Plane
@@ -20,10 +20,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Choices:
-    """Models and devices of this machine, each as (title, value)."""
+    """Models and devices of this machine, each as (title, value); what is known of a model, by its value."""
 
     models: list[tuple[str, str]]
     devices: list[tuple[str, str]]
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,21 @@ class Engine:
     def __init__(self) -> None:
         self._cache: FeatureCache | None = None
         self._model: Model | None = None
-        self._key = ("", "")
+        self._key: tuple[object, ...] = ()
 
     def choices(self) -> Choices:
-        """Find the models and devices; the first entry of each is the default."""
+        """Find the models that can be used, and the devices; the first entry of each is the default."""
         import_torch()
         import torch
 
-        from napari_pffnet.library import available, pick_device
+        from napari_pffnet.library import describe, entries, pick_device
 
         devices = [(f"automatic ({pick_device('auto').type.upper()})", "auto"), ("CPU", "cpu")]
         devices += [(torch.cuda.get_device_name(i), f"cuda:{i}") for i in range(torch.cuda.device_count())]
         devices += [("Apple GPU (MPS)", "mps")] * torch.backends.mps.is_available()
-        return Choices([(name, name) for name in available()], devices)
+        models = [entry for entry in entries() if not entry.fault]
+        facts = {entry.name: describe(entry) for entry in models}
+        return Choices([(entry.name, entry.name) for entry in models], devices, facts)
 
     def run(self, request: Request, progress: Progress, cancelled: Callable[[], bool]) -> Outcome:
         """Segment the plane.
@@ -103,9 +106,10 @@ class Engine:
         return self._cache.nbytes if self._cache else 0
 
     def _load(self, name: str, device: str) -> Model:
-        from napari_pffnet.library import load_model, pick_device
+        from napari_pffnet.library import find, load_model, pick_device
 
-        if self._model is None or self._key != (name, device):
-            self._model = load_model(name, pick_device(device))
-            self._key = (name, device)
+        file = find(name)
+        key = (file, file.stat().st_mtime_ns, device)  # a name can be given to another file
+        if self._model is None or self._key != key:
+            self._model, self._key = load_model(name, pick_device(device)), key
         return self._model

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from napari.layers import Labels
+
+from napari_pffnet.library import LibraryError, find, fingerprint
 
 
 def layer_origin(layer: Labels) -> str:
@@ -16,11 +16,17 @@ def layer_origin(layer: Labels) -> str:
     return model_origin(str(model)) if model else ""
 
 
-@cache
 def model_origin(model: str) -> str:
     """Return the file's name and the first 8 digits of its SHA-256; the name alone if there is no such file."""
-    shipped = Path(str(files("napari_pffnet") / "weights" / f"{model}.safetensors"))
-    file = shipped if shipped.is_file() else Path(model)
-    if not file.is_file():
-        return file.stem
-    return f"{file.stem} {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+    try:
+        file = find(model)
+        status = file.stat()
+    except (LibraryError, OSError):
+        return Path(model).stem
+    return f"{file.stem} {_fingerprint(file, status.st_mtime_ns, status.st_size)[:8]}"
+
+
+@cache
+def _fingerprint(file: Path, _changed: int, _size: int) -> str:
+    """Read a file once, and again when it has changed."""
+    return fingerprint(file)

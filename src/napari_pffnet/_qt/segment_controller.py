@@ -48,8 +48,8 @@ class View(Protocol):
     def options(self) -> Options:
         """Read all controls."""
 
-    def set_choices(self, choices: Choices) -> None:
-        """Offer models and devices."""
+    def set_choices(self, choices: Choices, model: str | None = None) -> None:
+        """Offer models and devices; choose a model, or keep those chosen."""
 
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
@@ -150,6 +150,18 @@ class SegmentController:
         shown = self._shown.get(self._image) if self._image else None
         if shown and not self._running:
             self._show(shown)
+
+    def refresh_models(self, old: str = "", new: str = "") -> None:
+        """Offer the models that there are now; the chosen one stays chosen, also under a new name."""
+        renamed = new if old and old == self.view.options().model else None
+        self.background(
+            "PFFNet: models",
+            lambda _report: self.engine.choices(),
+            done=lambda choices: self.view.set_choices(choices, renamed),
+            failed=lambda error: self.view.set_status(f"Models not found: {error}"),
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
 
     def _draw_outlines(self) -> None:
         for shown in self._shown.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,18 @@ from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.planes import Channel
 from napari_pffnet._qt.segment_controller import Options
+from napari_pffnet._qt.tooltip import plain
 from napari_pffnet.config import SegmentConfig
 
 FROM_FILE = "from a file…"
+MANAGE = "manage models…"
 PAUSE_MS = 40
 THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 TIPS = {
     "image": "The image layer to segment: grey or colour, any bit depth. Of a stack, the plane in view is taken.",
     "channel": "Which channel shows the nuclei.",
-    "model": "The network. Choose 'from a file…' for a model of your own (.safetensors).",
+    "model": "The network. Rest on a name to see what is known of it. 'from a file…' is for a model\n"
+    "file (.safetensors); 'manage models…' shows all models: rename, note, export, import, delete.",
     "device": "Where the network runs. 'automatic' takes a GPU if there is one.",
     "diameter": "Typical diameter of a nucleus in this image, in pixels: the image is scaled so that nuclei\n"
     "have the size that the model was trained on. 'automatic' takes the image as it is.",
@@ -82,6 +86,8 @@ class SegmentView(QWidget):
         self.cancel_button = _tip(QPushButton("Cancel"), "cancel")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
+        self._show_library: Callable[[], None] | None = None
+        self._model: str | None = None
         self._pixel_size: float | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -101,10 +107,22 @@ class SegmentView(QWidget):
             outlines=self.outlines.isChecked(),
         )
 
-    def set_choices(self, choices: Choices) -> None:
-        """Offer models and devices."""
-        _fill(self.model, [*choices.models, (FROM_FILE, None)])
+    def offer_library(self, show: Callable[[], None]) -> None:
+        """Put an entry into the list of models that shows the model library."""
+        self._show_library = show
+        if self.model.count():
+            self.model.addItem(MANAGE, None)
+
+    def set_choices(self, choices: Choices, model: str | None = None) -> None:
+        """Offer models and devices; those chosen before stay chosen, or `model` is."""
+        chosen, device = model or self._model, self.device.currentData()
+        manage = [(MANAGE, None)] if self._show_library else []
+        _fill(self.model, [*choices.models, (FROM_FILE, None), *manage])
+        for index, (_, name) in enumerate(choices.models):
+            self.model.setItemData(index, plain(choices.facts.get(name, "")), Qt.ItemDataRole.ToolTipRole)
+        self._keep_model(chosen)
         _fill(self.device, choices.devices)
+        self.device.setCurrentIndex(max(self.device.findData(device), 0))
 
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
@@ -180,7 +198,8 @@ class SegmentView(QWidget):
         self.cancel_button.clicked.connect(lambda: self.cancel_requested.emit())
         self.image.activated.connect(self.image_chosen)
         self.channel.activated.connect(lambda: self.image_chosen.emit(self.image.currentIndex()))
-        self.model.activated.connect(self._choose_file)
+        self.model.currentIndexChanged.connect(self._remember_model)
+        self.model.activated.connect(self._model_chosen)
         self.outlines.toggled.connect(lambda _on: self.outlines_changed.emit())
         self._pause.timeout.connect(self.thresholds_changed)
         self.controls["diameter"].valueChanged.connect(self._update_size_hint)
@@ -197,13 +216,29 @@ class SegmentView(QWidget):
         self.size_hint.setText(f"{diameter * (self._pixel_size or 0):.3g} µm")
         self.size_hint.setVisible(known)
 
-    def _choose_file(self, index: int) -> None:
-        if self.model.itemText(index) != FROM_FILE:
-            return
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "PFFNet model (*.safetensors)")
-        if path:
-            self.model.insertItem(index, Path(path).stem, path)
-        self.model.setCurrentIndex(index if path else 0)
+    def _keep_model(self, chosen: str | None) -> None:
+        """Choose a model again after the list was filled; a file of the user's is offered again."""
+        if chosen and self.model.findData(chosen) < 0 and Path(chosen).is_file():
+            self._insert_file(chosen)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0) if chosen else 0)
+
+    def _insert_file(self, path: str) -> None:
+        self.model.insertItem(self.model.findText(FROM_FILE), Path(path).stem, path)
+
+    def _remember_model(self, index: int) -> None:
+        """Remember the last entry chosen that is a model."""
+        self._model = self.model.itemData(index) or self._model
+
+    def _model_chosen(self, index: int) -> None:
+        """Do what the last entries say, and leave a model chosen."""
+        text, chosen = self.model.itemText(index), self.model.itemData(index)
+        if chosen is None and text == FROM_FILE:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "PFFNet model (*.safetensors)")
+            if chosen:
+                self._insert_file(chosen)
+        self.model.setCurrentIndex(max(self.model.findData(chosen or self._model), 0))
+        if text == MANAGE and self._show_library:
+            self._show_library()
 
 
 def _combo(name: str) -> QComboBox:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomic(path: str | Path, content: bytes | Callable[[Path], object]) -> None:
+def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *, replace: bool = True) -> None:
     """Write a file completely or not at all; readers see the old file or the new one.
 
     Parameters
@@ -18,9 +19,13 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object]) ->
     content : bytes or callable
         What to write, or a function that writes it to the path that it is given. That path lies in the same folder and
         ends in the same suffix.
+    replace : bool
+        Whether an old file gives way to the new one.
 
     Raises
     ------
+    FileExistsError
+        There is a file, and it is not to be replaced.
     OSError
         The folder is missing, full or not writable. The old file, if any, is unchanged.
     """
@@ -32,9 +37,32 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object]) ->
         else:
             content(temporary)
         _to_disk(temporary)
-        os.replace(temporary, path)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            move_new(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_new(source: Path, target: Path) -> None:
+    """Rename a file within its folder, never replacing another one.
+
+    Raises
+    ------
+    FileExistsError
+        There is a file of the new name.
+    """
+    try:
+        os.link(source, target)  # unlike a rename, it fails if there is a target
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without hard links
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        source.rename(target)
+    else:
+        source.unlink()
 
 
 def _to_disk(path: Path) -> None:

@@ -131,8 +131,8 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     """Read a ``.pth`` state, also one wrapped under ``model`` or with ``module.`` before its names."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ConvertError(f"cannot read {path} as weights: {error}") from None
+    except Exception as error:  # damaged bytes make the reader fail in any way
+        raise ConvertError(f"cannot read {path} as weights: {error!r}; get the file again") from None
     state = state.get("model", state) if isinstance(state, dict) else {}
     tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
@@ -144,9 +144,12 @@ def read_detectron(path: Path) -> dict[str, Tensor]:
     """Read Detectron's pickle of named arrays with a reader that admits nothing else."""
     try:
         with path.open("rb") as file:
-            blobs = _ArraysOnly(file, encoding="latin1").load()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ConvertError(f"cannot read {path} as Detectron weights: {error}") from None
+            return _arrays(_ArraysOnly(file, encoding="latin1").load())
+    except Exception as error:  # damaged bytes make the reader fail in any way
+        raise ConvertError(f"cannot read {path} as Detectron weights: {error!r}; get the file again") from None
+
+
+def _arrays(blobs: Any) -> dict[str, Tensor]:
     blobs = blobs.get("blobs", blobs) if isinstance(blobs, dict) else {}
     return {
         str(name): torch.from_numpy(np.array(value, dtype=np.float32))

@@ -47,6 +47,9 @@ def metadata(network, **changes):
         ({"format": "other"}, "not a napari-pffnet model"),
         ({"config": "{"}, "header cannot be used"),
         ({"config": json.dumps({"fpn_chanels": 3})}, "did you mean fpn_channels"),
+        ({"config": tiny(fpn_channels=10**9).model_dump_json()}, "get the file again"),
+        ({"version": "-1"}, "update napari-pffnet"),
+        ({"card": "[]"}, "no table of facts"),
         ({"config": tiny(fpn_channels=64).model_dump_json()}, "do not fit its configuration"),
     ],
 )

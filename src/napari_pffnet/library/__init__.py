@@ -1,0 +1,37 @@
+"""Models: one safetensors file each; where they live, and what is known of them.
+
+Importing this needs no PyTorch: listing models stays quick, and the panel opens without waiting.
+"""
+
+from napari_pffnet.library.changes import add, annotate, export, import_model, remove, rename
+from napari_pffnet.library.facts import date_of, describe, headline, parent
+from napari_pffnet.library.files import FORMAT, VERSION, LibraryError, fingerprint, save_model
+from napari_pffnet.library.folder import Entry, available, entries, find, user_folder
+from napari_pffnet.library.loading import DEFAULT, Model, load_model, pick_device
+
+__all__ = [
+    "DEFAULT",
+    "FORMAT",
+    "VERSION",
+    "Entry",
+    "LibraryError",
+    "Model",
+    "add",
+    "annotate",
+    "available",
+    "date_of",
+    "describe",
+    "entries",
+    "export",
+    "find",
+    "fingerprint",
+    "headline",
+    "import_model",
+    "load_model",
+    "parent",
+    "pick_device",
+    "remove",
+    "rename",
+    "save_model",
+    "user_folder",
+]

@@ -1,0 +1,185 @@
+"""Changes of the user's models: add, rename, note, remove, export. A model file itself is never rewritten."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import unicodedata
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from napari_pffnet.io.atomic import move_new, write_atomic
+from napari_pffnet.library.files import SUFFIX, LibraryError, build, fingerprint
+from napari_pffnet.library.folder import (
+    Entry,
+    Sidecar,
+    available,
+    entry,
+    own_file,
+    read_entry,
+    read_sidecar,
+    user_folder,
+    verify,
+    write_sidecar,
+)
+
+LONGEST = 100
+#: Names that Windows keeps for devices, and words that ``--init`` of training understands.
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|imagenet|none", re.IGNORECASE)
+
+
+def add(path: str | Path, name: str, note: str = "") -> Entry:
+    """Copy a model file into the user's folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        The whole file is checked first.
+    name : str
+        Becomes the file's name; spaces around it are dropped.
+    note : str
+        What the user wants to remember.
+
+    Raises
+    ------
+    LibraryError
+        Not a model that can be used, or the name is taken (in small or capital letters, also by a model of the package)
+        or no file name. The folder is unchanged.
+    OSError
+        The folder is full or not writable; it is unchanged.
+    """
+    source, name = Path(path), _free_name(name)
+    if not source.is_file():
+        raise LibraryError(f"no file {source}; give the path of a .safetensors model file")
+    verify(source)
+    digest = fingerprint(source)
+    build(source)
+    target = user_folder() / f"{name}{SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _copy(source, target, digest)
+    except FileExistsError:
+        raise LibraryError(_taken(name)) from None
+    write_sidecar(target, Sidecar(digest, note.strip(), date.today().isoformat()))
+    return read_entry(name, target)
+
+
+def import_model(path: str | Path, name: str | None = None, note: str = "") -> Entry:
+    """Add a model file under its own file name, or another name; see `add`."""
+    return add(path, Path(path).stem if name is None else name, note)
+
+
+def rename(old: str, new: str) -> Entry:
+    """Give one of the user's models another name; file, note and hash stay as they are.
+
+    Raises
+    ------
+    LibraryError
+        No such model of the user's, or the new name is taken or no file name.
+    """
+    path, name = own_file(old), _free_name(new)
+    target = path.with_name(f"{name}{SUFFIX}")
+    try:
+        move_new(path, target)
+    except FileExistsError:
+        raise LibraryError(_taken(name)) from None
+    beside = path.with_suffix(".json")
+    if beside.exists():
+        beside.replace(target.with_suffix(".json"))
+    return read_entry(name, target)
+
+
+def annotate(name: str, note: str) -> Entry:
+    """Replace the note of one of the user's models; an empty one removes it."""
+    path = own_file(name)
+    sidecar = read_sidecar(path)
+    if not sidecar.sha256:
+        sidecar = replace(sidecar, sha256=fingerprint(path), added=date.today().isoformat())
+    write_sidecar(path, replace(sidecar, note=note.strip()))
+    return read_entry(name, path)
+
+
+def remove(name: str) -> None:
+    """Delete one of the user's models, note and all. There is no way back: ask before."""
+    path = own_file(name)
+    path.with_suffix(".json").unlink(missing_ok=True)
+    path.unlink()
+
+
+def export(name: str, path: str | Path) -> Path:
+    """Copy a model, the user's or the package's, to a file; its card goes with it, the note stays here.
+
+    Parameters
+    ----------
+    name : str
+        A name of the library.
+    path : str or Path
+        The new file, or a folder for ``NAME.safetensors``; the suffix is added where it lacks.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    LibraryError
+        No such model, it cannot be used, or there is a file at the path already.
+    """
+    source = entry(name).path
+    verify(source)
+    build(source)
+    target = Path(path)
+    if target.is_dir():
+        target = target / source.name
+    if target.suffix != SUFFIX:
+        target = target.with_name(f"{target.name}{SUFFIX}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _copy(source, target, fingerprint(source))
+    except FileExistsError:
+        raise LibraryError(f"{target} is there already and stays as it is; give another path") from None
+    return target
+
+
+def _free_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name.strip())
+    fault = _fault(name)
+    if fault:
+        raise LibraryError(f"'{name}' cannot be the name of a model: {fault}; choose another name")
+    if name.casefold() in (known.casefold() for known in available()):
+        raise LibraryError(_taken(name))
+    return name
+
+
+def _fault(name: str) -> str:
+    """Say why a name is no file name on every system; "" if it is one."""
+    if not name:
+        return "it is empty"
+    if any(unicodedata.category(letter)[0] == "C" for letter in name):
+        return "it has characters that cannot be seen"
+    if re.search(r'[/\\:*?"<>|]', name):
+        return 'it has one of / \\ : * ? " < > |'
+    if name[0] in ".-~" or name[-1] == ".":
+        return "it begins with . - or ~, or ends with ."
+    if name.casefold().endswith(SUFFIX):
+        return f"it ends in {SUFFIX}"
+    if len(name.encode()) > LONGEST:
+        return f"it is longer than {LONGEST} letters"
+    return "it is a reserved word" if RESERVED.fullmatch(name) else ""
+
+
+def _taken(name: str) -> str:
+    return f"there is a model '{name}' already; choose another name"
+
+
+def _copy(source: Path, target: Path, digest: str) -> None:
+    """Copy completely or not at all, never replacing a file."""
+
+    def copy(temporary: Path) -> None:
+        shutil.copyfile(source, temporary)
+        if fingerprint(temporary) != digest:
+            raise LibraryError(f"{source} changed while it was copied; try again when nothing writes it any more")
+
+    write_atomic(target, copy, replace=False)

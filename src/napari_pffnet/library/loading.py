@@ -1,0 +1,83 @@
+"""From a model's name to a network that is ready on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pffnet.config import ModelConfig
+from napari_pffnet.library.files import LibraryError, build
+from napari_pffnet.library.folder import find, verify
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_pffnet.model import PFFNet
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready for inference.
+
+    Attributes
+    ----------
+    network : PFFNet
+        In evaluation mode, float32, on its device.
+    config : ModelConfig
+        What the network was built from.
+    card : dict
+        Free-form facts: data, licences, recipe, validation figures.
+    path : Path
+        The file it came from.
+    """
+
+    network: PFFNet
+    config: ModelConfig
+    card: dict[str, Any]
+    path: Path
+
+
+def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -> Model:
+    """Rebuild a model from its file alone.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name from `available` or the path of a ``.safetensors`` model file; see `find`.
+    device : str or torch.device
+        Where the weights go.
+
+    Raises
+    ------
+    LibraryError
+        No such model, not a model file, truncated, written by a newer version, or in the user's folder and no longer
+        what was added there.
+    """
+    path = find(name)
+    verify(path)
+    network, config, card = build(path)
+    return Model(network.to(device), config, card, path)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; ``auto`` prefers CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    LibraryError
+        The named device is not available on this machine.
+    """
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise LibraryError(f"unknown device '{name}'; use auto, cpu, cuda or mps")
+    if (kind == "cuda" and not cuda) or (kind == "mps" and not mps):
+        raise LibraryError(f"device '{name}' is not available on this machine; use --device auto or cpu")
+    return torch.device(name)

@@ -1,0 +1,31 @@
+"""Which model a layer comes from."""
+
+import numpy as np
+from napari.layers import Labels
+
+from model_files import write_model
+from napari_pffnet._qt.origin import layer_origin, model_origin
+from napari_pffnet.library import add, available, fingerprint, remove
+
+
+def test_origin_is_name_and_hash_of_the_file(tmp_path):
+    digest = add(write_model(tmp_path / "x.safetensors"), "mine").sha256
+    assert model_origin("mine") == f"mine {digest[:8]}"
+    assert model_origin(str(tmp_path / "x.safetensors")) == f"x {digest[:8]}"
+    assert model_origin("default") == f"default {fingerprint(available()['default'])[:8]}"
+
+
+def test_a_name_given_to_another_file_has_another_origin(tmp_path):
+    add(write_model(tmp_path / "x.safetensors"), "mine")
+    before = model_origin("mine")
+    remove("mine")
+    assert model_origin("mine") == "mine", "the name is all that is left"
+    add(write_model(tmp_path / "y.safetensors", seed=1), "mine")
+    assert model_origin("mine") not in ("mine", before)
+
+
+def test_layers_made_elsewhere_have_none():
+    layer = Labels(np.ones((2, 2), int))
+    assert layer_origin(layer) == ""
+    layer.metadata["napari-pffnet"] = {"model": "gone"}
+    assert layer_origin(layer) == "gone"
