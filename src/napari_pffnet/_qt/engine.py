@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pffnet._qt.planes import Plane
@@ -66,6 +67,18 @@ class Engine:
         devices += [(torch.cuda.get_device_name(i), f"cuda:{i}") for i in range(torch.cuda.device_count())]
         devices += [("Apple GPU (MPS)", "mps")] * torch.backends.mps.is_available()
         return Choices([(name, name) for name in available()], devices)
+
+    def add_model(self, file: Path, name: str, note: str) -> str:
+        """Add a model file to the library; return its name there.
+
+        Raises
+        ------
+        LibraryError
+            It is no model, or the name is taken.
+        """
+        from napari_pffnet.library import add
+
+        return add(file, name, note).name
 
     def run(self, request: Request, progress: Progress, cancelled: Callable[[], bool]) -> Outcome:
         """Segment the plane.
