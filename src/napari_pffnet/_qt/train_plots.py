@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.train_progress import TOTAL, Curve
 
-HEIGHTS = {"losses": 140, "metrics": 110}
+HEIGHTS = {"losses": 96, "metrics": 96}
 #: Okabe and Ito's colours, readable for the colour-blind and on dark and light.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7", "#8c8c8c", "#7f6fd0")
 SYMBOLS = {"AP50": "o", "PQ": "s"}
 
 
 class Curves(pg.PlotWidget):  # type: ignore[misc]
-    """Lines with a legend.
+    """Lines, named under the plot in their colours.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ class Curves(pg.PlotWidget):  # type: ignore[misc]
     def __init__(self, height: int) -> None:
         super().__init__()
         self.lines: dict[str, Any] = {}
-        self._legend = self.addLegend(offset=(-4, 4), labelTextSize="8pt", verSpacing=-6)
+        self.names = QLabel()
+        self.names.setWordWrap(True)
         self._text = "#f0f1f2"
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
@@ -39,31 +40,34 @@ class Curves(pg.PlotWidget):  # type: ignore[misc]
 
     def set_curves(self, curves: dict[str, Curve]) -> None:
         """Draw these, and no others."""
+        changed = list(curves) != list(self.lines)
         for name in [name for name in self.lines if name not in curves]:
             self.removeItem(self.lines.pop(name))
         for name, (x, y) in curves.items():
             if name not in self.lines:
-                self.lines[name] = self.plot(name=name, **self._look(name))
+                self.lines[name] = self.plot(symbol=SYMBOLS.get(name), symbolSize=6)
             self.lines[name].setData(x, y)
+        if changed:
+            self._paint()
 
     def set_colours(self, background: str, text: str) -> None:
         """Take over the colours of a theme."""
         self._text = text
         self.setBackground(background)
-        self._legend.setLabelTextColor(text)
         for name in ("left", "bottom"):
             self.getAxis(name).setPen(text)
             self.getAxis(name).setTextPen(text)
-        for name, line in self.lines.items():
-            line.setPen(self._look(name)["pen"])
+        self._paint()
 
-    def _look(self, name: str) -> dict[str, Any]:
-        if name == TOTAL:
-            return {"pen": pg.mkPen(self._text, width=3)}
-        place = list(SYMBOLS).index(name) if name in SYMBOLS else len(self.lines)
-        colour = COLOURS[place % len(COLOURS)]
-        symbol = {"symbol": SYMBOLS[name], "symbolSize": 6, "symbolBrush": colour} if name in SYMBOLS else {}
-        return {"pen": pg.mkPen(colour, width=2 if symbol else 1), **symbol}
+    def _paint(self) -> None:
+        """Give each line its colour, and name it."""
+        named = []
+        for place, (name, line) in enumerate(self.lines.items()):
+            colour = self._text if name == TOTAL else COLOURS[place % len(COLOURS)]
+            line.setPen(pg.mkPen(colour, width={TOTAL: 3}.get(name, 2 if name in SYMBOLS else 1)))
+            line.setSymbolBrush(colour)
+            named.append(f'<span style="color: {colour}">━</span>&nbsp;{name.replace(" ", "&nbsp;")}')
+        self.names.setText(" &nbsp;".join(named))
 
 
 class TrainPlots(QWidget):
@@ -75,13 +79,16 @@ class TrainPlots(QWidget):
         self.losses.setToolTip("Training loss over the steps; lower is better.")
         self.metrics.setToolTip("AP50 and panoptic quality (PQ) on the images held out, 0 to 1; higher is better.")
         self.metrics.setYRange(0, 1)
+        self.metrics.setXLink(self.losses)
+        self.losses.hideAxis("bottom")
         self._known: dict[str, Curve] = {}
         self._all = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.losses)
-        layout.addWidget(self.metrics)
+        layout.setSpacing(2)
+        for plot in (self.losses, self.metrics):
+            layout.addWidget(plot)
+            layout.addWidget(plot.names)
 
     def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
         """Draw both."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TICK_MS = 250
 LINES = 5
 HELD = 3
-SIGNS = {1: "▲", 0: " ", -1: "▼"}
+SIGNS = {1: "▲", 0: "", -1: "▼"}
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 TIPS = {
     "images": "Images of the project that the model learns from: tick on the left. Those that are done are ticked at\n"
@@ -88,7 +88,7 @@ class TrainView(QWidget):
         self.images, self.gate = _table("images", 4), _table("gate", 4)
         self.images.setHeaderLabels(["learn from", "nuclei", "complete", "hold out"])
         self.images.itemChanged.connect(lambda _item, _column: self.choice_changed.emit())
-        self.gate.setHeaderLabels(["old → new", *MEASURES.values()])
+        self.gate.setHeaderLabels(["image", *MEASURES.values()])
         self.base, self.effort, self.device = _combo("base"), _combo("effort"), _combo("device")
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
@@ -342,7 +342,7 @@ def _complete(image: Material) -> str:
 
 def _figures(row: Row) -> QTreeWidgetItem:
     cells = [
-        f"{row.old[name]:.2f} → {row.new[name]:.2f} {SIGNS[row.change(name)]}"
+        f"{row.old[name]:.2f}→{row.new[name]:.2f}{SIGNS[row.change(name)]}"
         if name in row.old and name in row.new
         else ""
         for name in MEASURES
