@@ -131,7 +131,7 @@ def review() -> None:
         window.press("N")
     window.save("review")
     window.panel.reviewer.overview()
-    window.panel.review.statistics_fold.click()
+    window.panel.review.statistics.button.click()
     window.panel.review.disagreement.click()
     window.rest()
     window.save("statistics")

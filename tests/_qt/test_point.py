@@ -79,7 +79,7 @@ def test_one_tall_step_is_unfolded_at_a_time(panel):
     assert not panel.review.body.isVisible()
     viewer = panel._viewer
     viewer.add_labels(TRUTH)
-    panel.review.fold.click()
+    panel.review.step.button.click()
     assert panel.review.body.isVisible()
     assert not panel.segment.isVisible()
     panel.segment_step.button.click()

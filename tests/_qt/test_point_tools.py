@@ -77,7 +77,10 @@ def test_click_paints_the_nucleus_as_a_new_label_and_undo_takes_it_back(placing)
     assert np.argwhere(layer.data == 6).tolist() == [[y, x] for y in range(9, 14) for x in range(1, 6)]
     assert pointer.asked == [pytest.approx((11, 3))]
     assert status(controller) == "Nucleus 6: fit 0.90, score 0.80."
-    assert layer.features.set_index("index")["area"][6] == 25
+    row = layer.features.set_index("index").loc[6]
+    assert row["area"] == 25
+    assert row["origin"].startswith("default ")
+    assert row["origin"].endswith(", pointed at")
     controller.undo()
     np.testing.assert_array_equal(layer.data, squares())
     assert not engine.pointer.called

@@ -123,7 +123,7 @@ def test_keys_go_through_the_list(start, arguments):
 
 def test_candidates_are_accepted_under_the_cursor(start):
     user, view = start(insight())
-    view.fold.click()
+    view.step.button.click()
     user.move(45, 65)
     user.press(CANDIDATE)
     assert np.all(user.layer.data[40:50, 60:70] == 10)
@@ -132,7 +132,7 @@ def test_candidates_are_accepted_under_the_cursor(start):
     assert user.viewer.layers.selection.active is user.layer
     view.candidates.click()
     assert not user.viewer.layers["candidates"].data.any()
-    view.fold.click()
+    view.step.button.click()
     assert list(user.viewer.layers) == [user.layer]
 
 
@@ -149,7 +149,7 @@ def test_edit_key_gives_the_brush(start):
 
 def test_rows_are_chosen_by_mouse_and_arrow_keys(start):
     user, view = start(insight())
-    view.fold.click()
+    view.step.button.click()
     click_row(view, 2)
     np.testing.assert_allclose(middle(user), (44.5, 14.5))
     QTest.keyClick(view.table, Qt.Key.Key_Down)
@@ -159,7 +159,7 @@ def test_rows_are_chosen_by_mouse_and_arrow_keys(start):
 
 def test_list_is_filtered_and_sorted(start):
     _, view = start(insight())
-    view.fold.click()
+    view.step.button.click()
     click_title(view, 0)
     assert listed(view) == ["1", "2", "3", "9", "c1", "c2"]
     click_title(view, 2)
@@ -187,7 +187,7 @@ def test_slider_of_a_stack_moves(start):
 
 def test_disagreement_comes_and_goes(start):
     user, view = start(insight())
-    view.fold.click()
+    view.step.button.click()
     view.disagreement.click()
     assert "disagreement" in user.viewer.layers
     assert user.viewer.layers.selection.active is user.layer
@@ -197,16 +197,16 @@ def test_disagreement_comes_and_goes(start):
 
 def test_labels_made_elsewhere_have_no_candidates(start):
     _, view = start()
-    view.fold.click()
+    view.step.button.click()
     assert not view.candidates.isEnabled()
     assert not view.disagreement.isEnabled()
 
 
 def test_bar_of_the_statistics_filters_the_list(start):
     _, view = start()
-    view.fold.click()
+    view.step.button.click()
     assert view.plots is None, "built when first wanted"
-    view.statistics_fold.click()
+    view.statistics.button.click()
     QTest.qWait(50)
     plot = view.plots.fits
     assert plot.counts.sum() == 4
@@ -222,8 +222,8 @@ def test_bar_of_the_statistics_filters_the_list(start):
 
 def test_plots_follow_edits_and_the_theme(start):
     user, view = start()
-    view.fold.click()
-    view.statistics_fold.click()
+    view.step.button.click()
+    view.statistics.button.click()
     user.press(NEXT)
     user.press(DELETE, SHIFT)
     assert view.plots.areas.counts.sum() == 3
@@ -233,7 +233,7 @@ def test_plots_follow_edits_and_the_theme(start):
 
 def test_tells_its_keys_and_fits_the_dock(start):
     _, view = start(insight())
-    view.fold.click()
+    view.step.button.click()
     assert view.buttons["remove"].text() == "Delete  ⇧D"
     assert "Key C" in view.candidates.toolTip()
     assert all(button.toolTip() for button in view.buttons.values())
@@ -265,14 +265,14 @@ def test_opening_it_by_key_folds_segment(make_napari_viewer, qtbot):
     assert user.viewer.window._qt_window.height() <= 768
     panel.segment_step.button.click()
     assert not panel.review.body.isVisible()
-    panel.review.fold.click()
+    panel.review.step.button.click()
     assert not panel.segment.isVisible()
     assert listed(panel.review) == ["3", "1", "2", "9"]
 
 
 def test_keys_work_over_the_list_too(start):
     user, view = start()
-    view.fold.click()
+    view.step.button.click()
     click_row(view, 1)
     QTest.keyClick(view.table, ACCEPT)
     assert states(user.layer)[9] == "accepted"

@@ -174,7 +174,7 @@ def test_accepted_candidate_is_painted_as_a_new_nucleus():
     controller.choose(view.listed.index("c0"))
     controller.accept()
     assert np.all(layer.data[40:50, 40:50] == 10)
-    assert states(layer)[10] == "accepted"
+    assert states(layer)[10] == "new"
     assert layer.features.set_index("index")["origin"][10] == "candidate"
     assert "c0" not in view.listed
     assert controller.viewer.layers["candidates"].data[45, 45] == 0

@@ -29,7 +29,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -82,9 +82,13 @@ class Matching:
         return [t for t in rows.sort_values(share, ascending=False)["truth"] if t in self.missed]
 
 
+#: An entry of a list: where it stands (lower is earlier), and whether it leads to an object that needs correction.
+Row = tuple[float, bool]
+
+
 @dataclass
 class Counts:
-    """What it took on some images; all but the seconds are numbers of objects or actions."""
+    """What it took on some images; numbers of objects and actions; the review list and nuclei by class score."""
 
     nuclei: int = 0
     errors: int = 0
@@ -95,10 +99,8 @@ class Counts:
     sight: int = 0
     queue: int = 0
     model_seconds: float = 0.0
-    early_queue: int = 0
-    early_score: int = 0
-    early_random: float = 0.0
-    early_best: int = 0
+    by_queue: tuple[Row, ...] = ()
+    by_score: tuple[Row, ...] = ()
 
     def __add__(self, other: Counts) -> Counts:
         """Add up field by field."""
@@ -249,16 +251,30 @@ def by_brush(match: Matching) -> tuple[int, int]:
     return strokes + false, outlines + false
 
 
-def early(queue: list[tuple[str, int]], match: Matching, offered: list[Candidate], truth: Array) -> int:
-    """Count the objects that need correction among the first 20 % of a queue."""
-    found = set()
-    for kind, index in queue[: round(EARLY * len(queue))]:
-        if kind == CANDIDATE:
-            ids, count = np.unique(truth[offered[index].indices], return_counts=True)
-            found |= {("missed", int(i)) for i, n in zip(ids, count, strict=True) if 2 * n > offered[index].area}
-        else:
-            found.add(("wrong", index))
-    return len(found & mistakes(match))
+def leads(kind: str, index: int, offered: list[Candidate], truth: Array) -> set[tuple[str, int]]:
+    """Name the objects that an entry of the list leads to."""
+    if kind != CANDIDATE:
+        return {("wrong", index)}
+    ids, count = np.unique(truth[offered[index].indices], return_counts=True)
+    return {("missed", int(i)) for i, n in zip(ids, count, strict=True) if 2 * n > offered[index].area}
+
+
+def found_by(
+    entries: Iterable[tuple[float, str, int]], match: Matching, offered: list[Candidate], truth: Array
+) -> tuple[Row, ...]:
+    """Tell of each entry (place, kind, index) whether it is the first that leads to a mistake."""
+    left, rows = mistakes(match), []
+    for where, kind, index in entries:
+        found = leads(kind, index, offered, truth) & left
+        left -= found
+        rows.append((where, bool(found)))
+    return tuple(rows)
+
+
+def share_early(rows: tuple[Row, ...], errors: int) -> float:
+    """Share of all mistakes that the first entries of one list lead to."""
+    ordered = sorted(rows, key=lambda row: row[0])
+    return sum(found for _, found in ordered[: round(EARLY * len(ordered))]) / errors
 
 
 def mistakes(match: Matching) -> set[tuple[str, int]]:
@@ -279,9 +295,8 @@ def correct(image: Array, truth: Array, segmenter: Segmenter, seed: int) -> Coun
     overlap = dict(zip(result.table["index"], result.table["overlap"], strict=True))
     queue = review_queue(result.labels, result.table, found.semantic, offered, overlaps=overlap)
     match = Matching(truth, result.labels)
-    ordered = list(zip(queue["kind"], queue["index"], strict=True))
-    by_score = [("nucleus", i) for i in result.table.sort_values("score")["index"]]
-    wrong = len(mistakes(match))
+    ordered = zip(-queue["priority"], queue["kind"], queue["index"], strict=True)
+    by_score = [(score, "nucleus", i) for score, i in result.table[["score", "index"]].itertuples(index=False)]
     nuclei, (strokes, outlines) = len(match.true_ids), by_brush(match)
     seeing, stepping = (Annotator(truth, result, pointer, offered, seed) for _ in range(2))
     stepping.by_queue(queue)
@@ -289,7 +304,7 @@ def correct(image: Array, truth: Array, segmenter: Segmenter, seed: int) -> Coun
         annotator.on_sight()
     return Counts(
         nuclei=nuclei,
-        errors=wrong,
+        errors=len(mistakes(match)),
         stroke=2 * nuclei,
         outline=5 * nuclei,
         segment_stroke=strokes,
@@ -297,10 +312,8 @@ def correct(image: Array, truth: Array, segmenter: Segmenter, seed: int) -> Coun
         sight=seeing.actions,
         queue=stepping.actions,
         model_seconds=seconds + stepping.seconds,
-        early_queue=early(ordered, match, offered, truth),
-        early_score=early(by_score, match, offered, truth),
-        early_random=EARLY * len(match.wrong),
-        early_best=min(wrong, round(EARLY * len(ordered))),
+        by_queue=found_by(ordered, match, offered, truth),
+        by_score=found_by(by_score, match, offered, truth),
     )
 
 
@@ -321,13 +334,20 @@ def table(counts: dict[str, Counts]) -> str:
         lines.append(f"| {name} | {c.nuclei} | {' | '.join(per)} | {100 * c.model_seconds / c.nuclei:.1f} |")
     lines += [
         "",
-        f"Share of all objects that need correction among the first {EARLY:.0%} of the list.",
+        f"Share of all objects that need correction among the first {EARLY:.0%} of one list over the images.",
         "",
         "| images of | need correction | queue | class score | random | best possible |",
         "|---|---|---|---|---|---|",
     ]
     for name, c in counts.items():
-        shares = [n / c.errors for n in (c.early_queue, c.early_score, c.early_random, c.early_best)]
+        length = len(c.by_queue)
+        leading = sum(found for _, found in c.by_queue)
+        shares = [
+            share_early(c.by_queue, c.errors),
+            share_early(c.by_score, c.errors),
+            EARLY * leading / c.errors,
+            min(leading, round(EARLY * length)) / c.errors,
+        ]
         lines.append(f"| {name} | {c.errors} | {' | '.join(f'{share:.0%}' for share in shares)} |")
     return "\n".join(lines)
 
@@ -347,7 +367,7 @@ def main() -> None:
         for i in range(len(source)):
             sample = source.read(i)
             counts[name] += correct(sample.image, sample.labels, segmenter, seed=i)
-            print(f"{name} {sample.name}: {counts[name]}", file=sys.stderr, flush=True)
+            print(f"{name} {sample.name}", file=sys.stderr, flush=True)
     counts["all"] = sum(counts.values(), Counts())
     print(table(counts))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from app_model.types import KeyBinding, KeyCode, KeyMod
@@ -188,9 +189,11 @@ class CorrectController:
     def _write(self, edit: Edit, plane: LabelPlane) -> str:
         if not len(edit.change.values):
             return "Nothing to change there."
-        (plane.write_everywhere if edit.everywhere else plane.write)(edit.change)
-        if edit.renumbered and self.active.rows and plane.layer is self.active.layer:
-            self.active.rows.renumber(edit.renumbered)
+        rows = self.active.rows if plane.layer is self.active.layer else None
+        with rows.made_by(edit.origin) if rows and edit.origin else nullcontext():
+            (plane.write_everywhere if edit.everywhere else plane.write)(edit.change)
+        if edit.renumbered and rows:
+            rows.renumber(edit.renumbered)
         return edit.text
 
     def _start(self, later: Later, plane: LabelPlane) -> None:

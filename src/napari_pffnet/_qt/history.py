@@ -23,13 +23,12 @@ def values(atom: Any) -> tuple[Array, Array]:
     return np.ravel(old), np.broadcast_to(np.ravel(new), np.size(old))
 
 
-def touched(step: Iterable[Any]) -> list[int]:
-    """Return the ids whose pixels a step took or gave, sorted, without 0."""
-    ids: set[int] = set()
-    for atom in step:
-        for part in values(atom):
-            ids |= set(np.unique(part).tolist())
-    return sorted(ids - {0})
+def present(data: Any, atom: Any) -> Array:
+    """Return the ids that the pixels of one write have now, flat."""
+    if not hasattr(atom, "slice_key"):
+        return np.ravel(data[atom[0]])
+    region = np.asarray(data[atom.slice_key])
+    return region.ravel() if atom.mask is None else np.asarray(region[atom.mask])
 
 
 def transitions(step: Iterable[Any]) -> dict[tuple[int, int], int]:

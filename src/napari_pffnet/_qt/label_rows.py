@@ -13,8 +13,9 @@ import pandas as pd
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_pffnet._qt.history import Write, transitions, values, writes
+from napari_pffnet._qt.history import Write, present, transitions, values, writes
 from napari_pffnet._qt.origin import layer_origin
+from napari_pffnet._qt.undo import Undo
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.provenance import TEXT
 from napari_pffnet.curate.user import user_name
@@ -65,6 +66,7 @@ class LabelRows:
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
+        self._undo = Undo(layer)
         self._steps: dict[int, _Step] = {}
         self._origin = PAINTED
         self._frame: pd.DataFrame | None = None
@@ -90,24 +92,22 @@ class LabelRows:
 
     @property
     def edits(self) -> int:
-        """Number of edits that can be undone."""
-        return len(self.layer._undo_history)
+        """Number of edits since the layer was selected that can be undone."""
+        return len(self._undo)
 
     def undo(self) -> bool:
         """Undo the last edit with napari, and its rows; False if there is none."""
-        if not self.layer._undo_history:
-            return False
-        self.layer.undo()
-        self._return(self.layer._redo_history[-1], undone=True)
-        return True
+        step = self._undo.undo()
+        if step is not None:
+            self._return(step, undone=True)
+        return step is not None
 
     def redo(self) -> bool:
         """Redo with napari, and its rows; False if nothing was undone."""
-        if not self.layer._redo_history:
-            return False
-        self.layer.redo()
-        self._return(self.layer._undo_history[-1], undone=False)
-        return True
+        step = self._undo.redo()
+        if step is not None:
+            self._return(step, undone=False)
+        return step is not None
 
     def set_state(self, ids: Iterable[int], state: str) -> None:
         """Set the state of objects, such as `ACCEPTED`; ids without a row get one."""
@@ -126,6 +126,7 @@ class LabelRows:
         self._show(step.ids, rows, [])
 
     def _follow(self, event: Any) -> None:
+        self._undo.note(event.value)
         moved = transitions(event.value)
         ids = _ids(moved)
         before = self._rows(ids, only_known=True)
@@ -272,12 +273,7 @@ def _joined(before: Any, parents: list[int]) -> str:
 def _not_yet_written(data: Any, atom: Any) -> tuple[Array, Array] | None:
     """Return the ids before and after a write that napari announces; None if it is done, as at the end of a stroke."""
     old, new = values(atom)
-    if hasattr(atom, "slice_key"):
-        region = np.asarray(data[atom.slice_key])
-        now = region.ravel() if atom.mask is None else region[atom.mask]
-    else:
-        now = np.asarray(data[atom[0]])
-    return None if np.array_equal(now, new) else (old, new)
+    return None if np.array_equal(present(data, atom), new) else (old, new)
 
 
 def _areas(data: Any, ids: list[int]) -> dict[int, int]:

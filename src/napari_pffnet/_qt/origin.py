@@ -13,11 +13,11 @@ from napari.layers import Labels
 def layer_origin(layer: Labels) -> str:
     """Return name and hash of the model that made a layer of ours; empty for other layers."""
     model = layer.metadata.get("napari-pffnet", {}).get("model", "")
-    return _model_origin(str(model)) if model else ""
+    return model_origin(str(model)) if model else ""
 
 
 @cache
-def _model_origin(model: str) -> str:
+def model_origin(model: str) -> str:
     """Return the file's name and the first 8 digits of its SHA-256; the name alone if there is no such file."""
     shipped = Path(str(files("napari_pffnet") / "weights" / f"{model}.safetensors"))
     file = shipped if shipped.is_file() else Path(model)

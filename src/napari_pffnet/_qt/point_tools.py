@@ -13,6 +13,7 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.label_plane import LabelPlane
+from napari_pffnet._qt.origin import model_origin
 from napari_pffnet._qt.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet.curate.change import Change, OperationError
 from napari_pffnet.curate.placing import place, redraw
@@ -133,12 +134,15 @@ class PointTools:
         if image is None:
             return NO_IMAGE
 
+        model = self._model(plane, image)
+
         def answer(now: LabelPlane, pointer: Pointer) -> Edit | str:
             found = find(pointer)
             if found is None:
                 return NOT_SEEN
             made, text = change(now, found)
-            return Edit(made, f"{text}: fit {found.quality:.2f}, score {found.score:.2f}.")
+            text = f"{text}: fit {found.quality:.2f}, score {found.score:.2f}."
+            return Edit(made, text, origin=f"{model_origin(model)}, pointed at")
 
         if pointer is not None and pointer.ready(box):
             return answer(plane, pointer)
@@ -178,6 +182,10 @@ class PointTools:
             progressed=lambda _done, _total: None,
             cancel=lambda: None,
         )
+
+    def _model(self, plane: LabelPlane, image: Image) -> str:
+        insight = self.insights.of(plane.layer, plane)
+        return insight.outcome.request.model if insight else self.request(image).model
 
     def _pointer(self, plane: LabelPlane) -> tuple[Pointer | None, Image | None]:
         """Return the pointer of the run made on the plane, or of an earlier look; and the image under the plane."""

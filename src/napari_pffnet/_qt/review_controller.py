@@ -276,7 +276,6 @@ class ReviewController:
             return 0
         with rows.made_by(CANDIDATE):
             plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
-        rows.set_state([label], ACCEPTED)
         self.view.set_status(f"Candidate accepted as nucleus {label}.")
         return label
 

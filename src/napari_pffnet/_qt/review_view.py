@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, OPEN, Wanted
 from napari_pffnet._qt.review_protocol import KEYS
 from napari_pffnet._qt.review_table import ReviewTable
@@ -64,8 +65,10 @@ class ReviewView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.fold, self.statistics_fold = _fold("Review", "review"), _fold("Statistics", "statistics")
-        self.fold.setObjectName("pffnet_step")
+        self.body = QWidget()
+        self._plots_place = QVBoxLayout()
+        self.step = Fold("Review", self.body, "step")
+        self.statistics = Fold("Statistics", self._plots_place)
         self.counts, self.status = QLabel(), QLabel()
         for label in (self.counts, self.status):
             label.setObjectName("pffnet_quiet")
@@ -95,9 +98,7 @@ class ReviewView(QWidget):
 
     def set_open(self, is_open: bool) -> None:
         """Unfold or fold."""
-        self.fold.setChecked(is_open)
-        self.fold.setText(f"{'▾' if is_open else '▸'}  Review")
-        self.body.setVisible(is_open)
+        self.step.set_open(is_open)
         policy = QSizePolicy.Policy
         self.setSizePolicy(policy.Preferred, policy.Expanding if is_open else policy.Fixed)
 
@@ -129,7 +130,7 @@ class ReviewView(QWidget):
     def set_values(self, areas: Array, fits: Array) -> None:
         """Show the distributions of areas (pixels) and estimated fits."""
         self._values = (areas, fits)
-        if self.plots is not None and self.plots.isVisible():
+        if self.plots is not None and self.statistics.is_open():
             self.plots.set_values(areas, fits)
 
     def set_keys(self, keys: dict[str, str]) -> None:
@@ -173,13 +174,12 @@ class ReviewView(QWidget):
             (self.range_button, "range"),
             (self.overview_button, "overview"),
             (self.disagreement, "disagreement"),
+            (self.step.button, "review"),
+            (self.statistics.button, "statistics"),
         ):
             widget.setToolTip(TIPS[name])
 
     def _lay_out(self) -> None:
-        head = QHBoxLayout()
-        head.addWidget(self.fold)
-        head.addStretch(1)
         filters = QHBoxLayout()
         filters.setSpacing(4)
         for widget, stretch in ((self.text, 1), (self.range_button, 0), (self.show_box, 0)):
@@ -194,7 +194,6 @@ class ReviewView(QWidget):
         for box in (self.candidates, self.disagreement):
             layers.addWidget(box)
         layers.addStretch(1)
-        self.body, self._plots_place = QWidget(), QVBoxLayout()
         inner = QVBoxLayout(self.body)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(5)
@@ -204,15 +203,13 @@ class ReviewView(QWidget):
         inner.addWidget(self.status)
         inner.addLayout(grid)
         inner.addLayout(layers)
-        inner.addWidget(self.statistics_fold)
-        inner.addLayout(self._plots_place)
+        inner.addWidget(self.statistics)
         layout = QVBoxLayout(self)
-        layout.setSpacing(4)
-        layout.addLayout(head)
-        layout.addWidget(self.body, 1)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.step)
 
     def _connect(self) -> None:
-        self.fold.clicked.connect(self.opened)
+        self.step.opened.connect(self.opened)
         self.text.textChanged.connect(lambda _text: self.wanted_changed.emit())
         self.show_box.currentIndexChanged.connect(lambda _index: self.wanted_changed.emit())
         self.range_button.clicked.connect(lambda: self.set_range(*(self._range or ("area", 0.0, 0.0))))
@@ -223,11 +220,10 @@ class ReviewView(QWidget):
         self.overview_button.clicked.connect(lambda: self.overview_requested.emit())
         self.candidates.toggled.connect(lambda _on: self.candidates_toggled.emit())
         self.disagreement.clicked.connect(self.disagreement_toggled)
-        self.statistics_fold.toggled.connect(self._show_statistics)
+        self.statistics.opened.connect(self._show_statistics)
 
     def _show_statistics(self, shown: bool) -> None:
         """Build the plots when they are first wanted; their library is imported then."""
-        self.statistics_fold.setText(f"{'▾' if shown else '▸'}  Statistics")
         if self.plots is None:
             from napari_pffnet._qt.review_plots import ReviewPlots
 
@@ -235,13 +231,4 @@ class ReviewView(QWidget):
             self.plots.chosen.connect(self.set_range)
             self.plots.set_colours(*plot_colours(self._theme))
             self._plots_place.addWidget(self.plots)
-        self.plots.setVisible(shown)
         self.set_values(*self._values)
-
-
-def _fold(title: str, name: str) -> QPushButton:
-    button = QPushButton(f"▸  {title}")
-    button.setObjectName("pffnet_fold")
-    button.setCheckable(True)
-    button.setToolTip(TIPS[name])
-    return button

@@ -39,13 +39,15 @@ class Edit:
     """Pixels to write as one step of the undo history, and what is said then.
 
     `everywhere`: the change is one of `LabelPlane.everything`, all planes of the layer at once. `renumbered`: the new
-    ids of objects that only get another id; their rows go along.
+    ids of objects that only get another id; their rows go along. `origin`: what made new objects, where it is not the
+    user's hand.
     """
 
     change: Change
     text: str
     everywhere: bool = False
     renumbered: dict[int, int] | None = None
+    origin: str = ""
 
 
 #: Called on the plane as it is when the work in the background is done.

@@ -1,0 +1,85 @@
+"""Undo and redo tell what they did, whether or not the edits were listened to."""
+
+import numpy as np
+from napari.layers import Labels
+
+from label_planes import squares
+from napari_pffnet._qt.undo import KEPT, Undo
+
+
+def paint(layer, place, label):
+    layer.data_setitem(tuple(np.array([i]) for i in place), label)
+
+
+def follow(layer):
+    undo = Undo(layer)
+    layer.events.paint.connect(lambda event: undo.note(event.value))
+    return undo
+
+
+def test_steps_are_those_that_were_told():
+    layer = Labels(squares())
+    undo, steps = follow(layer), []
+    layer.events.paint.connect(lambda event: steps.append(event.value))
+    paint(layer, (4, 4), 7)
+    layer.brush_size = 1
+    with layer.block_history():
+        layer.paint((4, 5), 8)
+        layer.paint((4, 5), 9)
+    assert len(undo) == 2
+    assert undo.undo() == steps[1][::-1]
+    assert undo.undo() == steps[0]
+    assert undo.undo() is None
+    np.testing.assert_array_equal(layer.data, squares())
+    assert undo.redo() == steps[0]
+    assert undo.redo() == steps[1]
+    assert undo.redo() is None
+    assert layer.data[4, 4:6].tolist() == [7, 9]
+
+
+def test_earlier_edits_are_seen_by_their_pixels():
+    layer = Labels(squares())
+    layer.fill((4, 4), 6)
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    undo.undo()
+    [(places, old, new)] = undo.undo()
+    assert len(places[0]) == len(old) == 36
+    assert set(old.tolist()) == {1}
+    assert set(new.tolist()) == {6}
+    [(_, old, new)] = undo.redo()
+    assert set(new.tolist()) == {6}
+    assert layer.data[4, 4] == 6
+
+
+def test_what_napari_undid_on_its_own_is_not_told_twice():
+    layer = Labels(squares())
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    paint(layer, (0, 1), 4)
+    layer.undo()
+    [(places, _, new)] = undo.undo()
+    assert [int(axis[0]) for axis in places] == [0, 0]
+    assert new.tolist() == [3]
+    assert undo.undo() is None
+
+
+def test_no_more_steps_than_napari_keeps():
+    layer = Labels(np.zeros((2, 200), int))
+    undo = follow(layer)
+    for column in range(KEPT + 20):
+        paint(layer, (0, column), 1)
+    count = 0
+    while undo.undo():
+        count += 1
+    assert count == KEPT
+    assert np.count_nonzero(layer.data) == 20
+
+
+def test_new_data_has_no_history():
+    layer = Labels(squares())
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    layer.data = squares()
+    assert undo.undo() is None
+    np.testing.assert_array_equal(layer.data, squares())
