@@ -64,8 +64,8 @@ class Fold(QWidget):
         return bool(self.button.isChecked())
 
     def _click(self, is_open: bool) -> None:
+        self.opened.emit(is_open)  # first: others fold then, and the window does not stretch
         self.set_open(is_open)
-        self.opened.emit(is_open)
 
 
 def _indented(layout: QLayout) -> QWidget:

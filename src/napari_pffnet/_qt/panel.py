@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import napari
@@ -58,11 +59,15 @@ class Panel(QWidget):
         self.unfold(self.segment_step)
 
     def unfold(self, step: Fold | ReviewView | None) -> None:
-        """Unfold one of the tall steps and fold the others."""
-        self.project_step.set_open(step is self.project_step)
-        self.segment_step.set_open(step is self.segment_step)
-        self.reviewer.set_open(step is self.review)
-        self._open_train(step is self.train_step)
+        """Fold the tall steps, then unfold one of them: two at once would stretch the window."""
+        setters: list[tuple[Fold | ReviewView, Callable[[bool], None]]] = [
+            (self.project_step, self.project_step.set_open),
+            (self.segment_step, self.segment_step.set_open),
+            (self.review, self.reviewer.set_open),
+            (self.train_step, self._open_train),
+        ]
+        for each, set_open in sorted(setters, key=lambda item: item[0] is step):
+            set_open(each is step)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

@@ -149,6 +149,7 @@ class TrainController:
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
+        self._idle()
         self.follow_project()
 
     def close(self) -> None:
@@ -224,17 +225,16 @@ class TrainController:
 
     def stop(self) -> None:
         """End the run after the present step; its best model is compared with the old one."""
-        self._do(lambda run: run.stop())
-        self.view.set_status("Stopping after this step; then the best model so far is compared with the old one.")
+        if self._do(lambda run: run.stop()):
+            self.view.set_status("Stopping after this step; then the best model so far is compared with the old one.")
 
     def discard(self) -> None:
         """End the run and delete what it made, if the user agrees."""
         run = self.run
         if run is None or not self.view.ask("End this training and delete what it has learnt?"):
             return
-        self._do(lambda run: run.kill())
-        if self._goes_on():
-            return  # on another machine
+        if not self._do(lambda run: run.kill()):
+            return
         self._follow(None)
         self.view.set_status("Discarded. The model in use stays as it is.")
         self._in_background("PFFNet: deleting a run", lambda: discard(run.output), lambda _nothing: None)
@@ -284,7 +284,7 @@ class TrainController:
             self.view.set_status(str(error))
             return
         self._follow(run)
-        self.view.set_status("Training goes on in the background; you can go on correcting.")
+        self.view.set_status("Meanwhile you can go on correcting.")
 
     def _follow(self, run: Run | None) -> None:
         """Show a run, from its first event."""
@@ -352,15 +352,17 @@ class TrainController:
     def _goes_on(self) -> bool:
         return self.run is not None and self.run.state in ("running", "paused")
 
-    def _do(self, action: Callable[[Run], None]) -> None:
+    def _do(self, action: Callable[[Run], None]) -> bool:
+        """Do something to the run; False (and the user is told) if that fails."""
         if self.run is None:
-            return
+            return False
         try:
             action(self.run)
         except (RunError, OSError) as error:
             self.view.set_status(str(error))
-        else:
-            self.view.set_paused(self.run.state == "paused")
+            return False
+        self.view.set_paused(self.run.state == "paused")
+        return True
 
     def _count(self) -> None:
         """Count what the images offer, in the background; once more if something changes meanwhile."""

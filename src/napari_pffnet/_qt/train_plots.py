@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.train_progress import TOTAL, Curve
 
-HEIGHTS = {"losses": 96, "metrics": 96}
+HEIGHTS = {"losses": 100, "metrics": 104, "axis": 20}
 #: Okabe and Ito's colours, readable for the colour-blind and on dark and light.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7", "#8c8c8c", "#7f6fd0")
 SYMBOLS = {"AP50": "o", "PQ": "s"}
@@ -29,6 +29,7 @@ class Curves(pg.PlotWidget):  # type: ignore[misc]
         self.lines: dict[str, Any] = {}
         self.names = QLabel()
         self.names.setWordWrap(True)
+        self.names.setObjectName("pffnet_quiet")
         self._text = "#f0f1f2"
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
@@ -80,15 +81,14 @@ class TrainPlots(QWidget):
         self.metrics.setToolTip("AP50 and panoptic quality (PQ) on the images held out, 0 to 1; higher is better.")
         self.metrics.setYRange(0, 1)
         self.metrics.setXLink(self.losses)
-        self.losses.hideAxis("bottom")
         self._known: dict[str, Curve] = {}
         self._all = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        for plot in (self.losses, self.metrics):
-            layout.addWidget(plot)
-            layout.addWidget(plot.names)
+        for part in (self.losses, self.losses.names, self.metrics, self.metrics.names):
+            layout.addWidget(part)
+        self.show_all(False)
 
     def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
         """Draw both."""
@@ -97,8 +97,13 @@ class TrainPlots(QWidget):
         self.metrics.set_curves(metrics)
 
     def show_all(self, on: bool) -> None:
-        """Show every loss, or their sum only."""
+        """Show every loss with its name in place of the figures, or their sum and the figures."""
         self._all = on
+        self.losses.names.setVisible(on)
+        self.metrics.setVisible(not on)
+        self.metrics.names.setVisible(not on)
+        self.losses.showAxis("bottom", on)
+        self.losses.setFixedHeight(HEIGHTS["losses"] + on * HEIGHTS["axis"])
         self._draw_losses()
 
     def set_colours(self, background: str, text: str, _bars: str) -> None:

@@ -114,7 +114,6 @@ class TrainView(QWidget):
         self.plots: TrainPlots | None = None
         self._theme = "dark"
         self._page: Page = "none"
-        self._main: QObject | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.ticked)
@@ -232,13 +231,11 @@ class TrainView(QWidget):
 
     def guard(self, window: QObject) -> None:
         """Ask what becomes of a run before this window closes."""
-        self._main = window
         window.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
         """Ask before napari closes while a run goes on; True keeps it open."""
-        closes = event is not None and watched is self._main and event.type() == QEvent.Type.Close
-        if not closes or event is None or self._page != "running":
+        if event is None or event.type() != QEvent.Type.Close or self._page != "running":
             return False
         answer = self.ask_closing()
         if answer == "stop":
