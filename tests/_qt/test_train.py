@@ -19,25 +19,13 @@ LEFT = Qt.MouseButton.LeftButton
 HEIGHT = 768
 
 
-class Engine(FakeEngine):
-    """Notes which models were added."""
-
-    def __init__(self):
-        super().__init__()
-        self.added = []
-
-    def add_model(self, file, name, note):
-        self.added.append((file.name, name))
-        return name
-
-
 class Trainer:
     """A person who trains: clicks and looks."""
 
     def __init__(self, viewer, qtbot, folder):
         self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
         viewer.window.resize(1366, HEIGHT)
-        self.engine = Engine()
+        self.engine = FakeEngine()
         self.panel = Panel(viewer, self.engine)
         viewer.window.add_dock_widget(self.panel, name="PFFNet")
         self.panel.keeper.open(str(folder))
