@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pffnet._qt.planes import Plane
 from napari_pffnet._qt.torch_import import import_torch
@@ -76,9 +77,8 @@ class Engine:
         LibraryError
             It is no model, or the name is taken.
         """
-        from napari_pffnet.library import add
-
-        return add(file, name, note).name
+        library: Any = import_module("napari_pffnet.library")
+        return str(library.add(file, name, note).name)
 
     def run(self, request: Request, progress: Progress, cancelled: Callable[[], bool]) -> Outcome:
         """Segment the plane.

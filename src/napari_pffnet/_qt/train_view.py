@@ -196,7 +196,10 @@ class TrainView(QWidget):
         better = gate.pooled is None or gate.pooled.change("ap50") >= 0
         for button, suggested in ((self.accept_button, better), (self.keep_button, not better)):
             button.setObjectName("pffnet_primary" if suggested else "")
-            button.setStyleSheet(button.styleSheet())  # look again at the name
+            style = button.style()
+            if style is not None:  # it knows the button by its former name
+                style.unpolish(button)
+                style.polish(button)
 
     def set_failure(self, text: str, resumable: bool) -> None:
         """Show why training failed, first line first, and the end of its log."""
