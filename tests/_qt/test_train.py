@@ -133,7 +133,7 @@ def test_the_viewer_stays_usable_while_events_flood_in(person, qtbot, monkeypatc
     layer = person.viewer.add_labels(np.zeros((512, 512), np.int32))
     places = iter(range(10_000))
     gap = longest_gap(qtbot, 3, lambda: layer.paint((next(places) % 512, 256), 1))
-    assert person.controller.progress.step > 5000
+    assert person.controller.progress.step > 1000
     assert gap < 0.5
 
 

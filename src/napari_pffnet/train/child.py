@@ -29,7 +29,7 @@ from napari_pffnet.train.reporters import LOG_FILE
 RUN_FILE, EXIT_FILE, OUTPUT_FILE = "run.json", "exit.json", "run.log"
 STOP_FILE, PAUSE_FILE = "stop", "pause"
 State = Literal["running", "paused", "ended", "failed"]
-READ = 2**18
+READ = 2**16
 LOG_LINES = 20
 NICE = 10
 NO_MEMORY = ("out of memory", "outofmemory", "memoryerror", "can't allocate memory", "cannot allocate memory")
@@ -70,7 +70,7 @@ class Run:
         return "ended" if _read(self.output / EXIT_FILE).get("code") == 0 else "failed"
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
-        """Return the events from number `since` on, as far as they are read; each call reads at most 256 kB more."""
+        """Return the events from number `since` on, as far as they are read; each call reads at most 64 kB more."""
         self._read_on()
         return self._events[since:]
 
