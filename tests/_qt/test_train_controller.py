@@ -1,6 +1,5 @@
 """The step Train without a screen: what is learnt from, the run, old against new."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +11,10 @@ from napari_pffnet._qt import train_controller
 from napari_pffnet._qt.train_controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
 from napari_pffnet._qt.train_runs import (
     Options,
-    Row,
     check_settings,
     command,
     new_folder,
     open_run,
-    read_gate,
 )
 from napari_pffnet.config import ConfigError
 from napari_pffnet.curate.project import Project
@@ -273,14 +270,3 @@ def test_folders_of_runs_do_not_collide(tmp_path):
     first = new_folder(tmp_path)
     first.mkdir(parents=True)
     assert new_folder(tmp_path) != first
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"images": [{"name": "a"}], "old": {}, "new": {}})])
-def test_a_damaged_comparison_is_none(tmp_path, content):
-    (tmp_path / "gate.json").write_text(content)
-    assert not read_gate(tmp_path).usable
-
-
-def test_a_hair_is_no_difference():
-    row = Row("a", {"ap50": 0.5, "pq": 0.5}, {"ap50": 0.504, "pq": 0.4})
-    assert (row.change("ap50"), row.change("pq")) == (0, -1)

@@ -10,12 +10,13 @@ import torch
 from helpers import tiny, write_folder
 from napari_pffnet.config import ConfigError, FinetuneConfig
 from napari_pffnet.data.sources import DataError
-from napari_pffnet.library import load_model, save_model
+from napari_pffnet.library import fingerprint, load_model, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
-from napari_pffnet.train.events import Checkpoint, Message, Plan, Step, Validation
+from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, open_material, recipe
+from napari_pffnet.train.replay import read_replay
 from napari_pffnet.train.state import TrainingError
 from projects import project
 
@@ -109,10 +110,14 @@ def test_a_run_ends_with_a_model_that_knows_where_it_comes_from(base, folder, tm
     assert (events[0].images, events[0].nuclei, events[0].held_out) == (2, 4, ("0",))
     assert [e.step for e in events if isinstance(e, Validation)] == [0, 1, 2]
     assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
-    assert isinstance(events[-1], Checkpoint)
+    assert isinstance(events[-2], Checkpoint)
+    assert isinstance(events[-1], Comparison)
     made = load_model(tmp_path / "out" / "best.safetensors")
     assert made.card["parent"]["name"] == "old"
-    assert made.card["data"] == {"nuclei": 4, "held_out": ["0"]}
+    assert made.card["parent"]["sha256"] == fingerprint(base)
+    assert made.card["data"] == {"images": ["1", "2"], "nuclei": 4, "held_out": ["0"]}
+    assert set(made.card["gate"]["new"]) == {"ap50", "aji", "pq"}
+    assert [len(crops) for crops in read_replay(tmp_path / "out" / "best.safetensors").values()] == [24, 8]
     assert base.read_bytes() == before
     old = load_model(base).network.state_dict()
     changed = {name.split(".")[0] for name, value in made.network.state_dict().items() if not value.equal(old[name])}

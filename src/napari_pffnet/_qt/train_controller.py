@@ -20,7 +20,6 @@ from napari_pffnet._qt.train_progress import Curve, Progress, duration
 from napari_pffnet._qt.train_runs import (
     EFFORTS,
     FAULTS,
-    Gate,
     Options,
     Page,
     check_settings,
@@ -29,12 +28,12 @@ from napari_pffnet._qt.train_runs import (
     discard,
     new_folder,
     open_run,
-    read_gate,
     resumable,
 )
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
 from napari_pffnet.train.child import Run, RunError, start
+from napari_pffnet.train.gate import Gate, read_gate
 
 __all__ = ["EFFORTS", "Options", "TrainController", "View"]
 

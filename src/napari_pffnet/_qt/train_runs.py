@@ -7,9 +7,9 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from napari_pffnet.config import TrainConfig, apply_overrides, parse
 from napari_pffnet.io.atomic import write_atomic
@@ -17,10 +17,8 @@ from napari_pffnet.io.project import RUNS, ProjectError
 from napari_pffnet.train.child import Run, RunError, find
 
 EFFORTS = ("quick", "normal", "thorough")
-GATE_FILE, DECISION_FILE, RESUME_FILE = "gate.json", "decision.json", "resume.pt"
-MEASURES = {"ap50": "AP50", "aji": "AJI", "pq": "PQ"}
+DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
 FAULTS = (OSError, ValueError, RunError, ProjectError)
-TIE = 0.005
 Page = Literal["none", "setup", "running", "gate", "failed"]
 
 
@@ -34,44 +32,6 @@ class Options:
     effort: str = "normal"
     device: str = "auto"
     settings: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Figures in [0, 1] of the old and the new model on an image, by name of the measure."""
-
-    name: str
-    old: dict[str, float]
-    new: dict[str, float]
-
-    def change(self, measure: str) -> int:
-        """Return 1 if the new model is better, -1 if it is worse, 0 if there is no difference to speak of."""
-        difference = self.new.get(measure, 0.0) - self.old.get(measure, 0.0)
-        return 0 if abs(difference) < TIE else (1 if difference > 0 else -1)
-
-
-@dataclass(frozen=True)
-class Gate:
-    """The comparison: all images together, and each."""
-
-    pooled: Row | None = None
-    images: tuple[Row, ...] = field(default=())
-
-    @property
-    def usable(self) -> bool:
-        """Whether there was a comparison."""
-        return self.pooled is not None
-
-    def headline(self) -> str:
-        """Say what came out in one sentence."""
-        if self.pooled is None:
-            return "not compared with the old model"
-        change = self.pooled.change("ap50")
-        verdict = {1: "better than the old model", 0: "as good as the old model", -1: "worse than the old model"}
-        figures = f"AP50 {self.pooled.old.get('ap50', 0):.2f} → {self.pooled.new.get('ap50', 0):.2f}"
-        wins = [row.change("ap50") for row in self.images]
-        tail = f", {wins.count(1)} images better, {wins.count(-1)} worse" if len(wins) > 1 else ""
-        return f"{verdict[change]}: {figures}{tail}"
 
 
 def check_settings(text: str) -> list[str]:
@@ -116,16 +76,6 @@ def open_run(project: Path) -> Run | None:
     return next(iter([*going, *undecided]), None)
 
 
-def read_gate(output: Path) -> Gate:
-    """Read the comparison of a run; an empty one if there is none."""
-    try:
-        content = json.loads((output / GATE_FILE).read_text(encoding="utf-8"))
-        rows = [Row(str(each["name"]), _figures(each["old"]), _figures(each["new"])) for each in content["images"]]
-        return Gate(Row("all", _figures(content["old"]), _figures(content["new"])), tuple(rows))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Gate()
-
-
 def decide(output: Path, accepted: str | None) -> None:
     """Note what became of a run's model; what only served to resume is deleted."""
     decision = {"accepted": accepted, "date": time.strftime("%Y-%m-%d %H:%M")}
@@ -148,7 +98,3 @@ def discard(output: Path) -> None:
             return
         time.sleep(0.1)
     raise OSError(f"{gone} could not be deleted as a whole; delete it by hand")
-
-
-def _figures(values: dict[str, Any]) -> dict[str, float]:
-    return {name: float(values[name]) for name in MEASURES if name in values}

@@ -29,8 +29,9 @@ from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.theme import plot_colours
 from napari_pffnet._qt.train_progress import Curve
-from napari_pffnet._qt.train_runs import EFFORTS, MEASURES, Gate, Options, Page, Row
+from napari_pffnet._qt.train_runs import EFFORTS, Options, Page
 from napari_pffnet.curate.material import Material
+from napari_pffnet.train.gate import MEASURES, Compared, Gate
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.train_plots import TrainPlots
@@ -190,11 +191,10 @@ class TrainView(QWidget):
         headline = gate.headline()
         self.verdict.setText(f"The new model is {headline}.")
         self.gate.clear()
-        rows = [*([gate.pooled] if gate.pooled else []), *gate.images]
+        rows = [each for each in (gate.pooled, *gate.images, gate.replay) if each is not None]
         self.gate.addTopLevelItems([_figures(row) for row in rows])
         self.name.setText(name)
-        better = gate.pooled is None or gate.pooled.change("ap50") >= 0
-        for button, suggested in ((self.accept_button, better), (self.keep_button, not better)):
+        for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
             button.setObjectName("pffnet_primary" if suggested else "")
             style = button.style()
             if style is not None:  # it knows the button by its former name
@@ -340,7 +340,7 @@ def _complete(image: Material) -> str:
     return count if image.share != image.share else f"{count}, {image.share:.0%}"
 
 
-def _figures(row: Row) -> QTreeWidgetItem:
+def _figures(row: Compared) -> QTreeWidgetItem:
     cells = [
         f"{row.old[name]:.2f}→{row.new[name]:.2f}{SIGNS[row.change(name)]}"
         if name in row.old and name in row.new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,11 +15,14 @@ from napari_pffnet.config import ModelConfig, parse
 from napari_pffnet.io.atomic import write_atomic
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_pffnet.model import PFFNet
 
 FORMAT = "napari-pffnet-model"
 VERSION = 1
 SUFFIX = ".safetensors"
+EXTRA = "extra."
 #: How files begin that hold a pickle: PyTorch's zip archives and bare pickles.
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -28,7 +31,14 @@ class LibraryError(ValueError):
     """A model that cannot be found, read or changed; the message names the fix."""
 
 
-def save_model(path: str | Path, network: PFFNet, card: dict[str, Any], *, half: bool = False) -> None:
+def save_model(
+    path: str | Path,
+    network: PFFNet,
+    card: dict[str, Any],
+    *,
+    half: bool = False,
+    extras: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a model file atomically.
 
     Parameters
@@ -41,6 +51,8 @@ def save_model(path: str | Path, network: PFFNet, card: dict[str, Any], *, half:
         JSON-compatible facts about the model.
     half : bool
         Store weights in float16 (half the size; read back to float32).
+    extras : mapping of str to Tensor, optional
+        Stored beside the weights, as ``extra.NAME``; see `read_extras`.
     """
     from safetensors.torch import save
 
@@ -48,6 +60,7 @@ def save_model(path: str | Path, network: PFFNet, card: dict[str, Any], *, half:
         name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in network.state_dict().items()
     }
+    weights |= {f"{EXTRA}{name}": value.contiguous() for name, value in (extras or {}).items()}
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -67,6 +80,18 @@ def fingerprint(path: str | Path) -> str:
     """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_extras(path: Path) -> dict[str, Tensor]:
+    """Read what is stored beside the weights.
+
+    Raises
+    ------
+    LibraryError
+        Not a model file, or truncated.
+    """
+    with _opened(path, "pt") as file:
+        return {key.removeprefix(EXTRA): file.get_tensor(key) for key in file.keys() if key.startswith(EXTRA)}  # noqa: SIM118 (the file is no dict)
 
 
 def read_header(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
@@ -104,7 +129,7 @@ def build(path: Path) -> tuple[PFFNet, ModelConfig, dict[str, Any]]:
     _check_shapes(path, config)
     network = PFFNet(config)
     with _opened(path, "pt") as file:
-        network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (the file is no dict)
+        network.load_state_dict({key: file.get_tensor(key) for key in _weights(file)})
     return network.float().eval(), config, card
 
 
@@ -115,7 +140,7 @@ def _check_shapes(path: Path, config: ModelConfig) -> None:
     from napari_pffnet.model import PFFNet
 
     with _opened(path, "numpy") as file:
-        stored = {key: list(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (as above)
+        stored = {key: list(file.get_slice(key).get_shape()) for key in _weights(file)}
     try:
         with torch.device("meta"):
             wanted = {key: list(value.shape) for key, value in PFFNet(config).state_dict().items()}
@@ -125,6 +150,10 @@ def _check_shapes(path: Path, config: ModelConfig) -> None:
     if wrong:
         shown = ", ".join(f"{key} {stored.get(key, 'missing')}" for key in wrong[:3])
         raise LibraryError(f"{path}: weights do not fit its configuration ({shown}); get the file again")
+
+
+def _weights(file: Any) -> list[str]:
+    return [key for key in file.keys() if not key.startswith(EXTRA)]  # noqa: SIM118 (the file is no dict)
 
 
 @contextmanager

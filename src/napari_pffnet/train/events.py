@@ -63,6 +63,15 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The old and the new model were compared on what is held out: the outcome in words, and as a table."""
+
+    headline: str
+    lines: tuple[str, ...]
+    kind: str = field(default="gate", init=False)
+
+
+@dataclass(frozen=True)
 class Message:
     """Something the user should know, in a sentence."""
 
@@ -70,4 +79,4 @@ class Message:
     kind: str = field(default="message", init=False)
 
 
-Event = Plan | Step | Validation | Checkpoint | Preview | Message
+Event = Plan | Step | Validation | Checkpoint | Preview | Comparison | Message

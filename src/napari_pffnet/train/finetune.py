@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +18,15 @@ from napari_pffnet.data.parts import Chosen, Side
 from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
-from napari_pffnet.library import Model, load_model, save_model
+from napari_pffnet.library import Model, fingerprint, load_model, save_model
 from napari_pffnet.train.blend import blend, choose_part
-from napari_pffnet.train.events import Checkpoint, Event, Message, Plan, Validation
+from napari_pffnet.train.compare import compare
+from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
+from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.memory import is_out_of_memory
 from napari_pffnet.train.probe import fit_memory, measure, smaller
+from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, to_tensors
 from napari_pffnet.train.state import RESUME_FILE
 from napari_pffnet.train.validation import Validator
 
@@ -164,7 +167,8 @@ def finetune(
     device : torch.device
         Where to train.
     replay : Source, optional
-        Images of what the base model has learnt from, mixed in so that it is not forgotten.
+        Images of what the base model has learnt from, mixed in so that it is not forgotten; by default the crops in its
+        file, if it has any.
     group : Processes
         This process among those of a distributed run.
     resume : Path, optional
@@ -173,7 +177,7 @@ def finetune(
     Yields
     ------
     Event
-        `Plan` first, then those of `fit`.
+        `Plan` first, then those of `fit`, `Comparison` last.
 
     Raises
     ------
@@ -182,6 +186,8 @@ def finetune(
     """
     network = copy.deepcopy(base.network)
     data: list[Source] = [material.train]
+    crops = read_replay(base.path)
+    replay = ReplaySource(crops["learn"]) if replay is None and crops["learn"] else replay
     if replay is not None and config.finetune.replay:
         data.append(replay)
         weights = (1 - config.finetune.replay, config.finetune.replay)
@@ -206,13 +212,18 @@ def finetune(
             resume = output / RESUME_FILE
             yield Message(f"memory ran out: going on with {_setting(config)}")
     if group.is_main:
-        yield from _finish(config, base, material, output, device)
+        yield from _finish(config, base, material, output, device, crops)
 
 
 def _finish(
-    config: TrainConfig, base: Model, material: Material, output: Path, device: torch.device
+    config: TrainConfig,
+    base: Model,
+    material: Material,
+    output: Path,
+    device: torch.device,
+    crops: Mapping[str, Crops],
 ) -> Iterator[Event]:
-    """Blend the best weights with the base model's and write the result."""
+    """Blend the best weights with the base model's, compare the two models and write the result."""
     file = output / RESULT if (output / RESULT).is_file() else output / "last.safetensors"
     trained = load_model(file, device)
     start = base.network.to(device).eval()
@@ -222,16 +233,32 @@ def _finish(
     if part is None:
         part, scores = choose_part(start, trained.network, validator.mean_ap, config.finetune.blend_tolerance)
         yield Message(f"{part:.0%} of the new weights, the rest from the base model")
-    result = blend(start, trained.network, part)
+    result = blend(start, trained.network, part).eval()
+    old, new = (Model(network, base.config, {}, base.path) for network in (start, result))
+    gate = compare(old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]))
     card = {
         **trained.card,
-        "parent": {"name": base.path.stem},
+        "parent": {"name": base.path.stem, "sha256": fingerprint(base.path)},
         "date": time.strftime("%Y-%m-%d"),
-        "data": {"nuclei": material.nuclei, "held_out": list(material.names)},
+        "data": {
+            "images": [material.train.name(i) for i in range(len(material.train))],
+            "nuclei": material.nuclei,
+            "held_out": list(material.names),
+        },
         "blend": {"part": part, "scores": {str(key): value for key, value in scores.items()}},
+        "gate": {"old": gate.pooled.old, "new": gate.pooled.new} if gate.pooled else {},
     }
-    save_model(output / RESULT, result, card)
+    save_model(output / RESULT, result, card, extras=to_tensors(_replay_set(config, material, crops)))
     yield Checkpoint(int(trained.card.get("step", 0)), output / RESULT, best=True)
+    yield Comparison(gate.headline(), tuple(lines(gate)))
+
+
+def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Crops]) -> dict[str, Crops]:
+    """Crops of this run's images, with some of those that the base model had."""
+    sources = {"learn": material.train, "check": material.held_out}
+    percentiles = config.model.input.percentiles
+    new = {use: collect(source, MOST[use], percentiles, config.seed) for use, source in sources.items()}
+    return {use: merge(crops[use], new[use], MOST[use]) for use in MOST}
 
 
 def _done(source: ProjectSource) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from napari_pffnet.train.events import Checkpoint, Event, Message, Plan, Preview, Step, Validation
+from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Preview, Step, Validation
 
 LOG_FILE = "log.jsonl"
 HEADLINE = ("ap50", "mean_ap", "aji", "pq", "dice")
@@ -60,6 +60,8 @@ def describe(event: Event) -> str:
         return f"step {event.step}: wrote {event.path}{' (best so far)' if event.best else ''}"
     if isinstance(event, Message):
         return event.text
+    if isinstance(event, Comparison):
+        return "\n".join([*event.lines, f"the new model is {event.headline}"])
     if isinstance(event, Preview):
         return f"step {event.step}: wrote {event.path}"
     if isinstance(event, Plan):

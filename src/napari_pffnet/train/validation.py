@@ -10,11 +10,12 @@ import torch
 
 from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
 from napari_pffnet.data.dataset import CropDataset
-from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
+from napari_pffnet.data.sources import Source
+from napari_pffnet.evaluate.metrics import pool
 from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
+from napari_pffnet.train.compare import measure
 
 LOSS_CROPS = 8
 
@@ -47,17 +48,16 @@ class Validator:
         training = network.training
         network.eval()
         segmenter = Segmenter(Model(network, self.config.model, {}, Path()), self.config.segment)
-        scores = [self._score(segmenter, source.read(i)) for source, i in self.items]
+        scores = []
+        for source, i in self.items:
+            sample = source.read(i)
+            scores.append(measure(segmenter.predict(sample.image).compose(self.config.segment)[0], sample))
         network.train(training)
         return pool(scores)
 
     def mean_ap(self, network: PFFNet) -> float:
         """Return the mean average precision, by which the best model is chosen."""
         return self.figures(network)["mean_ap"]
-
-    def _score(self, segmenter: Segmenter, sample: Sample) -> ImageScores:
-        labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
-        return evaluate_pair(sample.labels, labels)
 
     def _losses(self, network: PFFNet) -> dict[str, float]:
         """Losses of fixed crops; the random sampling inside is the same every time and leaves no trace."""

@@ -1,0 +1,117 @@
+"""Comparing two models on annotated images; what comes out is a `Gate`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.sources import Sample, Source
+from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.evaluate.complete import within_complete
+from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
+from napari_pffnet.io.results import write_labels
+from napari_pffnet.library import Model
+from napari_pffnet.segment import Segmenter
+from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model on an image: `labels` int32 H×W as found, `scores` within what is annotated; `fault` if it failed."""
+
+    labels: Array
+    scores: ImageScores
+    fault: str = ""
+
+
+def measure(labels: Array, sample: Sample) -> ImageScores:
+    """Measure what was found in an image where it is annotated."""
+    ignored = None if sample.semantic is None else sample.semantic == IGNORE
+    return evaluate_pair(sample.labels, within_complete(labels, sample.labels, ignored))
+
+
+def score(segmenter: Segmenter, sample: Sample) -> Scored:
+    """Segment an image and measure the result; a failure counts as finding nothing."""
+    try:
+        labels, _, _ = segmenter.predict(sample.image).compose(segmenter.config)
+        fault = ""
+    except (ValueError, RuntimeError, MemoryError) as error:
+        labels, fault = np.zeros(sample.labels.shape, np.int32), str(error)
+    return Scored(labels, measure(labels, sample), fault)
+
+
+def compare(
+    old: Model, new: Model, held_out: Source, config: SegmentConfig, output: Path, replay: Source | None = None
+) -> Gate:
+    """Compare two models; write ``gate.json`` and what each found to ``gate/`` in a run's folder.
+
+    Parameters
+    ----------
+    old, new : Model
+        On their devices.
+    held_out : Source
+        Images that neither has learnt from.
+    config : SegmentConfig
+        How both segment.
+    output : Path
+        The run's folder.
+    replay : Source, optional
+        Images of what the old model was good at.
+
+    Returns
+    -------
+    Gate
+        Figures of each image and of all together.
+    """
+    segmenters = {"old": Segmenter(old, config), "new": Segmenter(new, config)}
+    (output / GATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    images, scores = _each(segmenters, held_out, output)
+    gate = Gate(_pooled("all", scores), tuple(images))
+    if replay is not None and len(replay):
+        gate = Gate(gate.pooled, gate.images, _pooled("replay", _each(segmenters, replay, None)[1]))
+    gate.write(output)
+    return gate
+
+
+def _each(
+    segmenters: dict[str, Segmenter], source: Source, output: Path | None
+) -> tuple[list[Compared], dict[str, list[ImageScores]]]:
+    images: list[Compared] = []
+    scores: dict[str, list[ImageScores]] = {which: [] for which in segmenters}
+    for i in range(len(source)):
+        sample = source.read(i)
+        found = {which: score(segmenter, sample) for which, segmenter in segmenters.items()}
+        files = {which: _write(output, sample.name, which, each.labels) for which, each in found.items()}
+        for which, each in found.items():
+            scores[which].append(each.scores)
+        faults = [f"{which} model: {each.fault}" for which, each in found.items() if each.fault]
+        old, new = (_figures([found[which].scores]) for which in ("old", "new"))
+        nuclei = len(np.unique(sample.labels[sample.labels > 0]))
+        images.append(Compared(sample.name, old, new, nuclei, files["old"], files["new"], "; ".join(faults)))
+    return images, scores
+
+
+def _pooled(name: str, scores: dict[str, list[ImageScores]]) -> Compared:
+    return Compared(name, _figures(scores["old"]), _figures(scores["new"]))
+
+
+def _figures(scores: list[ImageScores]) -> Figures:
+    pooled = pool(scores)
+    return {name: round(pooled[name], 4) for name in MEASURES}
+
+
+def _write(output: Path | None, name: str, which: str, labels: Array) -> str:
+    """Write labels under a name that any file system takes and that no other image has."""
+    if output is None:
+        return ""
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:60]
+    file = f"{GATE_FOLDER}/{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}_{which}.tif"
+    write_labels(output / file, labels)
+    return file

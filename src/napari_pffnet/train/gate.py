@@ -1,0 +1,130 @@
+"""The gate: the old and the new model on images that neither has learnt from, before the new one is offered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+GATE_FILE, GATE_FOLDER = "gate.json", "gate"
+MEASURES = {"ap50": "AP50", "aji": "AJI", "pq": "PQ"}
+TIE = 0.005
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Figures in [0, 1] of both models, by name of the measure.
+
+    Attributes
+    ----------
+    name : str
+        The image, or what the figures are pooled over.
+    old, new : dict
+        AP50, AJI and PQ; zero where a model failed.
+    nuclei : int
+        True ones.
+    old_labels, new_labels : str
+        Files of what the models found, seen from the run's folder; "" if there are none.
+    fault : str
+        Why a model failed; "" if none did.
+    """
+
+    name: str
+    old: Figures
+    new: Figures
+    nuclei: int = 0
+    old_labels: str = ""
+    new_labels: str = ""
+    fault: str = ""
+
+    def change(self, measure: str) -> int:
+        """Return 1 if the new model is better, -1 if it is worse, 0 if there is no difference to speak of."""
+        difference = self.new.get(measure, 0.0) - self.old.get(measure, 0.0)
+        return 0 if abs(difference) < TIE else (1 if difference > 0 else -1)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The comparison: all held-out images together, each of them, and all replay images together."""
+
+    pooled: Compared | None = None
+    images: tuple[Compared, ...] = ()
+    replay: Compared | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether there was a comparison."""
+        return self.pooled is not None
+
+    @property
+    def better(self) -> bool:
+        """Whether the new model is at least as good on what is held out, and on replay images, if any."""
+        return all(each is None or each.change("ap50") >= 0 for each in (self.pooled, self.replay))
+
+    def headline(self) -> str:
+        """Say what came out in a sentence."""
+        if self.pooled is None:
+            return "not compared with the old model"
+        verdict = {1: "better than the old model", 0: "as good as the old model", -1: "worse than the old model"}
+        parts = [f"{verdict[self.pooled.change('ap50')]}: {_arrow(self.pooled)}"]
+        wins = [image.change("ap50") for image in self.images]
+        if len(wins) > 1:
+            parts.append(f"{wins.count(1)} images better, {wins.count(-1)} worse")
+        if self.replay is not None:
+            parts.append(f"on replay images {_arrow(self.replay)}")
+        return ", ".join(parts)
+
+    def write(self, output: Path) -> None:
+        """Write ``OUTPUT/gate.json``."""
+        from napari_pffnet.io.atomic import write_atomic
+
+        values = {
+            "old": self.pooled.old if self.pooled else {},
+            "new": self.pooled.new if self.pooled else {},
+            "images": [asdict(image) for image in self.images],
+            "replay": asdict(self.replay) if self.replay else None,
+        }
+        write_atomic(output / GATE_FILE, json.dumps(values, indent=1).encode())
+
+
+def read_gate(output: Path) -> Gate:
+    """Read ``OUTPUT/gate.json``; an empty comparison if it is not there or damaged."""
+    try:
+        content = json.loads((output / GATE_FILE).read_text(encoding="utf-8"))
+        images = tuple(_compared(each) for each in content["images"])
+        replay = None if content.get("replay") is None else _compared(content["replay"])
+        nuclei = sum(image.nuclei for image in images)
+        return Gate(Compared("all", _figures(content["old"]), _figures(content["new"]), nuclei), images, replay)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Gate()
+
+
+def lines(gate: Gate) -> Sequence[str]:
+    """Return the comparison as a table for a terminal."""
+    rows = [*gate.images, *([gate.pooled] if gate.pooled else []), *([gate.replay] if gate.replay else [])]
+    return [
+        f"{row.name:24.24} "
+        + "  ".join(
+            f"{title} {row.old.get(key, 0):.3f} -> {row.new.get(key, 0):.3f} {'-=+'[row.change(key) + 1]}"
+            for key, title in MEASURES.items()
+        )
+        + (f"  ({row.fault})" if row.fault else "")
+        for row in rows
+    ]
+
+
+def _arrow(row: Compared) -> str:
+    return f"AP50 {row.old.get('ap50', 0):.2f} → {row.new.get('ap50', 0):.2f}"
+
+
+def _compared(values: dict[str, Any]) -> Compared:
+    texts = {key: str(values.get(key, "")) for key in ("old_labels", "new_labels", "fault")}
+    nuclei = int(values.get("nuclei", 0))
+    return Compared(str(values["name"]), _figures(values["old"]), _figures(values["new"]), nuclei, **texts)
+
+
+def _figures(values: dict[str, Any]) -> Figures:
+    return {name: float(values[name]) for name in MEASURES if name in values}

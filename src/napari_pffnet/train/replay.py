@@ -1,0 +1,141 @@
+"""The replay set: crops of what a model has learnt from, that travel in its file so that it is not forgotten.
+
+Some are to learn from, and others, of images that were held out, to check on. Intensities are stored as the network saw
+them (normalised with the whole image, in 256 steps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_pffnet.data.normalize import normalize
+from napari_pffnet.data.parts import known
+from napari_pffnet.data.sources import Sample, Source
+from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.library import read_extras
+
+SIDE = 256
+MOST = {"learn": 24, "check": 8}
+TRIES = 8
+Crops = list[Sample]
+
+
+class ReplaySource:
+    """Crops as a source."""
+
+    def __init__(self, crops: Crops) -> None:
+        self._crops = crops
+
+    def __len__(self) -> int:
+        """Return the number of crops."""
+        return len(self._crops)
+
+    def name(self, index: int) -> str:
+        """Return the crop's name."""
+        return self._crops[index].name
+
+    def read(self, index: int) -> Sample:
+        """Return a crop."""
+        return self._crops[index]
+
+    def faults(self) -> list[str]:
+        """Return nothing: crops were read before."""
+        return []
+
+
+def collect(source: Source, count: int, percentiles: tuple[float, float], seed: int = 0) -> Crops:
+    """Cut crops with nuclei from a source, spread over its images.
+
+    Parameters
+    ----------
+    source : Source
+        Annotated images.
+    count : int
+        Most crops.
+    percentiles : tuple of float
+        Of the normalisation.
+    seed : int
+        Of the places.
+
+    Returns
+    -------
+    list of Sample
+        At most `count` crops of at most 256×256 pixels, uint8; the best of some random places each, by its nuclei.
+    """
+    generator = np.random.default_rng(seed)
+    crops: Crops = []
+    chosen: list[int] = generator.permutation(len(source))[:count].tolist()
+    for turn, i in enumerate(chosen):
+        sample = source.read(i)
+        planes = (normalize(sample.image, percentiles) * 255).round().astype(np.uint8)
+        for _ in range(len(range(turn, count, len(chosen)))):
+            crops.append(_crop(sample, planes, generator))
+    return [crop for crop in crops if crop.labels.any()]
+
+
+def merge(old: Crops, new: Crops, most: int) -> Crops:
+    """Return at most so many crops: half of each, more of one if the other has few."""
+    from_old = min(len(old), max(most // 2, most - len(new)))
+    keep = np.linspace(0, max(0, len(old) - 1), from_old).round().astype(int)
+    return [*(old[i] for i in keep), *new[: most - from_old]]
+
+
+def to_tensors(crops: Mapping[str, Crops]) -> dict[str, Tensor]:
+    """Return crops to learn from and to check on as tensors for a model file."""
+    tensors: dict[str, Tensor] = {}
+    for use, samples in crops.items():
+        for i, sample in enumerate(samples):
+            image = sample.image if sample.image.ndim == 3 else sample.image[..., None]
+            tensors[f"replay.{use}.{i}.image"] = torch.from_numpy(image.copy())
+            tensors[f"replay.{use}.{i}.labels"] = torch.from_numpy(sample.labels.astype(np.int16))
+            if sample.semantic is not None:
+                tensors[f"replay.{use}.{i}.ignored"] = torch.from_numpy(sample.semantic == IGNORE)
+    return tensors
+
+
+def read_replay(path: Path) -> dict[str, Crops]:
+    """Return the crops of a model file, to learn from and to check on; none if it has none.
+
+    Raises
+    ------
+    LibraryError
+        Not a model file, or truncated.
+    """
+    tensors = read_extras(path)
+    crops: dict[str, Crops] = {use: [] for use in MOST}
+    for use, samples in crops.items():
+        while f"replay.{use}.{len(samples)}.labels" in tensors:
+            samples.append(_sample(tensors, f"replay.{use}.{len(samples)}"))
+    return crops
+
+
+def _sample(tensors: Mapping[str, Tensor], name: str) -> Sample:
+    image = tensors[f"{name}.image"].numpy()
+    labels = tensors[f"{name}.labels"].numpy().astype(np.int32)
+    ignored = tensors.get(f"{name}.ignored")
+    semantic = None if ignored is None else np.where(ignored.numpy(), IGNORE, labels > 0).astype(np.uint8)
+    return Sample(name, image if image.shape[2] == 3 else image[..., 0], labels, semantic)
+
+
+def _crop(sample: Sample, planes: NDArray[np.uint8], generator: np.random.Generator) -> Sample:
+    height, width = sample.labels.shape
+    annotated = known(sample)
+    best, most = (slice(0, SIDE), slice(0, SIDE)), -1
+    for _ in range(TRIES):
+        y, x = (int(generator.integers(0, max(0, length - SIDE) + 1)) for length in (height, width))
+        window = (slice(y, y + SIDE), slice(x, x + SIDE))
+        nuclei = int((sample.labels[window] > 0)[annotated[window]].sum())
+        if nuclei > most:
+            best, most = window, nuclei
+    grey = bool((planes == planes[:1]).all())
+    image = planes[0][best] if grey else planes[(slice(None), *best)].transpose(1, 2, 0)
+    _, labels = np.unique(sample.labels[best], return_inverse=True)
+    ids = labels.reshape(image.shape[:2]) + (0 if (sample.labels[best] == 0).any() else 1)
+    semantic = None if sample.semantic is None else sample.semantic[best].copy()
+    return Sample(sample.name, np.ascontiguousarray(image), ids.astype(np.int32), semantic)

@@ -1,0 +1,56 @@
+"""Only what somebody has annotated counts."""
+
+import numpy as np
+import pytest
+
+from napari_pffnet.evaluate.complete import within_complete
+
+
+def plane(*boxes):
+    labels = np.zeros((20, 40), np.int32)
+    for number, (x0, x1) in enumerate(boxes, start=1):
+        labels[5:15, x0:x1] = number
+    return labels
+
+
+RIGHT = np.zeros((20, 40), bool)
+RIGHT[:, 20:] = True
+
+
+def left(predicted, truth, ignored=RIGHT):
+    return set(np.unique(within_complete(predicted, truth, ignored)).tolist()) - {0}
+
+
+@pytest.mark.parametrize("ignored", [None, np.zeros((20, 40), bool)])
+def test_everything_counts_in_an_image_that_is_complete(ignored):
+    assert left(plane((2, 8), (30, 36)), plane(), ignored) == {1, 2}
+
+
+def test_what_lies_where_nothing_is_annotated_does_not_count():
+    assert left(plane((2, 8), (30, 36)), plane((2, 8))) == {1}
+
+
+def test_a_false_nucleus_in_a_complete_area_counts():
+    assert left(plane((2, 8), (10, 16)), plane((2, 8))) == {1, 2}
+
+
+@pytest.mark.parametrize(("x0", "x1", "counts"), [(12, 22, True), (14, 24, False), (18, 28, False)])
+def test_a_nucleus_that_the_edge_cuts_counts_only_if_little_of_it_is_beyond(x0, x1, counts):
+    assert bool(left(plane((x0, x1)), plane())) is counts
+
+
+def test_a_true_nucleus_that_sticks_out_is_found_by_what_lies_on_it():
+    truth = plane((14, 26))
+    assert left(plane((15, 27)), truth, RIGHT & (truth == 0)) == {1}
+
+
+def test_nothing_is_changed_and_empty_images_stay_empty():
+    predicted = plane((30, 36))
+    before = predicted.copy()
+    result = within_complete(predicted, plane(), RIGHT)
+    assert np.array_equal(predicted, before)
+    assert result.dtype == predicted.dtype
+    assert within_complete(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int32), np.zeros((0, 0), bool)).shape == (
+        0,
+        0,
+    )
