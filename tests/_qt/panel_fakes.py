@@ -29,10 +29,15 @@ class FakeEngine:
 
     def __init__(self, error=None):
         self.requests = []
+        self.added = []
         self.error = error
 
     def choices(self):
         return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
+
+    def add_model(self, file, name, note):
+        self.added.append((file.name, name))
+        return name
 
     def memory(self):
         return 44_000_000

@@ -5,8 +5,8 @@ import pytest
 
 from helpers import write_folder
 from napari_pffnet.data.folder import FolderSource
-from napari_pffnet.data.parts import Chosen, Side, hold_out, known, quarter
-from napari_pffnet.data.sources import Sample
+from napari_pffnet.data.parts import Chosen, Side, known, quarter
+from napari_pffnet.data.sources import Sample, hold_out
 from napari_pffnet.data.targets import IGNORE
 
 

@@ -24,8 +24,8 @@ import pandas as pd
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.opening import open_source
-from napari_pffnet.data.parts import Chosen, hold_out
-from napari_pffnet.data.sources import Source
+from napari_pffnet.data.parts import Chosen
+from napari_pffnet.data.sources import Source, hold_out
 from napari_pffnet.evaluate.metrics import evaluate_pair, pool
 from napari_pffnet.library import Model, load_model, pick_device
 from napari_pffnet.segment import Segmenter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pffnet._qt.planes import Plane
@@ -69,6 +70,18 @@ class Engine:
         models = [entry for entry in entries() if not entry.fault]
         facts = {entry.name: describe(entry) for entry in models}
         return Choices([(entry.name, entry.name) for entry in models], devices, facts)
+
+    def add_model(self, file: Path, name: str, note: str) -> str:
+        """Add a model file to the library; return its name there.
+
+        Raises
+        ------
+        LibraryError
+            It is no model, or the name is taken.
+        """
+        from napari_pffnet.library import add
+
+        return add(file, name, note).name
 
     def run(self, request: Request, progress: Progress, cancelled: Callable[[], bool]) -> Outcome:
         """Segment the plane.

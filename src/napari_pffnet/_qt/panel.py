@@ -26,10 +26,12 @@ from napari_pffnet._qt.segment_controller import SegmentController
 from napari_pffnet._qt.segment_view import SegmentView
 from napari_pffnet._qt.sketch import Sketch
 from napari_pffnet._qt.theme import style_sheet
+from napari_pffnet._qt.train_controller import TrainController
+from napari_pffnet._qt.train_view import TrainView
 
 
 class Panel(QWidget):
-    """The steps of the work, from top to bottom. Of *Project*, *Segment* and *Review* one is unfolded at a time.
+    """The steps of the work, from top to bottom. All but *Correct* are tall: one of them is unfolded at a time.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ class Panel(QWidget):
         )
         self.project_step = Fold("Project", self.project, "step", beside=self.project.name)
         self.segment_step = Fold("Segment", self.segment, "step")
+        self.train = TrainView()
+        self.train_step = Fold("Train", self.train, "step")
         self._lay_out()
         self._control(engine or Engine())
         self._follow_theme()
@@ -61,6 +65,7 @@ class Panel(QWidget):
             (self.project_step, self.project_step.set_open),
             (self.segment_step, self.segment_step.set_open),
             (self.review, self.reviewer.set_open),
+            (self.train_step, self._open_train),
         ]
         for each, set_open in sorted(steps, key=lambda pair: pair[0] is step):
             if each is step:
@@ -75,6 +80,7 @@ class Panel(QWidget):
         layout.addWidget(self.segment_step)
         layout.addWidget(self.correct)
         layout.addWidget(self.review, 1)
+        layout.addWidget(self.train_step)
         layout.addStretch(0)
 
     def _control(self, engine: Engine) -> None:
@@ -89,13 +95,25 @@ class Panel(QWidget):
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
         self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
         self.keeper = ProjectController(self.active, self.project, in_thread)
-        controllers = (self.keeper, self.controller, self.corrector, self.reviewer, self.keys, self.active)
+        self.trainer = TrainController(self.keeper, self.train, in_thread, engine.choices, engine.add_model)
+        self.train.guard(viewer.window._qt_window)
+        controllers = (
+            self.trainer,
+            self.keeper,
+            self.controller,
+            self.corrector,
+            self.reviewer,
+            self.keys,
+            self.active,
+        )
         connections = [
             (viewer.events.theme, self._follow_theme),
             (viewer.events.mouse_over_canvas, self._let_go_of_keys),
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
+            (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
+            (self.trainer.accepted, self.controller.use_model),
         ]
         for signal, slot in connections:
             signal.connect(slot)
@@ -108,10 +126,15 @@ class Panel(QWidget):
 
         self.destroyed.connect(let_go)
 
+    def _open_train(self, is_open: bool) -> None:
+        self.train_step.set_open(is_open)
+        self.train.opened.emit(is_open)
+
     def _make_room(self) -> None:
         """Fold the steps that leave the review too little height."""
         self.project_step.set_open(False)
         self.segment_step.set_open(False)
+        self._open_train(False)
 
     def _let_go_of_keys(self, _event: Any = None) -> None:
         """Keys pressed over the image are meant for the image, not for the control that was used last."""
@@ -121,3 +144,4 @@ class Panel(QWidget):
 
     def _follow_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))
+        self.train.set_theme(self._viewer.theme)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari.layers import Labels
+from psygnal import Signal
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.background import Background
@@ -68,6 +69,9 @@ class ProjectController:
     background : Background
         Runs long jobs.
     """
+
+    #: Another project is open, or something is different in the list of its images.
+    changed = Signal()
 
     def __init__(self, active: ActiveLabels, view: View, background: Background) -> None:
         self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
@@ -320,3 +324,4 @@ class ProjectController:
         self.view.set_images([(entry.name, entry.state) for entry in entries], current)
         state = next((entry.state for entry in entries if entry.name == current), "new")
         self.view.set_image(state == "done", bool(self.image and self.image.regions.whole))
+        self.changed.emit()

@@ -52,6 +52,9 @@ class View(Protocol):
     def set_choices(self, choices: Choices, model: str | None = None) -> None:
         """Offer models and devices; choose a model, or keep those chosen."""
 
+    def choose_model(self, name: str) -> None:
+        """Choose a model, offering it if it is new."""
+
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
 
@@ -145,6 +148,10 @@ class SegmentController:
         if self._running:
             self._cancel.set()
             self.view.set_status("Stopping…")
+
+    def use_model(self, name: str) -> None:
+        """Choose a model for the next run; one that is new is offered from now on."""
+        self.view.choose_model(name)
 
     def recompose(self) -> None:
         """Apply the thresholds to the chosen image's result; the network is not run."""

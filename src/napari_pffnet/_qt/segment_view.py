@@ -124,6 +124,12 @@ class SegmentView(QWidget):
         _fill(self.device, choices.devices)
         self.device.setCurrentIndex(max(self.device.findData(device), 0))
 
+    def choose_model(self, name: str) -> None:
+        """Choose a model, offering it if it is new."""
+        if self.model.findData(name) < 0:
+            self.model.insertItem(self.model.count() - 1, name, name)
+        self.model.setCurrentIndex(self.model.findData(name))
+
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
         _fill(self.image, [(name, index) for index, name in enumerate(names)])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from napari_pffnet.curate.user import user_name
+from napari_pffnet.io.process import alive, started
 from napari_pffnet.io.project import ProjectError
 
 LOCK_FILE = "project.lock"
@@ -65,7 +65,7 @@ class Lock:
     def _write(self) -> None:
         content = {
             "pid": os.getpid(),
-            "started": _started(os.getpid()),
+            "started": started(os.getpid()),
             "host": socket.gethostname(),
             "user": user_name(),
             "since": time.strftime("%Y-%m-%d %H:%M"),
@@ -95,30 +95,4 @@ def _in_use(holder: dict[str, Any]) -> bool:
         return False
     if holder.get("host") != socket.gethostname():
         return True
-    started = _started(holder["pid"])
-    return _alive(holder["pid"]) and (started is None or started == holder.get("started", started))
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":  # there os.kill would end the process
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _started(pid: int) -> int | None:
-    """Return when a process started, where the system tells (Linux): numbers of processes are used again."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
+    return alive(holder["pid"], holder.get("started"))

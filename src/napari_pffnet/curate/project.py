@@ -18,6 +18,7 @@ from napari_pffnet.io.own_file import OwnFile
 from napari_pffnet.io.project import (
     FOLDERS,
     PROJECT_FILE,
+    RUNS,
     ImageEntry,
     Manifest,
     ProjectError,
@@ -261,7 +262,7 @@ class Project:
     def save_as(self, folder: str | Path, report: Report = lambda _done, _total: None) -> Project:
         """Copy the project to another folder, and open the copy; this one stays as it is and open.
 
-        Images inside the project are copied; references stay references.
+        Images inside the project are copied; references stay references. Training runs stay where they are.
         """
         folder = Path(folder).absolute()
         if folder.is_relative_to(self.folder):
@@ -271,7 +272,10 @@ class Project:
         files = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.is_file() and path.name != LOCK_FILE and not path.name.startswith(".")
+            if path.is_file()
+            and path.name != LOCK_FILE
+            and not path.name.startswith(".")
+            and path.relative_to(self.folder).parts[0] != RUNS
         ]
         files.sort(key=lambda path: path.name == PROJECT_FILE)  # the list last: until then it is no project
         for number, file in enumerate(files):

@@ -14,7 +14,6 @@ from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.data.targets import IGNORE
 
 HELD_OUT = 0.25
-EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,3 @@ def quarter(what: NDArray[np.bool_]) -> NDArray[np.bool_]:
     before = np.cumsum(what.sum(1 - axis))
     end = before > (1 - HELD_OUT) * before[-1]
     return np.broadcast_to(end[:, None] if axis == 0 else end[None], what.shape).copy()
-
-
-def hold_out(names: Sequence[str]) -> list[str]:
-    """Choose the images to check on, about one in five and at least one; none of a single image.
-
-    The choice stays the same when images are added at the end, so that a model is not checked on what an earlier one
-    has learnt.
-    """
-    return list(names[::EVERY]) if len(names) > 1 else []

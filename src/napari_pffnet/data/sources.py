@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+EVERY = 5
 
 
 class DataError(ValueError):
@@ -53,3 +56,12 @@ class Source(Protocol):
     def faults(self) -> list[str]:
         """Return what is wrong with the set as a whole, such as images without annotation: one line each."""
         ...
+
+
+def hold_out(names: Sequence[str]) -> list[str]:
+    """Choose the images to check on, about one in five and at least one; none of a single image.
+
+    The choice stays the same when images are added at the end, so that a model is not checked on what an earlier one
+    has learnt.
+    """
+    return list(names[::EVERY]) if len(names) > 1 else []

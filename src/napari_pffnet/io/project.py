@@ -9,6 +9,7 @@ A project is a folder::
     regions/NAME.json       "complete here": where every nucleus is annotated
     provenance/NAME.csv     one row per nucleus
     journal/NAME/           the edits since, and the state before
+    training/DATE/          runs of the step Train, each with its model, log and figures
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from napari_pffnet.io.images import read_image, to_plane
 
 PROJECT_FILE = "project.json"
 VERSION = 1
+RUNS = "training"
 FOLDERS = {"labels": ".tif", "semantic": ".tif", "regions": ".json", "provenance": ".csv"}
 State = Literal["new", "in work", "done"]
 STATES: tuple[State, ...] = ("new", "in work", "done")

@@ -14,9 +14,9 @@ import torch
 
 from napari_pffnet.config import FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
 from napari_pffnet.data.opening import check, open_source
-from napari_pffnet.data.parts import Chosen, Side, hold_out
+from napari_pffnet.data.parts import Chosen, Side
 from napari_pffnet.data.project import ProjectSource
-from napari_pffnet.data.sources import DataError, Source
+from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
 from napari_pffnet.library import Model, load_model, save_model
 from napari_pffnet.train.blend import blend, choose_part

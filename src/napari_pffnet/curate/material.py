@@ -1,0 +1,78 @@
+"""What the images of a project offer to training, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, ProjectError, State, annotation_file, read_manifest
+from napari_pffnet.io.regions import Regions, read_regions
+
+
+@dataclass(frozen=True)
+class Material:
+    """An image of a project.
+
+    Attributes
+    ----------
+    name, state : str
+        As in the project.
+    nuclei : int
+        Those that count: at least half of each lies in a complete area.
+    whole : bool
+        The whole image is complete.
+    areas : int
+        Number of complete areas, if it is not complete as a whole.
+    share : float
+        Of its pixels that are complete, in [0, 1]; NaN if nobody annotated the image.
+    fault : str
+        Why it cannot be used; empty if it can.
+    """
+
+    name: str
+    state: State
+    nuclei: int = 0
+    whole: bool = False
+    areas: int = 0
+    share: float = float("nan")
+    fault: str = ""
+
+    @property
+    def trains(self) -> bool:
+        """Whether something of it may be learnt."""
+        return not self.fault and (self.whole or self.areas > 0)
+
+
+def material(folder: str | Path) -> list[Material]:
+    """Count what each image of a project offers; one that cannot be read is listed with its fault.
+
+    Raises
+    ------
+    ProjectError
+        The project's list cannot be used.
+    """
+    folder = Path(folder)
+    return [_of(folder, entry) for entry in read_manifest(folder / PROJECT_FILE).images]
+
+
+def _of(folder: Path, entry: ImageEntry) -> Material:
+    try:
+        regions = read_regions(annotation_file(folder, "regions", entry.name))
+        nuclei, share = _count(annotation_file(folder, "labels", entry.name), regions)
+    except (ProjectError, OSError, ValueError) as error:
+        return Material(entry.name, entry.state, fault=str(error))
+    return Material(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share)
+
+
+def _count(file: Path, regions: Regions) -> tuple[int, float]:
+    if not file.is_file() or not (regions.whole or regions.areas):
+        return 0, float("nan")
+    labels = tifffile.imread(file).astype(np.int64)
+    mask = regions.mask((labels.shape[0], labels.shape[1]))
+    sizes = np.bincount(labels.ravel())
+    inside = np.bincount(labels[mask], minlength=len(sizes))
+    counts = (sizes > 0) & (2 * inside >= sizes)
+    return int(counts[1:].sum()), float(mask.mean())

@@ -1,0 +1,292 @@
+"""A training run in a process of its own: it survives the viewer, and the viewer survives it.
+
+All that is known of a run stands in its output folder, so that any program can find it again:
+
+- ``run.json``: the process and its command; while that process runs, nobody else may start one here;
+- ``run.log``: what it printed; ``log.jsonl``: its events;
+- ``stop``, ``pause``: files that ask it to end, or to wait while the file exists;
+- ``exit.json``: how it ended, written by the small process that watches over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.process import alive, started
+from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
+from napari_pffnet.train.reporters import LOG_FILE
+
+RUN_FILE, EXIT_FILE, OUTPUT_FILE = "run.json", "exit.json", "run.log"
+State = Literal["running", "paused", "ended", "failed"]
+READ = 2**16
+LOG_LINES = 20
+NICE = 10
+NO_MEMORY = ("out of memory", "outofmemory", "memoryerror", "can't allocate memory", "cannot allocate memory")
+SMALLER = "Choose smaller crops (data.augment.crop=128) or a smaller batch (batch_size=1), or close other programs"
+#: Watching processes started by this program; one that has ended stays a zombie until it is asked for.
+_OURS: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class RunError(RuntimeError):
+    """A run cannot be started or ended; the message names the fix."""
+
+
+class Run:
+    """A run in a folder; it may have ended. Nothing here waits.
+
+    Parameters
+    ----------
+    output : Path
+        The folder; it holds ``run.json``.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self._about = _read(output / RUN_FILE)
+        self._events: list[dict[str, Any]] = []
+        self._offset = 0
+
+    @property
+    def command(self) -> list[str]:
+        """The command that was started."""
+        return [str(part) for part in self._about.get("command", [])]
+
+    @property
+    def state(self) -> State:
+        """What it does now. Of a run on another machine only its files tell."""
+        if self._goes_on():
+            return "paused" if (self.output / PAUSE_FILE).exists() else "running"
+        return "ended" if _read(self.output / EXIT_FILE).get("code") == 0 else "failed"
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """Return the events from number `since` on, as far as they are read; each call reads at most 64 kB more."""
+        self._read_on()
+        return self._events[since:]
+
+    def stop(self) -> None:
+        """Ask it to end after the present step and to keep the best model."""
+        (self.output / STOP_FILE).touch()
+        self.pause(False)
+
+    def pause(self, on: bool) -> None:
+        """Ask it to wait, or to go on."""
+        if on:
+            (self.output / PAUSE_FILE).touch()
+        else:
+            (self.output / PAUSE_FILE).unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it at once, with all its processes.
+
+        Raises
+        ------
+        RunError
+            It runs on another machine.
+        """
+        if not self._goes_on():
+            return
+        if self._about.get("host") != socket.gethostname():
+            raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
+        _end(int(self._about["pid"]))
+        _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
+
+    def failure(self) -> str:
+        """Return why it failed and the end of what it printed; nothing if it did not fail."""
+        if self.state != "failed":
+            return ""
+        end = tail(self.output / OUTPUT_FILE)
+        lines = [_cause(_read(self.output / EXIT_FILE), end), *(["", *end] if end else [])]
+        return "\n".join(lines)
+
+    def _goes_on(self) -> bool:
+        if (self.output / EXIT_FILE).exists():
+            return False
+        if self._about.get("host") != socket.gethostname():
+            return True
+        pid = self._about.get("pid")
+        if not isinstance(pid, int):
+            return False
+        ours = _OURS.get(pid)
+        if ours is not None and ours.poll() is not None:
+            del _OURS[pid]
+        return alive(pid, self._about.get("started")) and not (self.output / EXIT_FILE).exists()
+
+    def _read_on(self) -> None:
+        try:
+            with (self.output / LOG_FILE).open("rb") as file:
+                file.seek(self._offset)
+                block = file.read(READ)
+        except OSError:
+            return
+        whole = block[: block.rfind(b"\n") + 1]  # the last line may be half written
+        self._offset += len(whole)
+        self._events += [event for line in whole.splitlines() if (event := _event(line)) is not None]
+
+
+def start(arguments: Sequence[str], output: str | Path) -> Run:
+    """Start a command as a run.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The command, such as ``[sys.executable, "-m", "napari_pffnet.train", …]``; it writes its events to
+        ``OUTPUT/log.jsonl`` and looks for the files ``stop`` and ``pause`` there.
+    output : str or Path
+        Its folder; made if it does not exist.
+
+    Raises
+    ------
+    RunError
+        A run goes on there already, or it cannot be started.
+    """
+    output = Path(output).absolute()
+    before = find(output)
+    if before is not None and before.state in ("running", "paused"):
+        raise RunError(f"a training run goes on in {output}; stop it first, or choose another folder")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name in (RUN_FILE, EXIT_FILE, STOP_FILE, PAUSE_FILE):
+            (output / name).unlink(missing_ok=True)
+        _claim(output, arguments)
+        watcher = _watch_apart(arguments, output)
+        write_atomic(output / RUN_FILE, json.dumps(_about(watcher.pid, arguments)).encode())
+    except OSError as error:
+        with suppress(OSError):
+            (output / RUN_FILE).unlink()
+        raise RunError(f"training cannot be started in {output}: {error.strerror or error}") from None
+    _OURS[watcher.pid] = watcher
+    return Run(output)
+
+
+def find(folder: str | Path) -> Run | None:
+    """Return the run of an output folder, whether it goes on or has ended; None if there is none."""
+    folder = Path(folder).absolute()
+    return Run(folder) if (folder / RUN_FILE).is_file() else None
+
+
+def tail(file: Path, lines: int = LOG_LINES) -> list[str]:
+    """Return the last lines of a text file; of a progress bar only its last state."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - READ))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return []
+    shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
+    return [line for line in shown if line][-lines:]
+
+
+def _claim(output: Path, arguments: Sequence[str]) -> None:
+    """Of two programs that start a run here at once, one goes on."""
+    try:
+        with (output / RUN_FILE).open("x", encoding="utf-8") as file:
+            json.dump(_about(os.getpid(), arguments), file)
+    except FileExistsError:
+        raise RunError(f"a training run is being started in {output} by another program") from None
+
+
+def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
+    """Start the process that watches over the command, in a session of its own."""
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    with (output / OUTPUT_FILE).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "napari_pffnet.train.child", str(output), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            **apart,
+        )
+
+
+def watch(output: Path, arguments: Sequence[str]) -> int:
+    """Run a command to its end and note how it ended; the viewer has the machine first."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    try:
+        code = subprocess.run(list(arguments), check=False).returncode
+    except OSError as error:
+        print(f"error: {arguments[0]}: {error.strerror}", file=sys.stderr)
+        code = 2
+    _write_exit(output, code)
+    return code
+
+
+def _end(pid: int) -> None:
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], check=False, capture_output=True)
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _about(pid: int, arguments: Sequence[str]) -> dict[str, Any]:
+    return {
+        "pid": pid,
+        "started": started(pid),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M"),
+        "command": list(arguments),
+    }
+
+
+def _write_exit(output: Path, code: int, by_user: bool = False) -> None:
+    write_atomic(output / EXIT_FILE, json.dumps({"code": code, "by_user": by_user}).encode())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "kind" in event else None
+
+
+def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
+    """Say in a sentence why a run failed."""
+    code = end.get("code")
+    if end.get("by_user"):
+        return "You ended the training."
+    if code is None:
+        return "Training was cut off: the machine was switched off, or all its processes were ended."
+    if any(sign in line.lower() for line in printed for sign in NO_MEMORY):
+        return f"Memory ran out. {SMALLER}."
+    if code == -9:
+        return f"The system ended the training, most likely because memory ran out. {SMALLER}."
+    if code < 0:
+        return f"Training crashed ({_signal(-code)})."
+    said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), "")
+    return f"Training ended: {said}" if said else f"Training ended with exit code {code}."
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+if __name__ == "__main__":
+    sys.exit(watch(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,185 @@
+"""The step Train in a viewer, with the mouse: it starts, the viewer stays usable, the new model is chosen."""
+
+import time
+
+import numpy as np
+import pytest
+from panel_fakes import FakeEngine
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMessageBox
+from train_fakes import corrected, fake_command, run_folders
+
+import fake_training
+from napari_pffnet._qt import train_controller
+from napari_pffnet._qt.panel import Panel
+
+LEFT = Qt.MouseButton.LeftButton
+HEIGHT = 768
+
+
+class Trainer:
+    """A person who trains: clicks and looks."""
+
+    def __init__(self, viewer, qtbot, folder):
+        self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
+        viewer.window.resize(1366, HEIGHT)
+        self.engine = FakeEngine()
+        self.panel = Panel(viewer, self.engine)
+        viewer.window.add_dock_widget(self.panel, name="PFFNet")
+        self.panel.keeper.open(str(folder))
+        self.view, self.controller = self.panel.train, self.panel.trainer
+
+    def click(self, button):
+        assert button.isVisible()
+        assert button.isEnabled()
+        QTest.mouseClick(button, LEFT)
+
+    def unfold(self):
+        self.click(self.panel.train_step.button)
+        self.see(lambda: self.view.images.topLevelItemCount() == 3)
+
+    def tick(self, row, column):
+        item = self.view.images.topLevelItem(row)
+        box = self.view.images.visualItemRect(item)
+        left = self.view.images.header().sectionViewportPosition(column)
+        place = box.center()
+        place.setX(left + 10)
+        QTest.mouseClick(self.view.images.viewport(), LEFT, pos=place)
+
+    def see(self, condition):
+        self.qtbot.waitUntil(condition, timeout=20_000)
+
+
+@pytest.fixture
+def person(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    """A person with a project of three images, two of them done; trainings last until they are stopped."""
+    monkeypatch.setattr(train_controller, "command", fake_command("steps=100000", "seconds=0.01"))
+    person = Trainer(make_napari_viewer(show=True), qtbot, corrected(tmp_path))
+    yield person
+    run = person.controller.run
+    person.controller.close()
+    person.view.set_page("setup")  # nobody is there to answer
+    if run:
+        run.kill()
+    person.panel.keeper.close()
+
+
+def longest_gap(qtbot, seconds, work):
+    """Longest time in seconds in which the event loop did nothing else, while `work` is called again and again."""
+    gaps, last = [], [time.perf_counter()]
+
+    def beat():
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(beat)
+    timer.start(5)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        work()
+        qtbot.wait(20)
+    timer.stop()
+    return max(gaps)
+
+
+def test_from_the_button_to_the_new_model(person):
+    view = person.view
+    person.unfold()
+    assert not person.panel.segment.isVisible()
+    assert view.summary.text().startswith("Learns from 1 image")
+    person.tick(0, 3)
+    assert not view.start_button.isEnabled(), "nothing is held out"
+    person.tick(1, 3)
+    assert view.options().held_out == ("b",)
+    person.click(view.start_button)
+    person.see(lambda: person.controller.progress.step > 20)
+    assert set(view.plots.losses.lines) == {"total"}
+    QTest.mouseClick(view.all_box, LEFT, pos=QPoint(10, view.all_box.height() // 2))
+    assert len(view.plots.losses.lines) == 10
+    person.click(view.pause_button)
+    person.see(lambda: "paused" in view.told.text())
+    assert view.pause_button.text() == "Resume"
+    person.click(view.stop_button)
+    person.see(lambda: view.accept_button.isVisible())
+    assert view.gate.topLevelItem(0).text(1) == "0.50→0.70▲"
+    view.name.setText("mine")
+    person.click(view.accept_button)
+    person.see(lambda: person.engine.added == [("best.safetensors", "mine")])
+    person.see(lambda: person.panel.segment.model.currentText() == "mine")
+    assert view.start_button.isVisible()
+    assert person.viewer.window._qt_window.height() <= HEIGHT
+
+
+def test_of_the_tall_steps_one_is_unfolded(person):
+    person.unfold()
+    person.click(person.panel.segment_step.button)
+    assert not person.view.isVisible()
+    person.unfold()
+    assert not person.panel.segment.isVisible()
+
+
+def test_the_viewer_stays_usable_while_events_flood_in(person, qtbot, monkeypatch):
+    """Painting goes on while thousands of events wait; generous, for machines with much else to do."""
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.controller.progress.step > 5)
+    output = person.controller.run.output
+    person.controller.run.pause(True)
+    fake_training.write(output, *(fake_training.step(number, 9000) for number in range(1, 9001)))
+    layer = person.viewer.add_labels(np.zeros((512, 512), np.int32))
+    places = iter(range(10_000))
+    gap = longest_gap(qtbot, 3, lambda: layer.paint((next(places) % 512, 256), 1))
+    assert person.controller.progress.step > 1000
+    assert gap < 0.5
+
+
+def test_napari_stays_open_if_the_user_wants(person, monkeypatch):
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.controller.progress.step > 5)
+    monkeypatch.setattr(person.view, "ask_closing", lambda: "stay")
+    window = person.viewer.window._qt_window
+    window.close()
+    assert window.isVisible()
+    assert person.controller.run.state == "running"
+
+
+@pytest.mark.parametrize(("answer", "state"), [("go on", "running"), ("stop", "ended")])
+def test_napari_closes_and_the_run_goes_on_or_keeps_its_best(person, monkeypatch, answer, state):
+    """What napari asks its filters; the test's viewer itself must not close."""
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.controller.progress.step > 5)
+    run = person.controller.run
+    monkeypatch.setattr(person.view, "ask_closing", lambda: answer)
+    event = QCloseEvent()
+    assert not person.view.eventFilter(person.viewer.window._qt_window, event)
+    assert event.isAccepted()
+    person.see(lambda: run.state == state)
+
+
+def test_the_question_has_three_answers(person, qtbot):
+    answers = []
+    for title in ("Go on in the background", "Stop training", "Do not close"):
+
+        def choose(title=title):
+            [box] = person.view.findChildren(QMessageBox)
+            QTest.mouseClick(next(each for each in box.buttons() if each.text() == title), LEFT)
+            box.setParent(None)
+
+        QTimer.singleShot(100, choose)
+        answers.append(person.view.ask_closing())
+    assert answers == ["go on", "stop", "stay"]
+
+
+def test_discard_asks_and_deletes(person, monkeypatch):
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.controller.progress.step > 5)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    person.click(person.view.discard_buttons[0])
+    person.see(lambda: run_folders(person.folder) == [] and person.view.start_button.isVisible())

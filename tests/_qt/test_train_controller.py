@@ -1,0 +1,286 @@
+"""The step Train without a screen: what is learnt from, the run, old against new."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from panel_fakes import at_once
+from psygnal import Signal
+from train_fakes import CHOICES, FakeView, corrected, fake_command, poll, run_folders
+
+from napari_pffnet._qt import train_controller
+from napari_pffnet._qt.train_controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
+from napari_pffnet._qt.train_runs import (
+    Options,
+    Row,
+    check_settings,
+    command,
+    new_folder,
+    open_run,
+    read_gate,
+)
+from napari_pffnet.config import ConfigError
+from napari_pffnet.curate.project import Project
+from napari_pffnet.io.regions import Regions
+
+
+class Projects:
+    """What the step Train needs of the step Project."""
+
+    changed = Signal()
+
+    def __init__(self):
+        self.project = None
+        self.saved = 0
+        self.keeper = SimpleNamespace(save=self._save)
+
+    def _save(self):
+        self.saved += 1
+        return True
+
+    def open(self, folder):
+        self.close()
+        self.project = Project.open(folder)
+        self.changed.emit()
+
+    def close(self):
+        if self.project:
+            self.project.close()
+        self.project = None
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """Makes a controller of a project whose training is a fake one; ends what goes on."""
+    made = []
+
+    def make(folder=None, *how, add=lambda _file, name, _note: name):
+        monkeypatch.setattr(train_controller, "command", fake_command(*how))
+        controller = TrainController(Projects(), FakeView(), at_once, lambda: CHOICES, add)
+        made.append(controller)
+        if folder:
+            controller.projects.open(folder)
+        controller.set_open(True)
+        return controller
+
+    yield make
+    for controller in made:
+        if controller.run:
+            controller.run.kill()
+        controller.close()
+        controller.projects.close()
+
+
+def test_without_a_project_it_says_what_is_needed(make):
+    controller = make()
+    for action in (controller.start, controller.stop, controller.discard, controller.keep_old, controller.poll):
+        action()
+    assert controller.view.page == "none"
+    assert controller.view.last("set_status")[0] == NO_PROJECT
+
+
+def test_done_images_count_and_one_is_held_out(make, tmp_path):
+    controller = make(corrected(tmp_path))
+    material, used, held = controller.view.last("set_material")
+    assert [each.name for each in material] == ["a", "b", "c"]
+    assert (used, held) == (["a", "b"], ["a"])
+    assert controller.view.last("set_summary")[0] == "Learns from 1 image (2 nuclei), checked on 1 image (2 nuclei)."
+
+
+def test_an_image_that_is_done_later_joins(make, tmp_path):
+    controller = make(corrected(tmp_path, done=("a",)))
+    assert controller.view.last("set_summary")[0].endswith("checked on a part of it that is held out.")
+    project = controller.projects.project
+    project.write_regions("b", Regions(whole=True))
+    project.set_state("b", "done")
+    controller.projects.changed.emit()
+    assert controller.view.last("set_material")[1:] == (["a", "b"], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("ticked", "held", "text"),
+    [((), (), "No image counts"), (("a", "b"), (), "Tick at least one"), (("a",), ("a",), "All images are held out")],
+)
+def test_choices_that_cannot_be_trained_are_explained(make, tmp_path, monkeypatch, ticked, held, text):
+    controller = make(corrected(tmp_path))
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(ticked, held))
+    controller.summarize()
+    said = controller.view.set_summary.call_args
+    assert text in said.args[0]
+    assert said.kwargs == {"ready": False}
+
+
+def test_from_fine_tune_to_accept(make, tmp_path):
+    added, chosen = [], []
+    folder = corrected(tmp_path)
+    controller = make(folder, "steps=20", add=lambda *what: added.append(what) or what[1])
+    controller.accepted.connect(chosen.append)
+    controller.start()
+    assert controller.view.page == "running"
+    assert controller.projects.saved == 1
+    poll(controller, lambda: controller.view.page == "gate")
+    assert controller.view.last("set_progress")[:2] == (20, 20)
+    losses, metrics = controller.view.last("set_curves")
+    assert len(losses) == 10
+    assert set(metrics) == {"AP50", "PQ"}
+    gate, name = controller.view.last("set_gate")
+    assert gate.headline() == "better than the old model: AP50 0.50 → 0.70"
+    assert name.startswith("project 20")
+    controller.accept(" liver ")
+    assert chosen == ["liver"]
+    [(file, name, note)] = added
+    assert (file.name, name) == ("best.safetensors", "liver")
+    assert "better than the old model" in note
+    assert controller.view.page == "setup"
+    assert open_run(folder) is None, "it is decided"
+
+
+def test_keeping_the_old_adds_nothing(make, tmp_path):
+    controller = make(corrected(tmp_path), add=pytest.fail)
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    controller.keep_old()
+    assert controller.view.page == "setup"
+    assert controller.view.last("set_status")[0] == "The old model stays in use."
+
+
+def test_a_name_that_is_taken_is_asked_for_again(make, tmp_path):
+    def taken(*_):
+        raise ValueError("there is a model 'liver' already; choose another name")
+
+    controller = make(corrected(tmp_path), add=taken)
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    controller.accept("liver")
+    assert "already" in controller.view.last("set_status")[0]
+    assert controller.view.page == "gate"
+    controller.accept("  ")
+    assert controller.view.last("set_status")[0] == "Give the new model a name."
+
+
+def test_pause_and_stop(make, tmp_path):
+    controller = make(corrected(tmp_path), "steps=100000", "seconds=0.01")
+    controller.start()
+    poll(controller, lambda: controller.progress.step > 10)
+    controller.pause(True)
+    poll(controller, lambda: "paused" in controller.view.last("set_progress")[2])
+    controller.pause(False)
+    poll(controller, lambda: "left" in controller.view.last("set_progress")[2])
+    controller.stop()
+    poll(controller, lambda: controller.view.page == "gate")
+
+
+def test_a_failure_is_shown_with_its_cause_and_the_next_run_is_free(make, tmp_path):
+    folder = corrected(tmp_path)
+    controller = make(folder, "memory")
+    controller.start()
+    poll(controller, lambda: controller.view.page == "failed")
+    text, resumable = controller.view.last("set_failure")
+    assert text.startswith("Memory ran out.")
+    assert not resumable
+    controller.discard()
+    assert controller.view.page == "setup"
+    assert run_folders(folder) == []
+
+
+def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path):
+    folder = corrected(tmp_path)
+    controller = make(folder, "crash")
+    controller.start()
+    (controller.run.output / "resume.pt").touch()
+    poll(controller, lambda: controller.view.page == "failed")
+    assert controller.view.last("set_failure")[1]
+    controller.resume()
+    assert controller.run.command[-2:] == ["--resume", "auto"]
+    assert len(run_folders(folder)) == 1
+
+
+def test_an_end_without_a_model_offers_none(make, tmp_path):
+    controller = make(corrected(tmp_path))
+    controller.start()
+    poll(controller, lambda: controller.run.state == "ended")
+    (controller.run.output / "best.safetensors").unlink()
+    poll(controller, lambda: controller.view.page == "failed")
+    assert controller.view.last("set_failure")[0] == NO_MODEL
+
+
+def test_discarding_needs_a_yes(make, tmp_path):
+    folder = corrected(tmp_path)
+    controller = make(folder, "steps=100000", "seconds=0.01")
+    controller.start()
+    controller.view.ask.return_value = False
+    controller.discard()
+    assert controller.run.state == "running"
+    controller.view.ask.return_value = True
+    controller.discard()
+    assert controller.run is None
+    assert run_folders(folder) == []
+
+
+def test_a_run_goes_on_without_the_panel_and_is_found_again(make, tmp_path):
+    folder = corrected(tmp_path)
+    first = make(folder, "steps=100000", "seconds=0.01")
+    first.start()
+    poll(first, lambda: first.progress.step > 5)
+    first.close()
+    first.projects.close()
+    again = make(folder)
+    assert again.view.page == "running"
+    poll(again, lambda: again.progress.step > 5)
+    again.start()
+    assert len(run_folders(folder)) == 1, "one run at a time"
+    again.stop()
+    poll(again, lambda: again.view.page == "gate")
+
+
+def test_another_project_has_its_own_run(make, tmp_path):
+    controller = make(corrected(tmp_path / "one"), "steps=100000", "seconds=0.01")
+    controller.start()
+    run = controller.run
+    controller.projects.open(corrected(tmp_path / "two"))
+    assert controller.view.page == "setup"
+    assert run.state == "running"
+    run.kill()
+
+
+def test_nothing_starts_with_wrong_settings_or_without_leave_to_write(make, tmp_path):
+    controller = make(corrected(tmp_path))
+    controller.view.text = "optimizer.rat=1"
+    controller.start()
+    assert "did you mean optimizer.rate?" in controller.view.last("set_status")[0]
+    controller.view.text = ""
+    controller.projects.project._lock.release()
+    controller.projects.project._lock = None
+    controller.start()
+    assert controller.view.last("set_status")[0] == READONLY
+    assert controller.run is None
+
+
+def test_settings_are_lines_and_comments():
+    assert check_settings("\n# slower\n optimizer.rate=1e-4 \n") == ["optimizer.rate=1e-4"]
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        check_settings("faster please")
+
+
+def test_the_command_says_all_that_was_chosen(tmp_path):
+    options = Options(("a", "b"), ("b",), "mine", "quick", "cpu")
+    text = " ".join(command(tmp_path / "project", tmp_path / "out", options, ["batch_size=2"]))
+    for part in ("--base mine", "--effort quick", "--device cpu", "batch_size=2", f"--output {tmp_path / 'out'}"):
+        assert part in text
+
+
+def test_folders_of_runs_do_not_collide(tmp_path):
+    first = new_folder(tmp_path)
+    first.mkdir(parents=True)
+    assert new_folder(tmp_path) != first
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"images": [{"name": "a"}], "old": {}, "new": {}})])
+def test_a_damaged_comparison_is_none(tmp_path, content):
+    (tmp_path / "gate.json").write_text(content)
+    assert not read_gate(tmp_path).usable
+
+
+def test_a_hair_is_no_difference():
+    row = Row("a", {"ap50": 0.5, "pq": 0.5}, {"ap50": 0.504, "pq": 0.4})
+    assert (row.change("ap50"), row.change("pq")) == (0, -1)

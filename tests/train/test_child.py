@@ -1,0 +1,199 @@
+"""Training in a process of its own: started, watched, stopped, killed, found again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import fake_training
+from napari_pffnet.train import child
+from napari_pffnet.train.child import EXIT_FILE, RUN_FILE, Run, RunError, find, start, tail
+
+FAKE = str(Path(fake_training.__file__))
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Starts fake trainings, and ends what is left of them."""
+    runs = []
+
+    def begin(*how, output=tmp_path / "run"):
+        runs.append(start([sys.executable, FAKE, str(output), *how], output))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.kill()
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def kinds(run):
+    return [event["kind"] for event in run.events()]
+
+
+def worker(run):
+    """Number of the process that trains: the child of the one that watches."""
+    pid = json.loads((run.output / RUN_FILE).read_text())["pid"]
+    found = []
+    wait_for(lambda: found.extend(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) or found)
+    return int(found[0])
+
+
+def test_a_run_ends_with_a_model_and_all_its_events(begin):
+    run = begin("steps=10")
+    wait_for(lambda: run.state == "ended")
+    assert kinds(run) == ["plan", *["step"] * 10, "validation", "checkpoint", "gate"]
+    assert (run.output / "best.safetensors").exists()
+    assert run.failure() == ""
+    assert tail(run.output / "run.log") == [f"fake training in {run.output}"]
+
+
+def test_events_come_bit_by_bit_and_half_lines_later(tmp_path):
+    (tmp_path / RUN_FILE).write_text("{}")
+    run, log = Run(tmp_path), tmp_path / "log.jsonl"
+    assert run.events() == []
+    log.write_text('{"kind": "message", "text": "one"}\n{"kind": "mess')
+    assert [event["text"] for event in run.events()] == ["one"]
+    with log.open("a") as file:
+        file.write('age", "text": "two"}\nno event\n')
+    assert [event["text"] for event in run.events(1)] == ["two"]
+    assert run.events(2) == []
+
+
+def test_a_long_log_is_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(child, "READ", 200)
+    (tmp_path / RUN_FILE).write_text("{}")
+    fake_training.write(tmp_path, *({"kind": "message", "text": str(i)} for i in range(20)))
+    run = Run(tmp_path)
+    assert 0 < len(run.events()) < 20
+    wait_for(lambda: len(run.events()) == 20)
+
+
+def test_stop_keeps_the_best(begin):
+    run = begin("steps=100000", "seconds=0.01")
+    wait_for(lambda: "step" in kinds(run))
+    assert run.state == "running"
+    run.pause(True)
+    run.stop()
+    wait_for(lambda: run.state == "ended")
+    assert (run.output / "best.safetensors").exists()
+
+
+def test_pause_holds_it_until_it_may_go_on(begin):
+    run = begin("steps=100000", "seconds=0.01")
+    wait_for(lambda: "step" in kinds(run))
+    run.pause(True)
+    assert run.state == "paused"
+    time.sleep(0.2)
+    before = len(run.events())
+    time.sleep(0.2)
+    assert len(run.events()) == before
+    run.pause(False)
+    wait_for(lambda: len(run.events()) > before)
+
+
+def test_one_folder_has_one_run_at_a_time(begin):
+    run = begin("hang")
+    with pytest.raises(RunError, match="goes on in"):
+        begin("hang")
+    run.kill()
+    assert begin("steps=1").state == "running"
+
+
+def test_a_command_that_does_not_exist_is_a_failure(tmp_path):
+    run = start(["no-such-program"], tmp_path)
+    wait_for(lambda: run.state == "failed")
+    assert "no-such-program: No such file" in run.failure()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be started in"):
+        start(["true"], tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("memory", "Memory ran out. Choose smaller crops"),
+        ("exit", "Training ended: no images; mark some as done"),
+        ("crash", "Training crashed (SIGSEGV)"),
+    ],
+)
+def test_failures_say_why_and_show_the_end_of_the_log(begin, how, cause):
+    run = begin("steps=1", how)
+    wait_for(lambda: run.state == "failed")
+    assert run.failure().startswith(cause)
+    assert "fake training in" in run.failure()
+
+
+def test_a_killed_training_is_noticed_by_another_program(begin, tmp_path):
+    """``kill -9`` of the training, as the system does when memory is short; then another process looks at the run."""
+    run = begin("hang")
+    wait_for(lambda: "step" in kinds(run))
+    os.kill(worker(run), signal.SIGKILL)
+    wait_for(lambda: run.state == "failed")
+    look = f"from napari_pffnet.train.child import find; r = find({str(run.output)!r}); print(r.state, r.failure())"
+    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
+    assert seen.startswith("failed The system ended the training, most likely because memory ran out")
+
+
+def test_a_run_survives_the_program_that_started_it(tmp_path):
+    """Another program starts it and ends at once, with all of its own processes; this one finds it and stops it."""
+    command = [sys.executable, FAKE, str(tmp_path), "steps=100000", "seconds=0.01"]
+    begin = (
+        f"import os; from napari_pffnet.train.child import start; start({command!r}, {str(tmp_path)!r}); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", begin], check=True, start_new_session=True)
+    run = find(tmp_path)
+    wait_for(lambda: "step" in kinds(run))
+    assert run.state == "running"
+    assert run.command == command
+    run.stop()
+    wait_for(lambda: run.state == "ended")
+
+
+def test_a_run_whose_processes_all_vanished_has_failed(begin):
+    run = begin("hang")
+    os.killpg(json.loads((run.output / RUN_FILE).read_text())["pid"], signal.SIGKILL)
+    wait_for(lambda: run.state == "failed")
+    assert "cut off" in run.failure()
+
+
+def test_ending_it_oneself_is_no_riddle(begin):
+    run = begin("hang")
+    pid = worker(run)
+    run.kill()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    assert run.state == "failed"
+    assert run.failure().startswith("You ended the training.")
+
+
+def test_of_another_machine_only_the_files_tell(tmp_path):
+    (tmp_path / RUN_FILE).write_text(json.dumps({"pid": 1, "host": "elsewhere", "command": []}))
+    run = find(tmp_path)
+    assert run.state == "running"
+    with pytest.raises(RunError, match="on elsewhere"):
+        run.kill()
+    (tmp_path / EXIT_FILE).write_text('{"code": 0}')
+    assert run.state == "ended"
+
+
+def test_no_run_is_found_where_none_was(tmp_path):
+    assert find(tmp_path) is None
+
+
+def test_of_a_progress_bar_the_last_state_is_kept(tmp_path):
+    (tmp_path / "log").write_text("start\n10%\r20%\r30%\nend\n")
+    assert tail(tmp_path / "log") == ["start", "30%", "end"]
