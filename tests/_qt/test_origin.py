@@ -1,11 +1,16 @@
 """Which model a layer comes from."""
 
+from dataclasses import replace
+
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Labels
+from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from model_files import write_model
 from napari_pffnet._qt.origin import layer_origin, model_origin
-from napari_pffnet.library import add, available, fingerprint, remove
+from napari_pffnet._qt.segment_controller import SegmentController
+from napari_pffnet.library import add, available, fingerprint, remove, rename
 
 
 def test_origin_is_name_and_hash_of_the_file(tmp_path):
@@ -29,3 +34,15 @@ def test_layers_made_elsewhere_have_none():
     assert layer_origin(layer) == ""
     layer.metadata["napari-pffnet"] = {"model": "gone"}
     assert layer_origin(layer) == "gone"
+
+
+def test_layers_of_ours_keep_the_origin_when_the_model_is_renamed(tmp_path):
+    add(write_model(tmp_path / "x.safetensors"), "mine")
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((16, 16)))
+    view = FakeView()
+    view.now = replace(options(), model="mine")
+    SegmentController(viewer, view, FakeEngine(), at_once).run()
+    origin = model_origin("mine")
+    rename("mine", "other")
+    assert layer_origin(viewer.layers["nuclei"]) == origin != "mine"

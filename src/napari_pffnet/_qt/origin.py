@@ -11,9 +11,10 @@ from napari_pffnet.library import LibraryError, find, fingerprint
 
 
 def layer_origin(layer: Labels) -> str:
-    """Return name and hash of the model that made a layer of ours; empty for other layers."""
-    model = layer.metadata.get("napari-pffnet", {}).get("model", "")
-    return model_origin(str(model)) if model else ""
+    """Return name and hash of the model that made a layer of ours, as they were then; empty for other layers."""
+    facts = layer.metadata.get("napari-pffnet", {})
+    known, model = facts.get("origin", ""), facts.get("model", "")
+    return str(known) or (model_origin(str(model)) if model else "")
 
 
 def model_origin(model: str) -> str:

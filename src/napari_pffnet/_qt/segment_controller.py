@@ -16,6 +16,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
 from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.origin import model_origin
 from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, is_image, pixel_size, take_plane
 from napari_pffnet._qt.results import ResultLayers
 from napari_pffnet.config import SegmentConfig
@@ -193,6 +194,7 @@ class SegmentController:
         source = {
             "image": image or (self._image.name if self._image else ""),
             "model": outcome.request.model,
+            "origin": model_origin(outcome.request.model),
             "position": outcome.request.plane.position,
             "config": options.config.model_dump(mode="json"),
         }
