@@ -105,7 +105,7 @@ def test_from_the_button_to_the_new_model(person):
     assert view.pause_button.text() == "Resume"
     person.click(view.stop_button)
     person.see(lambda: view.accept_button.isVisible())
-    assert view.gate.topLevelItem(0).text(1) == "0.50→0.70▲"
+    assert view.gate.topLevelItem(0).text(1) == ".50→.70▲"
     view.name.setText("mine")
     person.click(view.accept_button)
     person.see(lambda: person.engine.added == [("best.safetensors", "mine")])

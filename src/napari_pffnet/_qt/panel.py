@@ -17,6 +17,8 @@ from napari_pffnet._qt.engine import Engine
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.models_controller import ModelsController
+from napari_pffnet._qt.models_view import ModelsView
 from napari_pffnet._qt.point_tools import PointTools
 from napari_pffnet._qt.project_controller import ProjectController
 from napari_pffnet._qt.project_view import ProjectView
@@ -96,6 +98,8 @@ class Panel(QWidget):
         self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
         self.keeper = ProjectController(self.active, self.project, in_thread)
         self.trainer = TrainController(self.keeper, self.train, in_thread, engine.choices, engine.add_model)
+        self.librarian = ModelsController(ModelsView(self), in_thread)
+        self.segment.offer_library(self.librarian.open)
         self.train.guard(viewer.window._qt_window)
         controllers = (
             self.trainer,
@@ -113,6 +117,7 @@ class Panel(QWidget):
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
+            (self.librarian.changed, self.controller.refresh_models),
             (self.trainer.accepted, self.controller.use_model),
         ]
         for signal, slot in connections:

@@ -5,6 +5,7 @@ Training itself runs in a process of its own, see `train.child`; this follows it
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ class View(Protocol):
     ticked: Any
     choice_changed: Any
     start_requested: Any
+    command_requested: Any
     pause_requested: Any
     stop_requested: Any
     discard_requested: Any
@@ -80,6 +82,12 @@ class View(Protocol):
 
     def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
         """Draw the curves."""
+
+    def set_preview(self, picture: Path | None) -> None:
+        """Show the latest picture of a held-out image, if any."""
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
 
     def set_gate(self, gate: Gate, name: str) -> None:
         """Show old against new, and a name for the new model."""
@@ -140,6 +148,7 @@ class TrainController:
             (view.ticked, self.poll),
             (view.choice_changed, self.summarize),
             (view.start_requested, self.start),
+            (view.command_requested, self.copy_command),
             (view.pause_requested, self.pause),
             (view.stop_requested, self.stop),
             (view.discard_requested, self.discard),
@@ -213,6 +222,21 @@ class TrainController:
         folder = new_folder(project.folder)
         self._begin(command(project.folder, folder, options, settings), folder)
 
+    def copy_command(self) -> None:
+        """Give the user the command that the button would start."""
+        project, options = self.projects.project, self.view.options()
+        if project is None:
+            return
+        try:
+            settings = check_settings(options.settings)
+        except ValueError as error:
+            self.view.set_status(str(error))
+            return
+        if not project.readonly and not self.projects.keeper.save():
+            return
+        self.view.copy(shlex.join(command(project.folder, new_folder(project.folder), options, settings)))
+        self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
+
     def resume(self) -> None:
         """Go on with a run that failed, from its last saved state."""
         if self.run is not None and not self._goes_on():
@@ -271,6 +295,7 @@ class TrainController:
         self.progress.tick(time.monotonic(), state == "running")
         if events:
             self.view.set_curves(self.progress.losses(), self.progress.metrics())
+            self.view.set_preview(self.progress.preview)
         if events or state in ("running", "paused"):
             self.view.set_paused(state == "paused")
             self.view.set_progress(self.progress.step, self.progress.steps, self._sentence(state))
@@ -291,6 +316,7 @@ class TrainController:
         self.run, self._seen, self.progress = run, 0, Progress()
         self.view.set_watching(run is not None)
         self.view.set_curves({}, {})
+        self.view.set_preview(None)
         if run is None:
             self._idle()
         else:
@@ -347,6 +373,8 @@ class TrainController:
             parts.append(f"{duration(left)} left")
         if progress.crops_per_second and state != "paused":
             parts.append(f"{progress.crops_per_second:.1f} crops/s")
+        if progress.memory:
+            parts.append(f"{progress.memory / 2**30:.1f} GB")
         return " · ".join(parts)
 
     def _goes_on(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class Progress:
         self.crops_per_second = 0.0
         self.plan: dict[str, Any] = {}
         self.message = ""
+        self.memory = 0
+        self.preview: Path | None = None
         self._at: list[int] = []
         self._losses: dict[str, list[float]] = {}
         self._checks: list[tuple[int, dict[str, float]]] = []
@@ -31,7 +34,13 @@ class Progress:
 
     def add(self, events: Iterable[dict[str, Any]]) -> None:
         """Take in events; steps that are done again after an interruption replace those before."""
-        takers = {"plan": self._plan, "step": self._step, "validation": self._check, "message": self._message}
+        takers = {
+            "plan": self._plan,
+            "step": self._step,
+            "validation": self._check,
+            "preview": self._preview,
+            "message": self._message,
+        }
         for event in events:
             if event["kind"] in takers:
                 takers[event["kind"]](event)
@@ -78,6 +87,7 @@ class Progress:
     def _step(self, event: dict[str, Any]) -> None:
         self.step, self.steps = int(event["step"]), int(event["steps"])
         self.crops_per_second = float(event.get("crops_per_second") or 0)
+        self.memory = int(event.get("memory") or 0)
         kept = len(self._at)
         while kept and self._at[kept - 1] >= self.step:
             kept -= 1
@@ -93,6 +103,9 @@ class Progress:
     def _check(self, event: dict[str, Any]) -> None:
         self._checks = [check for check in self._checks if check[0] < event["step"]]
         self._checks.append((int(event["step"]), event["metrics"]))
+
+    def _preview(self, event: dict[str, Any]) -> None:
+        self.preview = Path(event["path"])
 
     def _message(self, event: dict[str, Any]) -> None:
         self.message = str(event.get("text", ""))

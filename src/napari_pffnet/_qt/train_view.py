@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QFontDatabase, QTextCursor
+from qtpy.QtGui import QFontDatabase, QPixmap, QResizeEvent, QTextCursor
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QFormLayout,
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
+    QTabWidget,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -52,6 +55,8 @@ TIPS = {
     "settings": "Settings of the training configuration, one section.key=value a line, such as\n"
     "optimizer.rate=1e-4 or data.augment.crop=128.",
     "start": "Save, and train a new model in the background. You can go on correcting, and even close napari.",
+    "command": "Put the command that Fine-tune starts into the clipboard, to run it on another computer.",
+    "preview": "A held-out image with the outlines that the model in training finds now.",
     "pause": "Pause training, to have the machine for something else; or go on.",
     "stop": "End training after this step, and compare the best model so far with the old one.",
     "discard": "End training and delete what it has learnt. The model in use stays as it is.",
@@ -70,6 +75,31 @@ CLOSING_MORE = (
 )
 
 
+class Picture(QLabel):
+    """A picture as large as there is room, its sides in proportion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(1, 1)
+        self._whole = QPixmap()
+
+    def setPixmap(self, picture: QPixmap) -> None:
+        """Show a picture."""
+        self._whole = picture
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fit the picture."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        fitted = self._whole if self._whole.isNull() else self._whole.scaled(self.size(), kept, smooth)
+        super().setPixmap(fitted)
+
+
 class TrainView(QWidget):
     """What to learn from and how; then curves and buttons of the run; then old against new."""
 
@@ -77,6 +107,7 @@ class TrainView(QWidget):
     ticked = Signal()
     choice_changed = Signal()
     start_requested = Signal()
+    command_requested = Signal()
     pause_requested = Signal(bool)
     stop_requested = Signal()
     discard_requested = Signal()
@@ -105,6 +136,8 @@ class TrainView(QWidget):
         self.all_box = QCheckBox("All losses")
         self.all_box.setToolTip(TIPS["all"])
         self.all_box.toggled.connect(self._show_all)
+        self.preview = Picture()
+        self.preview.setToolTip(TIPS["preview"])
         self.log = QPlainTextEdit()
         self.log.setReadOnly(True)
         self.log.setFixedHeight(150)
@@ -185,6 +218,17 @@ class TrainView(QWidget):
         """Draw the curves."""
         if self.plots is not None:
             self.plots.set_curves(losses, metrics)
+
+    def set_preview(self, picture: Path | None) -> None:
+        """Show the latest picture of a held-out image, if any."""
+        self.preview.setPixmap(QPixmap(str(picture)) if picture is not None else QPixmap())
+        self.shown.setTabVisible(1, picture is not None)
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(text)
 
     def set_gate(self, gate: Gate, name: str) -> None:
         """Show old against new, and a name for the new model."""
@@ -279,6 +323,8 @@ class TrainView(QWidget):
 
     def _make_buttons(self) -> None:
         self.start_button = _button("Fine-tune", "start", primary=True)
+        self.command_button = _button("Copy command", "command")
+        self.command_button.clicked.connect(lambda: self.command_requested.emit())
         self.pause_button, self.stop_button = _button("Pause", "pause"), _button("Stop, keep the best", "stop")
         self.pause_button.setCheckable(True)
         self.accept_button, self.keep_button = (
@@ -308,15 +354,25 @@ class TrainView(QWidget):
         named.setContentsMargins(0, 0, 0, 0)
         named.addRow("Name", self.name)
         self._plots_place = QVBoxLayout()
+        self.shown = QTabWidget()
+        self.shown.setDocumentMode(True)
+        bar = self.shown.tabBar()
+        if bar is not None:
+            bar.setDrawBase(False)
+        self.shown.addTab(_column(self._plots_place), "Curves")
+        self.shown.setCornerWidget(self.all_box)
+        self.shown.currentChanged.connect(lambda tab: self.all_box.setVisible(tab == 0))
+        self.shown.addTab(self.preview, "Preview")
         running, failed = self.discard_buttons
         fold = Fold("Advanced settings", advanced)
         self._pages = {
-            "setup": _column(self.images, self.summary, form, fold, self.start_button),
+            "setup": _column(
+                self.images, self.summary, form, fold, _row(self.start_button, self.command_button, shares=(2, 1))
+            ),
             "running": _column(
                 self.progress,
                 self.told,
-                self._plots_place,
-                self.all_box,
+                self.shown,
                 _row(self.pause_button, self.stop_button, running),
             ),
             "gate": _column(self.verdict, self.gate, named, _row(self.accept_button, self.keep_button)),
@@ -342,7 +398,7 @@ def _complete(image: Material) -> str:
 
 def _figures(row: Compared) -> QTreeWidgetItem:
     cells = [
-        f"{row.old[name]:.2f}→{row.new[name]:.2f}{SIGNS[row.change(name)]}"
+        f"{_short(row.old[name])}→{_short(row.new[name])}{SIGNS[row.change(name)]}"
         if name in row.old and name in row.new
         else ""
         for name in MEASURES
@@ -350,6 +406,11 @@ def _figures(row: Compared) -> QTreeWidgetItem:
     item = QTreeWidgetItem([row.name, *cells])
     item.setToolTip(0, row.name)
     return item
+
+
+def _short(value: float) -> str:
+    """Write a figure in [0, 1] with two decimals and without its 0, since there is little room: .82, 1.0."""
+    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"
 
 
 def _table(name: str, columns: int) -> QTreeWidget:
@@ -404,9 +465,9 @@ def _column(*parts: QWidget | QVBoxLayout | QFormLayout | QHBoxLayout) -> QWidge
     return holder
 
 
-def _row(*buttons: QWidget) -> QHBoxLayout:
+def _row(*buttons: QWidget, shares: Sequence[int] = (1, 1, 1)) -> QHBoxLayout:
     layout = QHBoxLayout()
     layout.setSpacing(4)
-    for button in buttons:
-        layout.addWidget(button, 1)
+    for button, share in zip(buttons, shares, strict=False):
+        layout.addWidget(button, share)
     return layout

@@ -20,7 +20,7 @@ from napari_pffnet.model import PFFNet
 from napari_pffnet.train.control import stop_asked
 from napari_pffnet.train.distillation import Student
 from napari_pffnet.train.divergence import Watch
-from napari_pffnet.train.events import Checkpoint, Event, Message, Step, Validation
+from napari_pffnet.train.events import Checkpoint, Event, Message, Preview, Step, Validation
 from napari_pffnet.train.memory import memory_used
 from napari_pffnet.train.optim import pick_precision
 from napari_pffnet.train.state import RESUME_FILE, DivergedError, TrainState, seed_all
@@ -28,6 +28,7 @@ from napari_pffnet.train.validation import Validator
 
 SEED_STRIDE = 7919
 SETBACKS = 3
+PREVIEWS = "previews"
 Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
 
 
@@ -226,6 +227,10 @@ def _milestone(
     if _due(state.step, config.validate_every) or last:
         metrics = validator(state.result)
         yield Validation(state.step, metrics)
+        if metrics:
+            picture = output / PREVIEWS / f"step_{state.step:06}.png"
+            validator.write_preview(picture)
+            yield Preview(state.step, picture)
     if metrics is not None or last or _due(state.step, config.checkpoint_every):
         yield from _save(state, config, output, metrics)
 

@@ -10,14 +10,17 @@ import torch
 
 from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
 from napari_pffnet.data.dataset import CropDataset
-from napari_pffnet.data.sources import Source
+from napari_pffnet.data.normalize import normalize
+from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.evaluate.metrics import pool
+from napari_pffnet.io.results import Array, write_overlay
 from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
 from napari_pffnet.train.compare import measure
 
 LOSS_CROPS = 8
+PREVIEW = 512
 
 
 class Validator:
@@ -37,6 +40,7 @@ class Validator:
         self.config = config
         self.device = device
         self.sources = [source for source in sources if len(source)]
+        self._first: tuple[Sample, Array] | None = None
         self.items = spread([(s, i) for s in self.sources for i in range(len(s))], config.validation_images)
 
     def __call__(self, network: PFFNet) -> dict[str, float]:
@@ -51,9 +55,22 @@ class Validator:
         scores = []
         for source, i in self.items:
             sample = source.read(i)
-            scores.append(measure(segmenter.predict(sample.image).compose(self.config.segment)[0], sample))
+            labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
+            scores.append(measure(labels, sample))
+            if not scores[1:]:
+                self._first = sample, labels
         network.train(training)
         return pool(scores)
+
+    def write_preview(self, path: Path) -> None:
+        """Write a PNG of the first image, or the middle of it, with the outlines that were found last."""
+        if self._first is None:
+            return
+        sample, labels = self._first
+        planes = normalize(sample.image, self.config.model.input.percentiles)
+        middle = tuple(slice(start := max(0, (length - PREVIEW) // 2), start + PREVIEW) for length in labels.shape)
+        path.parent.mkdir(exist_ok=True)
+        write_overlay(path, planes[:, *middle], labels[middle])
 
     def mean_ap(self, network: PFFNet) -> float:
         """Return the mean average precision, by which the best model is chosen."""
