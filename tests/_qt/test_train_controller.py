@@ -1,6 +1,7 @@
 """The step Train without a screen: what is learnt from, the run, old against new."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from panel_fakes import at_once
@@ -53,7 +54,7 @@ def make(monkeypatch):
 
     def make(folder=None, *how, add=lambda _file, name, _note: name):
         monkeypatch.setattr(train_controller, "command", fake_command(*how))
-        controller = TrainController(Projects(), FakeView(), at_once, lambda: CHOICES, add)
+        controller = TrainController(Projects(), FakeView(), at_once, lambda: CHOICES, add, Mock())
         made.append(controller)
         if folder:
             controller.projects.open(folder)

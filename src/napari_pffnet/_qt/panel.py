@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.background import in_thread
+from napari_pffnet._qt.compare_layers import CompareLayers
 from napari_pffnet._qt.correct_controller import CorrectController
 from napari_pffnet._qt.correct_view import CorrectView
 from napari_pffnet._qt.engine import Engine
@@ -97,7 +98,9 @@ class Panel(QWidget):
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
         self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
         self.keeper = ProjectController(self.active, self.project, in_thread)
-        self.trainer = TrainController(self.keeper, self.train, in_thread, engine.choices, engine.add_model)
+        self.trainer = TrainController(
+            self.keeper, self.train, in_thread, engine.choices, engine.add_model, CompareLayers(viewer)
+        )
         self.librarian = ModelsController(ModelsView(self), in_thread)
         self.segment.offer_library(self.librarian.open)
         self.train.guard(viewer.window._qt_window)

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from napari.utils.notifications import ErrorNotification, notification_manager
 from psygnal import Signal
@@ -17,24 +17,25 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.project_controller import ProjectController
-from napari_pffnet._qt.train_progress import Curve, Progress, duration
+from napari_pffnet._qt.train_progress import Progress, duration
+from napari_pffnet._qt.train_protocol import SideBySide, View
 from napari_pffnet._qt.train_runs import (
     EFFORTS,
     FAULTS,
     Options,
-    Page,
     check_settings,
     command,
     decide,
     discard,
     new_folder,
     open_run,
+    read_pair,
     resumable,
 )
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
 from napari_pffnet.train.child import Run, RunError, start
-from napari_pffnet.train.gate import Gate, read_gate
+from napari_pffnet.train.gate import read_gate
 
 __all__ = ["EFFORTS", "Options", "TrainController", "View"]
 
@@ -42,67 +43,6 @@ NO_PROJECT = "Make or open a project, correct some images and mark them as done:
 NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
 NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
 READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
-
-
-class View(Protocol):
-    """What the controller needs of a view; signals have ``connect``."""
-
-    opened: Any
-    ticked: Any
-    choice_changed: Any
-    start_requested: Any
-    command_requested: Any
-    pause_requested: Any
-    stop_requested: Any
-    discard_requested: Any
-    resume_requested: Any
-    accept_requested: Any
-    keep_requested: Any
-
-    def options(self) -> Options:
-        """Read all controls."""
-
-    def set_choices(self, choices: Choices) -> None:
-        """Offer base models and devices."""
-
-    def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
-        """List the images, which are used, and which of these are held out."""
-
-    def set_summary(self, text: str, ready: bool) -> None:
-        """Say what is learnt from; allow to start."""
-
-    def set_page(self, page: Page) -> None:
-        """Show what belongs to a stage of the work."""
-
-    def set_progress(self, done: int, total: int, text: str) -> None:
-        """Show how far training is."""
-
-    def set_paused(self, paused: bool) -> None:
-        """Offer to pause or to go on."""
-
-    def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
-        """Draw the curves."""
-
-    def set_preview(self, picture: Path | None) -> None:
-        """Show the latest picture of a held-out image, if any."""
-
-    def copy(self, text: str) -> None:
-        """Put a text into the clipboard."""
-
-    def set_gate(self, gate: Gate, name: str) -> None:
-        """Show old against new, and a name for the new model."""
-
-    def set_failure(self, text: str, resumable: bool) -> None:
-        """Show why training failed, first line first, and the end of its log."""
-
-    def set_status(self, text: str) -> None:
-        """Show one line."""
-
-    def set_watching(self, on: bool) -> None:
-        """Tick several times a second, or not."""
-
-    def ask(self, question: str) -> bool:
-        """Ask a yes-or-no question."""
 
 
 class TrainController:
@@ -120,6 +60,8 @@ class TrainController:
         Finds models and devices.
     add_model : callable
         Adds a model file to the library: (file, name, note) -> its name there.
+    side_by_side : SideBySide
+        Shows what two models found in an image.
     """
 
     #: Name of a new model that was accepted.
@@ -132,9 +74,10 @@ class TrainController:
         background: Background,
         choices: Callable[[], Choices],
         add_model: Callable[[Path, str, str], str],
+        side_by_side: SideBySide,
     ) -> None:
         self.projects, self.view, self.background = projects, view, background
-        self.choices, self.add_model = choices, add_model
+        self.choices, self.add_model, self.side_by_side = choices, add_model, side_by_side
         self.run: Run | None = None
         self.progress = Progress()
         self._seen = 0
@@ -155,6 +98,7 @@ class TrainController:
             (view.resume_requested, self.resume),
             (view.accept_requested, self.accept),
             (view.keep_requested, self.keep_old),
+            (view.compare_requested, self.compare),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -166,6 +110,7 @@ class TrainController:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._connections = []
+        self.side_by_side.remove()
         self.view.set_watching(False)
 
     def set_open(self, is_open: bool) -> None:
@@ -283,6 +228,19 @@ class TrainController:
             self._decided(self.run, None)
             self.view.set_status("The old model stays in use.")
 
+    def compare(self, name: str) -> None:
+        """Show what both models found in a held-out image, side by side; no name takes it away."""
+        project, run = self.projects.project, self.run
+        image = next((each for each in read_gate(run.output).images if each.name == name), None) if run else None
+        if project is None or run is None or image is None:
+            self.side_by_side.remove()
+            return
+        self._in_background(
+            "PFFNet: side by side",
+            lambda: read_pair(project, run.output, image),
+            lambda pixels: self.view.set_status(self.side_by_side.show(name, *pixels).headline()),
+        )
+
     def poll(self) -> None:
         """Take in what the run has told since the last time."""
         run = self.run
@@ -313,6 +271,7 @@ class TrainController:
 
     def _follow(self, run: Run | None) -> None:
         """Show a run, from its first event."""
+        self.side_by_side.remove()
         self.run, self._seen, self.progress = run, 0, Progress()
         self.view.set_watching(run is not None)
         self.view.set_curves({}, {})

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import tifffile
+
 from napari_pffnet.config import TrainConfig, apply_overrides, parse
+from napari_pffnet.curate.change import Array
+from napari_pffnet.curate.project import Project
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.project import RUNS, ProjectError
+from napari_pffnet.io.project import RUNS, ProjectError, annotation_file
 from napari_pffnet.train.child import Run, RunError, find
+from napari_pffnet.train.gate import Compared
 
 EFFORTS = ("quick", "normal", "thorough")
 DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
@@ -74,6 +80,20 @@ def open_run(project: Path) -> Run | None:
     going = [run for run in runs if run.state in ("running", "paused")]
     undecided = [run for run in runs[:1] if not (run.output / DECISION_FILE).exists()]
     return next(iter([*going, *undecided]), None)
+
+
+def read_pair(project: Project, output: Path, image: Compared) -> tuple[Array, Array, Array, Array]:
+    """Read a held-out image (H×W or H×W×3), what is right, and what the old and the new model found (int H×W).
+
+    Raises
+    ------
+    ProjectError, ImageError, OSError
+        Something cannot be read.
+    """
+    pixels, _ = project.read(image.name)
+    files = annotation_file(project.folder, "labels", image.name), output / image.old_labels, output / image.new_labels
+    truth, old, new = (tifffile.imread(file).astype(np.int32) for file in files)
+    return pixels, truth, old, new
 
 
 def decide(output: Path, accepted: str | None) -> None:

@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QFontDatabase, QPixmap, QResizeEvent, QTextCursor
+from qtpy.QtGui import QFontDatabase, QPixmap, QTextCursor
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
-    QComboBox,
     QFormLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
     QLineEdit,
     QMessageBox,
     QPlainTextEdit,
     QProgressBar,
-    QPushButton,
     QTabWidget,
-    QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -31,6 +25,16 @@ from qtpy.QtWidgets import (
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.theme import plot_colours
+from napari_pffnet._qt.train_parts import (
+    TIPS,
+    Picture,
+    make_button,
+    make_column,
+    make_combo,
+    make_label,
+    make_row,
+    make_table,
+)
 from napari_pffnet._qt.train_progress import Curve
 from napari_pffnet._qt.train_runs import EFFORTS, Options, Page
 from napari_pffnet.curate.material import Material
@@ -40,64 +44,15 @@ if TYPE_CHECKING:
     from napari_pffnet._qt.train_plots import TrainPlots
 
 TICK_MS = 250
-LINES = 5
 HELD = 3
 SIGNS = {1: "▲", 0: "", -1: "▼"}
+IMAGE_ROLE = Qt.ItemDataRole.UserRole
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
-TIPS = {
-    "images": "Images of the project that the model learns from: tick on the left. Those that are done are ticked at\n"
-    "first. Only nuclei in complete areas count; the rest of an image is ignored.\n"
-    "Ticked on the right: held out. Nothing is learnt there; old and new model are compared on these.",
-    "base": "The model to start from. It is never changed; the result is a new model.",
-    "effort": "How long it learns. 'quick' to see whether it helps, 'thorough' for the last bit.\n"
-    "The time on this machine is measured in the first steps, and shown then.",
-    "device": "Where training runs. 'automatic' takes a GPU if there is one.",
-    "settings": "Settings of the training configuration, one section.key=value a line, such as\n"
-    "optimizer.rate=1e-4 or data.augment.crop=128.",
-    "start": "Save, and train a new model in the background. You can go on correcting, and even close napari.",
-    "command": "Put the command that Fine-tune starts into the clipboard, to run it on another computer.",
-    "preview": "A held-out image with the outlines that the model in training finds now.",
-    "pause": "Pause training, to have the machine for something else; or go on.",
-    "stop": "End training after this step, and compare the best model so far with the old one.",
-    "discard": "End training and delete what it has learnt. The model in use stays as it is.",
-    "all": "Show each loss beside their sum (bold).",
-    "gate": "Old → new model on the images held out, 0 to 1, higher is better. ▲ better, ▼ worse.\n"
-    "AP50: nuclei found with half overlap; AJI and PQ: how well their outlines fit, too.",
-    "name": "Name of the new model in the library.",
-    "accept": "Add the new model to the library and choose it in Segment. The old one stays there, too.",
-    "keep": "Do not add the new model.",
-    "resume": "Go on from the last state that was saved.",
-}
 CLOSING = "A training run goes on."
 CLOSING_MORE = (
     "It can go on without napari: open the project again to find it. "
     "If you stop it, its best model so far is kept and compared with the old one."
 )
-
-
-class Picture(QLabel):
-    """A picture as large as there is room, its sides in proportion."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setMinimumSize(1, 1)
-        self._whole = QPixmap()
-
-    def setPixmap(self, picture: QPixmap) -> None:
-        """Show a picture."""
-        self._whole = picture
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Fit the picture."""
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        fitted = self._whole if self._whole.isNull() else self._whole.scaled(self.size(), kept, smooth)
-        super().setPixmap(fitted)
 
 
 class TrainView(QWidget):
@@ -114,14 +69,15 @@ class TrainView(QWidget):
     resume_requested = Signal()
     accept_requested = Signal(str)
     keep_requested = Signal()
+    compare_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.images, self.gate = _table("images", 4), _table("gate", 4)
+        self.images, self.gate = make_table("images", 4), make_table("gate", 4)
         self.images.setHeaderLabels(["learn from", "nuclei", "complete", "hold out"])
         self.images.itemChanged.connect(lambda _item, _column: self.choice_changed.emit())
         self.gate.setHeaderLabels(["image", *MEASURES.values()])
-        self.base, self.effort, self.device = _combo("base"), _combo("effort"), _combo("device")
+        self.base, self.effort, self.device = make_combo("base"), make_combo("effort"), make_combo("device")
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
         self.effort.setCurrentIndex(EFFORTS.index("normal"))
@@ -129,10 +85,12 @@ class TrainView(QWidget):
         self.settings.setPlaceholderText("optimizer.rate=1e-4")
         self.settings.setToolTip(TIPS["settings"])
         self.settings.setFixedHeight(3 * self.fontMetrics().height() + 12)
-        self.summary, self.status, self.verdict, self.cause = (_label(quiet) for quiet in (True, True, False, False))
+        self.summary, self.status, self.verdict, self.cause = (
+            make_label(quiet) for quiet in (True, True, False, False)
+        )
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
-        self.told = _label(True)
+        self.told = make_label(True)
         self.all_box = QCheckBox("All losses")
         self.all_box.setToolTip(TIPS["all"])
         self.all_box.toggled.connect(self._show_all)
@@ -148,6 +106,7 @@ class TrainView(QWidget):
         self.plots: TrainPlots | None = None
         self._theme = "dark"
         self._page: Page = "none"
+        self._side_shown = False
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.ticked)
@@ -232,11 +191,14 @@ class TrainView(QWidget):
 
     def set_gate(self, gate: Gate, name: str) -> None:
         """Show old against new, and a name for the new model."""
-        headline = gate.headline()
-        self.verdict.setText(f"The new model is {headline}.")
+        self.verdict.setText(f"The new model is {gate.headline()}.")
+        self.side_button.setChecked(False)
         self.gate.clear()
-        rows = [each for each in (gate.pooled, *gate.images, gate.replay) if each is not None]
-        self.gate.addTopLevelItems([_figures(row) for row in rows])
+        for row in (gate.pooled, *gate.images, gate.replay):
+            if row is not None:
+                item = _figures(row)
+                item.setData(0, IMAGE_ROLE, row.name if row in gate.images else "")
+                self.gate.addTopLevelItem(item)
         self.name.setText(name)
         for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
             button.setObjectName("pffnet_primary" if suggested else "")
@@ -303,6 +265,17 @@ class TrainView(QWidget):
         chosen = box.clickedButton()
         return "go on" if chosen is go_on else "stop" if chosen is stop else "stay"
 
+    def _ask_side(self, on: bool) -> None:
+        """Ask for the chosen image, or the first, side by side, or for none."""
+        item = self.gate.currentItem()
+        name = item.data(0, IMAGE_ROLE) if item is not None else None
+        if on and not name:
+            names = (self.gate.topLevelItem(i) for i in range(self.gate.topLevelItemCount()))
+            name = next((each.data(0, IMAGE_ROLE) for each in names if each and each.data(0, IMAGE_ROLE)), "")
+        if on or self._side_shown:
+            self.compare_requested.emit(name if on else "")
+        self._side_shown = on
+
     def _items(self) -> list[QTreeWidgetItem]:
         found = (self.images.topLevelItem(i) for i in range(self.images.topLevelItemCount()))
         return [item for item in found if item is not None and not item.isDisabled()]
@@ -322,17 +295,21 @@ class TrainView(QWidget):
             self.plots.show_all(on)
 
     def _make_buttons(self) -> None:
-        self.start_button = _button("Fine-tune", "start", primary=True)
-        self.command_button = _button("Copy command", "command")
+        self.start_button = make_button("Fine-tune", "start", primary=True)
+        self.command_button = make_button("Copy command", "command")
         self.command_button.clicked.connect(lambda: self.command_requested.emit())
-        self.pause_button, self.stop_button = _button("Pause", "pause"), _button("Stop, keep the best", "stop")
+        self.pause_button, self.stop_button = make_button("Pause", "pause"), make_button("Stop, keep the best", "stop")
         self.pause_button.setCheckable(True)
         self.accept_button, self.keep_button = (
-            _button("Accept", "accept", primary=True),
-            _button("Keep the old", "keep"),
+            make_button("Accept", "accept", primary=True),
+            make_button("Keep the old", "keep"),
         )
-        self.resume_button = _button("Go on", "resume", primary=True)
-        self.discard_buttons = [_button("Discard", "discard") for _ in range(2)]
+        self.side_button = make_button("Show side by side", "side")
+        self.side_button.setCheckable(True)
+        self.side_button.toggled.connect(self._ask_side)
+        self.gate.currentItemChanged.connect(lambda: self._ask_side(self.side_button.isChecked()))
+        self.resume_button = make_button("Go on", "resume", primary=True)
+        self.discard_buttons = [make_button("Discard", "discard") for _ in range(2)]
         self.start_button.clicked.connect(lambda: self.start_requested.emit())
         self.pause_button.clicked.connect(self.pause_requested.emit)
         self.stop_button.clicked.connect(lambda: self.stop_requested.emit())
@@ -359,24 +336,26 @@ class TrainView(QWidget):
         bar = self.shown.tabBar()
         if bar is not None:
             bar.setDrawBase(False)
-        self.shown.addTab(_column(self._plots_place), "Curves")
+        self.shown.addTab(make_column(self._plots_place), "Curves")
         self.shown.setCornerWidget(self.all_box)
         self.shown.currentChanged.connect(lambda tab: self.all_box.setVisible(tab == 0))
         self.shown.addTab(self.preview, "Preview")
         running, failed = self.discard_buttons
         fold = Fold("Advanced settings", advanced)
         self._pages = {
-            "setup": _column(
-                self.images, self.summary, form, fold, _row(self.start_button, self.command_button, shares=(2, 1))
+            "setup": make_column(
+                self.images, self.summary, form, fold, make_row(self.start_button, self.command_button, shares=(2, 1))
             ),
-            "running": _column(
+            "running": make_column(
                 self.progress,
                 self.told,
                 self.shown,
-                _row(self.pause_button, self.stop_button, running),
+                make_row(self.pause_button, self.stop_button, running),
             ),
-            "gate": _column(self.verdict, self.gate, named, _row(self.accept_button, self.keep_button)),
-            "failed": _column(self.cause, self.log, _row(self.resume_button, failed)),
+            "gate": make_column(
+                self.verdict, self.gate, self.side_button, named, make_row(self.accept_button, self.keep_button)
+            ),
+            "failed": make_column(self.cause, self.log, make_row(self.resume_button, failed)),
         }
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
@@ -411,63 +390,3 @@ def _figures(row: Compared) -> QTreeWidgetItem:
 def _short(value: float) -> str:
     """Write a figure in [0, 1] with two decimals and without its 0, since there is little room: .82, 1.0."""
     return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"
-
-
-def _table(name: str, columns: int) -> QTreeWidget:
-    table = QTreeWidget()
-    table.setColumnCount(columns)
-    table.setRootIsDecorated(False)
-    table.setToolTip(TIPS[name])
-    table.setFixedHeight((LINES + 1) * (table.fontMetrics().height() + 8) + 6)
-    header = table.header()
-    if header is not None:
-        header.setStretchLastSection(False)
-        for column in range(columns):
-            mode = QHeaderView.ResizeMode.ResizeToContents if column else QHeaderView.ResizeMode.Stretch
-            header.setSectionResizeMode(column, mode)
-    return table
-
-
-def _combo(name: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setToolTip(TIPS[name])
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    return combo
-
-
-def _button(title: str, tip: str, primary: bool = False) -> QPushButton:
-    button = QPushButton(title)
-    button.setToolTip(TIPS[tip])
-    if primary:
-        button.setObjectName("pffnet_primary")
-    return button
-
-
-def _label(quiet: bool) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    if quiet:
-        label.setObjectName("pffnet_quiet")
-    return label
-
-
-def _column(*parts: QWidget | QVBoxLayout | QFormLayout | QHBoxLayout) -> QWidget:
-    holder = QWidget()
-    layout = QVBoxLayout(holder)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(6)
-    for part in parts:
-        if isinstance(part, QWidget):
-            layout.addWidget(part)
-        else:
-            layout.addLayout(part)
-    return holder
-
-
-def _row(*buttons: QWidget, shares: Sequence[int] = (1, 1, 1)) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    layout.setSpacing(4)
-    for button, share in zip(buttons, shares, strict=False):
-        layout.addWidget(button, share)
-    return layout

@@ -1,0 +1,132 @@
+"""What the controls of the step *Train* are made of: tips, and small builders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QPixmap, QResizeEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTreeWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+LINES = 5
+TIPS = {
+    "images": "Images of the project that the model learns from: tick on the left. Those that are done are ticked at\n"
+    "first. Only nuclei in complete areas count; the rest of an image is ignored.\n"
+    "Ticked on the right: held out. Nothing is learnt there; old and new model are compared on these.",
+    "base": "The model to start from. It is never changed; the result is a new model.",
+    "effort": "How long it learns. 'quick' to see whether it helps, 'thorough' for the last bit.\n"
+    "The time on this machine is measured in the first steps, and shown then.",
+    "device": "Where training runs. 'automatic' takes a GPU if there is one.",
+    "settings": "Settings of the training configuration, one section.key=value a line, such as\n"
+    "optimizer.rate=1e-4 or data.augment.crop=128.",
+    "start": "Save, and train a new model in the background. You can go on correcting, and even close napari.",
+    "command": "Put the command that Fine-tune starts into the clipboard, to run it on another computer.",
+    "preview": "A held-out image with the outlines that the model in training finds now.",
+    "pause": "Pause training, to have the machine for something else; or go on.",
+    "stop": "End training after this step, and compare the best model so far with the old one.",
+    "discard": "End training and delete what it has learnt. The model in use stays as it is.",
+    "all": "Show each loss beside their sum (bold).",
+    "gate": "Old → new model on the images held out, 0 to 1, higher is better. ▲ better, ▼ worse.\n"
+    "AP50: nuclei found with half overlap; AJI and PQ: how well their outlines fit, too.",
+    "side": "Show the chosen image twice: left what the old model finds, right what the new one finds. Nuclei that\n"
+    "only one of them has right are marked. Your layers come back when you press again.",
+    "name": "Name of the new model in the library.",
+    "accept": "Add the new model to the library and choose it in Segment. The old one stays there, too.",
+    "keep": "Do not add the new model.",
+    "resume": "Go on from the last state that was saved.",
+}
+
+
+class Picture(QLabel):
+    """A picture as large as there is room, its sides in proportion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(1, 1)
+        self._whole = QPixmap()
+
+    def setPixmap(self, picture: QPixmap) -> None:
+        """Show a picture."""
+        self._whole = picture
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fit the picture."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        fitted = self._whole if self._whole.isNull() else self._whole.scaled(self.size(), kept, smooth)
+        super().setPixmap(fitted)
+
+
+def make_table(name: str, columns: int) -> QTreeWidget:
+    table = QTreeWidget()
+    table.setColumnCount(columns)
+    table.setRootIsDecorated(False)
+    table.setToolTip(TIPS[name])
+    table.setFixedHeight((LINES + 1) * (table.fontMetrics().height() + 8) + 6)
+    header = table.header()
+    if header is not None:
+        header.setStretchLastSection(False)
+        for column in range(columns):
+            mode = QHeaderView.ResizeMode.ResizeToContents if column else QHeaderView.ResizeMode.Stretch
+            header.setSectionResizeMode(column, mode)
+    return table
+
+
+def make_combo(name: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(TIPS[name])
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    return combo
+
+
+def make_button(title: str, tip: str, primary: bool = False) -> QPushButton:
+    button = QPushButton(title)
+    button.setToolTip(TIPS[tip])
+    if primary:
+        button.setObjectName("pffnet_primary")
+    return button
+
+
+def make_label(quiet: bool) -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    if quiet:
+        label.setObjectName("pffnet_quiet")
+    return label
+
+
+def make_column(*parts: QWidget | QVBoxLayout | QFormLayout | QHBoxLayout) -> QWidget:
+    holder = QWidget()
+    layout = QVBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
+    for part in parts:
+        if isinstance(part, QWidget):
+            layout.addWidget(part)
+        else:
+            layout.addLayout(part)
+    return holder
+
+
+def make_row(*buttons: QWidget, shares: Sequence[int] = (1, 1, 1)) -> QHBoxLayout:
+    layout = QHBoxLayout()
+    layout.setSpacing(4)
+    for button, share in zip(buttons, shares, strict=False):
+        layout.addWidget(button, share)
+    return layout
