@@ -197,7 +197,7 @@ class FinetuneConfig(Frozen):
         (), description="images of these to check on; about one in five if empty, a quarter of the area of a single one"
     )
     patience: Annotated[int, Field(ge=0)] = Field(
-        4, description="validations without a better one after which training ends; 0 is never"
+        4, description="validations clearly worse than the best one after which training ends; 0 is never"
     )
     pull: Annotated[float, Field(ge=0)] = Field(
         0.0, description="pull of the weights towards the base model's per step, relative to the learning rate"
@@ -206,9 +206,9 @@ class FinetuneConfig(Frozen):
         0.0, description="weight of the difference to the base model's features in the loss"
     )
     blend: Fraction | None = Field(
-        None,
-        description="part of the trained weights in the result, the rest is the base model's; chosen on held-out "
-        "images if absent",
+        0.5,
+        description="part of the trained weights in the result, the rest is the base model's; null chooses it on "
+        "held-out images",
     )
     blend_tolerance: Fraction = Field(0.01, description="mean AP that may be given up for more of the base model")
     replay: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="share of crops from the replay set, if any")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)
 
 
@@ -45,6 +47,14 @@ class Processes:
         """Let every process reach this point."""
         if self.world > 1:
             dist.barrier()
+
+    def share(self, value: T) -> T:
+        """Return the main process's value in every process."""
+        if self.world == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether `flag` is set in any process."""

@@ -12,6 +12,7 @@ from napari_pffnet._qt.planes import is_image
 from napari_pffnet._qt.review_controller import LARGE, NO_LAYER, NOTHING_LEFT
 from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, Wanted
 from napari_pffnet._qt.review_protocol import KEYS
+from napari_pffnet.curate.calibration import Calibration
 
 COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
 
@@ -386,3 +387,14 @@ def test_keys_are_free_in_napari_and_given_back():
     assert list(controller.viewer.layers) == [layer]
     layer.fill((14, 14), 0)
     assert view.listed == ["2", "9", "1", "3"], "no longer told"
+
+
+def test_a_calibration_replaces_the_predicted_fit():
+    controller = review(Labels(nuclei(), features=features()), opened=False)
+    controller.calibration = lambda: Calibration(
+        (0.0, 1.0), (0.0, 0.0), 60
+    )  # nothing of it came true: half is believed
+    controller.set_open(True)
+    fits = controller._list.nuclei().set_index("index")["mask_score"]
+    known = controller._list.layer.features.set_index("index")["mask_score"]
+    assert fits.to_dict() == pytest.approx((known / 2).to_dict(), nan_ok=True)

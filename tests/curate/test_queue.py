@@ -6,7 +6,7 @@ import pytest
 
 from label_planes import INTEGERS
 from napari_pffnet.curate.candidates import Candidate
-from napari_pffnet.curate.queue import COLUMNS, nucleus_rows, review_queue, usual_area
+from napari_pffnet.curate.queue import COLUMNS, nucleus_rows, rescored, review_queue, usual_area
 
 SHAPE = (60, 80)
 
@@ -132,3 +132,15 @@ def test_nothing_is_changed():
     review_queue(labels, features, None, [candidate(0.3)])
     np.testing.assert_array_equal(labels, copies[0])
     pd.testing.assert_frame_equal(features, copies[1])
+
+
+def test_a_calibration_replaces_the_predicted_fit():
+    labels = np.zeros((20, 20), int)
+    labels[2:6, 2:6], labels[10:14, 10:14] = 1, 2
+    table = pd.DataFrame({"index": [1, 2], "mask_score": [0.9, 0.8]})
+    plain = review_queue(labels, table)
+    halved = review_queue(labels, table, calibrate=lambda fit: fit / 2)
+    assert halved["mask_score"].tolist() == [0.4, 0.45]
+    assert halved["reason"][0].startswith("predicted fit 0.40")
+    assert (halved["priority"] > plain["priority"]).all()
+    assert rescored(halved, table, lambda fit: fit / 2) is halved

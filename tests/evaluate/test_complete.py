@@ -18,7 +18,7 @@ RIGHT[:, 20:] = True
 
 
 def left(predicted, truth, ignored=RIGHT):
-    return set(np.unique(within_complete(predicted, truth, ignored)).tolist()) - {0}
+    return set(np.unique(within_complete(predicted, truth, ignored)[0]).tolist()) - {0}
 
 
 @pytest.mark.parametrize("ignored", [None, np.zeros((20, 40), bool)])
@@ -44,13 +44,16 @@ def test_a_true_nucleus_that_sticks_out_is_found_by_what_lies_on_it():
     assert left(plane((15, 27)), truth, RIGHT & (truth == 0)) == {1}
 
 
+def test_a_true_nucleus_that_is_to_be_ignored_need_not_be_found():
+    truth = plane((2, 8), (30, 36))
+    assert set(np.unique(within_complete(plane(), truth, RIGHT)[1]).tolist()) == {0, 1}
+
+
 def test_nothing_is_changed_and_empty_images_stay_empty():
     predicted = plane((30, 36))
     before = predicted.copy()
-    result = within_complete(predicted, plane(), RIGHT)
+    result, _ = within_complete(predicted, plane(), RIGHT)
     assert np.array_equal(predicted, before)
     assert result.dtype == predicted.dtype
-    assert within_complete(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int32), np.zeros((0, 0), bool)).shape == (
-        0,
-        0,
-    )
+    empty = np.zeros((0, 0), np.int32)
+    assert within_complete(empty, empty, empty > 0)[0].shape == (0, 0)

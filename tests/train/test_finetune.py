@@ -149,11 +149,41 @@ def test_a_pull_keeps_the_weights_near_the_base_model(base, folder, tmp_path):
     assert distances[1] < 0.6 * distances[0]
 
 
-def test_it_ends_early_when_nothing_gets_better(base, folder, tmp_path):
-    given = ["schedule.steps=9", "finetune.patience=2", "optimizer.rate=1e-9"]
-    events = list(events_of(base, folder, tmp_path / "out", *given))
-    assert [e.step for e in events if isinstance(e, Step)][-1] == 3
-    assert any("no better model in 2 validations" in e.text for e in events if isinstance(e, Message))
+class Judge:
+    """A validator that gives these figures, one after the other."""
+
+    def __init__(self, *values, noise=0.05):
+        self.values, self.noise = list(values), noise
+
+    def __call__(self, _network):
+        return {"mean_ap": self.values.pop(0)}
+
+    def write_preview(self, path):
+        """Nothing to see."""
+
+
+def judged(monkeypatch, base, folder, output, *values):
+    """Steps that were done, and the step of the weights that were taken."""
+    judge = Judge(*values)
+    monkeypatch.setattr("napari_pffnet.train.loop.Validator", lambda *_: judge)
+    monkeypatch.setattr(module.Validator, "noise", judge.noise)
+    given = ["schedule.steps=4", "finetune.patience=2"]
+    steps = [e.step for e in events_of(base, folder, output, *given) if isinstance(e, Step)]
+    return steps[-1], load_model(output / "best.safetensors").card["step"]
+
+
+def test_it_ends_early_when_it_gets_worse_and_takes_the_best(base, folder, tmp_path, monkeypatch):
+    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.9, 0.5, 0.6, 0.7) == (3, 1)
+
+
+def test_differences_by_chance_end_nothing_and_the_longer_training_counts(base, folder, tmp_path, monkeypatch):
+    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.6, 0.56, 0.57, 0.58) == (4, 4)
+
+
+def test_what_is_checked_on_few_nuclei_is_uncertain(folder):
+    config = recipe(tiny(), "quick", 2, SMALL)
+    material = open_material(folder, config.finetune)
+    assert module.Validator([material.held_out], config, CPU).noise == pytest.approx(0.5 / 2**0.5)
 
 
 def test_a_stop_file_ends_it_with_the_best_model_so_far(base, folder, tmp_path):

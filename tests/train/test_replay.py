@@ -9,7 +9,7 @@ from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.sources import Sample
 from napari_pffnet.library import load_model, save_model
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.replay import ReplaySource, collect, merge, read_replay, to_tensors
+from napari_pffnet.train.replay import ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,10 @@ def test_they_travel_in_the_model_file_and_leave_its_weights_alone(tmp_path):
 def test_a_model_without_crops_has_none(tmp_path):
     save_model(tmp_path / "model.safetensors", PFFNet(tiny()), {})
     assert read_replay(tmp_path / "model.safetensors") == {"learn": [], "check": []}
+
+
+def test_the_images_of_the_package_stand_in_parted_into_learning_and_checking():
+    crops = sample_crops((1, 99.8))
+    assert [len(crops[use]) for use in ("learn", "check")] == [8, 2]
+    assert all(c.labels.any() for samples in crops.values() for c in samples)
+    assert all((c.semantic == 255).any() for c in crops["check"])

@@ -96,7 +96,9 @@ class Panel(QWidget):
             self.insights, engine, self.controller.request, in_thread, self.correct.replace_neighbours
         ).tools()
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
-        self.reviewer = ReviewController(self.active, self.review, self.keys, self.insights.of)
+        self.reviewer = ReviewController(
+            self.active, self.review, self.keys, self.insights.of, lambda: self.keeper.calibration()
+        )
         self.keeper = ProjectController(self.active, self.project, in_thread)
         self.trainer = TrainController(
             self.keeper, self.train, in_thread, engine.choices, engine.add_model, CompareLayers(viewer)

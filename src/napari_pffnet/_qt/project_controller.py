@@ -15,6 +15,7 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.planes import PlaneError, is_image, pixel_size, take_plane
 from napari_pffnet._qt.project_image import FAULTS, NO_NUCLEI, ImageKeeper, Teller, plane_of
 from napari_pffnet._qt.project_layers import OpenImage, all_rows, as_plane
+from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked
 from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.project import is_project
@@ -107,6 +108,10 @@ class ProjectController:
         """The image in view."""
         return self.keeper.image
 
+    def calibration(self) -> Calibration | None:
+        """Return what the corrections of the open project have taught about the predicted fit."""
+        return read_calibration(self.project.folder) if self.project else None
+
     def close(self) -> None:
         """Save the image in view and let go of everything; its layers stay."""
         for signal, slot in self._connections:
@@ -173,6 +178,8 @@ class ProjectController:
         else:
             whole = " It counts as complete as a whole." if self.image.regions.whole else ""
             self.view.set_status("" if done else f"Done.{whole}")
+            if not done:
+                self._learn(self.project.folder)
         self._show()
 
     def add(self, paths: Sequence[str]) -> None:
@@ -228,6 +235,17 @@ class ProjectController:
             done=lambda copy: self._finish(lambda: self._go_on_in(copy)),
             failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
             progressed=lambda done, total: self.view.set_status(f"Copying the project: {done} of {total} files"),
+            cancel=lambda: None,
+        )
+
+    def _learn(self, folder: Path) -> None:
+        """Calibrate the predicted fit by what is done now; if that fails, it stays as it was."""
+        self.background(
+            "PFFNet: comparing predictions with corrections",
+            lambda _report: calibrate(folder),
+            done=lambda _calibration: None,
+            failed=lambda _error: None,
+            progressed=lambda _done, _total: None,
             cancel=lambda: None,
         )
 

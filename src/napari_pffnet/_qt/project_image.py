@@ -14,6 +14,7 @@ from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.history import writes
 from napari_pffnet._qt.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.project_layers import OpenImage, as_plane, read_shapes
+from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
 from napari_pffnet.io.images import ImageError
@@ -319,6 +320,10 @@ class ImageKeeper:
             plane: Plane = "labels" if role == "labels" else "semantic"
             image.work.record(image.replaced(plane))
             image.stale.discard(role)
+        if image.fresh and self.project and "labels" in image.layers:
+            image.fresh = False
+            now = image.annotation()
+            keep_prediction(self.project.folder, image.name, now.labels, now.rows)
 
     def _replaced(self, event: Any) -> None:
         """A layer got other pixels as a whole, as from a new threshold."""
@@ -330,6 +335,7 @@ class ImageKeeper:
             self.image.layers.pop(role)
         else:
             self.image.stale.add(role)
+            self.image.fresh |= role == "labels"
 
     def _adopt(self, layer: Labels, role: Plane) -> None:
         if self.image is None:
@@ -339,6 +345,7 @@ class ImageKeeper:
             self._listen(role, before, False)
         self.image.layers[role] = layer
         self.image.stale.add(role)
+        self.image.fresh |= role == "labels"
         self._listen(role, layer, True)
         self._follow_rows()
 

@@ -25,7 +25,8 @@ class OpenImage:
     """An image of the project that is being worked on.
 
     `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
-    and are not in the journal yet; `declined`: the user did not want the work of a crash back;
+    and are not in the journal yet; `fresh`: the nuclei among them are new too;
+    `declined`: the user did not want the work of a crash back;
     `told`: files that were changed by others, of which the user knows.
     """
 
@@ -35,6 +36,7 @@ class OpenImage:
     regions: Regions
     layers: dict[str, Layer] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
+    fresh: bool = False
     declined: bool = False
     told: set[Path] = field(default_factory=set)
 

@@ -21,6 +21,7 @@ from napari_pffnet._qt.planes import PlaneError
 from napari_pffnet._qt.review_layers import ReviewLayers
 from napari_pffnet._qt.review_list import DISMISSED, EDITED, Insight, Key, ReviewList
 from napari_pffnet._qt.review_protocol import KEYS, View
+from napari_pffnet.curate.calibration import Calibration
 from napari_pffnet.curate.change import Change, OperationError, new_ids
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
 
@@ -50,6 +51,8 @@ class ReviewController:
         Where the keys of `KEYS` are added.
     insight : callable
         Gives what the network knows of a layer's plane; None for layers made elsewhere.
+    calibration : callable
+        Gives what corrections have taught about the predicted fit; asked whenever a review starts.
     """
 
     #: The review was started (True) or ended, by the user or by a key.
@@ -61,8 +64,10 @@ class ReviewController:
         view: View,
         keys: Keys,
         insight: Callable[[Labels, LabelPlane], Insight | None] = lambda _layer, _plane: None,
+        calibration: Callable[[], Calibration | None] = lambda: None,
     ) -> None:
         self.active, self.viewer, self.view, self.keys, self.insight = active, active.viewer, view, keys, insight
+        self.calibration = calibration
         self._list: ReviewList | None = None
         self._layers: ReviewLayers | None = None
         self._camera = CameraVisits(self.viewer)
@@ -308,7 +313,8 @@ class ReviewController:
         except PlaneError as error:
             self.view.set_status(f"Not done: {error}.")
             return
-        self._list = ReviewList(plane, self.insight(layer, plane))
+        calibration = self.calibration()
+        self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
         self._layers = ReviewLayers(self.viewer, self._list)
         self._first_ids.setdefault(_bare(layer), self._list.ids())
         self._connect_layer(layer)

@@ -18,6 +18,7 @@ from napari_pffnet.curate.queue import (
     CANDIDATE,
     DONE,
     NUCLEUS,
+    Calibrate,
     candidate_rows,
     joined,
     judged,
@@ -75,11 +76,14 @@ class ReviewList:
         The plane in view; all planes parallel to it are listed, or only it if the layer is huge.
     insight : Insight, optional
         Of this plane.
+    calibrate : callable, optional
+        Gives the fit to expect for a predicted one.
     """
 
-    def __init__(self, plane: LabelPlane, insight: Insight | None = None) -> None:
+    def __init__(self, plane: LabelPlane, insight: Insight | None = None, calibrate: Calibrate | None = None) -> None:
         self.layer: Labels = plane.layer
         self.insight = insight
+        self._calibrate = calibrate
         self._stack = tuple(axis for axis, i in enumerate(plane.index) if not isinstance(i, slice))
         self._sizes = tuple(self.layer.data.shape[axis] for axis in self._stack)
         self.here = self.number(plane)
@@ -137,7 +141,7 @@ class ReviewList:
 
     def rescore(self) -> bool:
         """Take over states and scores from the layer's table; False if it tells nothing new."""
-        rows = rescored(self.rows, self.layer.features)
+        rows = rescored(self.rows, self.layer.features, self._calibrate)
         if rows is self.rows:
             return False
         self.rows = rows
@@ -211,6 +215,7 @@ class ReviewList:
             usual=self._usual,
             window=window,
             shape=self.plane(number).pixels.shape,
+            calibrate=self._calibrate,
         )
         return rows.assign(plane=number)
 

@@ -8,7 +8,7 @@ labels that have no scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ import pandas as pd
 
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array, Window
+
+#: Gives the fit to expect for predicted ones, float64 N.
+Calibrate = Callable[[Array], Array]
 
 NUCLEUS, CANDIDATE = "nucleus", "candidate"
 #: States of what a person has seen: such rows come last.
@@ -50,6 +53,7 @@ def review_queue(
     candidates: Sequence[Candidate] = (),
     *,
     overlaps: Mapping[int, float] | None = None,
+    calibrate: Calibrate | None = None,
 ) -> pd.DataFrame:
     """Order the nuclei and candidates of a plane, the worst first.
 
@@ -66,6 +70,8 @@ def review_queue(
         Likely misses.
     overlaps : mapping, optional
         Label id to the fraction of its mask that better nuclei took; by default the table's `overlap`.
+    calibrate : callable, optional
+        Gives the fit to expect for a predicted one (`curate.calibration.Calibration.apply`).
 
     Returns
     -------
@@ -76,7 +82,7 @@ def review_queue(
         score), `agreement` (share of it that the semantic map calls nucleus), `border` (touches the image's edge),
         `size` (area by the median area), `overlap`, `state`. What is unknown is NaN.
     """
-    nuclei = nucleus_rows(labels, table, semantic, overlaps=overlaps)
+    nuclei = nucleus_rows(labels, table, semantic, overlaps=overlaps, calibrate=calibrate)
     usual = usual_area(nuclei)
     return worst_first(joined(nuclei, candidate_rows(candidates, labels.shape, usual)))
 
@@ -90,12 +96,13 @@ def nucleus_rows(
     usual: float | None = None,
     window: Window | None = None,
     shape: tuple[int, ...] | None = None,
+    calibrate: Calibrate | None = None,
 ) -> pd.DataFrame:
     """Return the rows of `review_queue` of the nuclei, in the order of their ids.
 
     Parameters
     ----------
-    labels, table, semantic, overlaps
+    labels, table, semantic, overlaps, calibrate
         As of `review_queue`.
     usual : float, optional
         Usual area, pixels; the median if not given.
@@ -108,7 +115,7 @@ def nucleus_rows(
     part = semantic[window] if semantic is not None and window else semantic
     rows = _measured(labels, part, corner, shape or labels.shape)
     rows["kind"] = NUCLEUS
-    rows["mask_score"], rows["state"] = _known(table, rows["index"])
+    rows["mask_score"], rows["state"] = _known(table, rows["index"], calibrate)
     if overlaps is None:
         overlaps = dict(zip(table["index"], table["overlap"], strict=True)) if "overlap" in table else {}
     rows["overlap"] = _looked_up(rows["index"], overlaps)
@@ -151,11 +158,11 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
     return result[[*COLUMNS, *(name for name in rows if name not in COLUMNS)]]
 
 
-def rescored(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def rescored(rows: pd.DataFrame, table: pd.DataFrame, calibrate: Calibrate | None = None) -> pd.DataFrame:
     """Return `rows`, those judged again of which `table` now tells another fit or state; their order stays."""
     told = rows["index"].isin(table.get("index", []))
     nuclei = np.flatnonzero((rows["kind"] == NUCLEUS) & told)
-    fit, state = _known(table, rows["index"].iloc[nuclei])
+    fit, state = _known(table, rows["index"].iloc[nuclei], calibrate)
     old_fit, old_state = (rows[name].to_numpy()[nuclei] for name in ("mask_score", "state"))
     differs = ~((fit == old_fit) | (np.isnan(fit) & np.isnan(old_fit))) | (state != old_state)
     if not differs.any():
@@ -221,11 +228,12 @@ def _limits(places: Array, codes: Array, count: int) -> tuple[Array, Array]:
     return low, high
 
 
-def _known(table: pd.DataFrame, ids: pd.Series[Any]) -> tuple[Array, Array]:
+def _known(table: pd.DataFrame, ids: pd.Series[Any], calibrate: Calibrate | None) -> tuple[Array, Array]:
     """Estimated fit and state of the nuclei; NaN and "" of those without a row."""
     known = table.drop_duplicates("index").set_index("index") if "index" in table else pd.DataFrame()
     known = known.reindex(ids)
-    return _fit(known), _texts(known, "state")
+    fit = _fit(known)
+    return calibrate(fit) if calibrate else fit, _texts(known, "state")
 
 
 def _fit(known: pd.DataFrame) -> Array:

@@ -34,7 +34,8 @@ class Scored:
 def measure(labels: Array, sample: Sample) -> ImageScores:
     """Measure what was found in an image where it is annotated."""
     ignored = None if sample.semantic is None else sample.semantic == IGNORE
-    return evaluate_pair(sample.labels, within_complete(labels, sample.labels, ignored))
+    predicted, truth = within_complete(labels, sample.labels, ignored)
+    return evaluate_pair(truth, predicted)
 
 
 def score(segmenter: Segmenter, sample: Sample) -> Scored:

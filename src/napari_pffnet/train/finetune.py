@@ -26,7 +26,7 @@ from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.memory import is_out_of_memory
 from napari_pffnet.train.probe import fit_memory, measure, smaller
-from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, to_tensors
+from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
 from napari_pffnet.train.state import RESUME_FILE
 from napari_pffnet.train.validation import Validator
 
@@ -167,8 +167,8 @@ def finetune(
     device : torch.device
         Where to train.
     replay : Source, optional
-        Images of what the base model has learnt from, mixed in so that it is not forgotten; by default the crops in its
-        file, if it has any.
+        Images of what the base model has learnt from, mixed in so that it is not forgotten. By default the crops in its
+        file; if it has none, crops of the sample images of the package.
     group : Processes
         This process among those of a distributed run.
     resume : Path, optional
@@ -187,13 +187,15 @@ def finetune(
     network = copy.deepcopy(base.network)
     data: list[Source] = [material.train]
     crops = read_replay(base.path)
-    replay = ReplaySource(crops["learn"]) if replay is None and crops["learn"] else replay
-    if replay is not None and config.finetune.replay:
+    crops = crops if crops["learn"] else sample_crops(config.model.input.percentiles)
+    replay = ReplaySource(crops["learn"]) if replay is None else replay
+    if config.finetune.replay:
         data.append(replay)
         weights = (1 - config.finetune.replay, config.finetune.replay)
         config = config.model_copy(update={"data": config.data.model_copy(update={"weights": weights})})
-    config = fit_memory(config, network, data, device)
-    config, seconds = measure(config, network, data, device)
+    if group.is_main:
+        config = fit_memory(config, network, data, device)
+    config, seconds = group.share(measure(config, network, data, device) if group.is_main else (config, 0.0))
     if group.is_main:
         yield _plan(config, material, seconds)
         if resume is None:
@@ -206,7 +208,7 @@ def finetune(
             )  # fmt: skip
             break
         except RuntimeError as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or group.world > 1:
                 raise
             config = smaller(config)
             resume = output / RESUME_FILE
@@ -223,11 +225,10 @@ def _finish(
     device: torch.device,
     crops: Mapping[str, Crops],
 ) -> Iterator[Event]:
-    """Blend the best weights with the base model's, compare the two models and write the result."""
-    file = output / RESULT if (output / RESULT).is_file() else output / "last.safetensors"
-    trained = load_model(file, device)
+    """Blend the trained weights with the base model's, compare the two models and write the result."""
     start = base.network.to(device).eval()
     validator = Validator([material.held_out], config, device)
+    trained = _best(output, device, validator)
     part = config.finetune.blend
     scores: dict[float, float] = {}
     if part is None:
@@ -251,6 +252,19 @@ def _finish(
     save_model(output / RESULT, result, card, extras=to_tensors(_replay_set(config, material, crops)))
     yield Checkpoint(int(trained.card.get("step", 0)), output / RESULT, best=True)
     yield Comparison(gate.headline(), tuple(lines(gate)))
+
+
+def _best(output: Path, device: torch.device, validator: Validator) -> Model:
+    """Return the last model, or the best one if it is better by more than chance.
+
+    On few nuclei the best figure is mostly a lucky one; the weights of longer training are better then.
+    """
+    last = load_model(output / "last.safetensors", device)
+    if not (output / RESULT).is_file():
+        return last
+    best = load_model(output / RESULT, device)
+    figures = [model.card.get("validation", {}).get("mean_ap", 0.0) for model in (best, last)]
+    return best if figures[0] - figures[1] > validator.noise else last
 
 
 def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Crops]) -> dict[str, Crops]:

@@ -91,7 +91,7 @@ def fit(
     distil = base is not None and config.finetune.distillation > 0
     model = group.wrap(Student(network, base, config.finetune.distillation) if base is not None and distil else network)
     validator = Validator(validation, config, device) if group.is_main else None
-    run = _Run(config, state, model, data, output, device, dtype, group, validator)
+    run = _Run(config, state, model, data, output, device, dtype, group, validator, base is not None)
     while True:
         try:
             yield from run.steps()
@@ -113,6 +113,7 @@ class _Run:
     dtype: torch.dtype
     group: Processes
     validator: Validator | None
+    tuning: bool
 
     def steps(self) -> Iterator[Event]:
         """Train to the end, to a request to stop, or until there is nothing more to gain."""
@@ -132,7 +133,7 @@ class _Run:
                 stale = False
                 if self.validator is not None:
                     yield from _milestone(state, config, self.output, self.validator, stop)
-                    stale = bool(config.finetune.patience) and state.stale >= config.finetune.patience
+                    stale = self.tuning and 0 < config.finetune.patience <= state.stale
                 group.wait() if _due(state.step, config.validate_every) else None
                 if stop or group.any(stale, self.device):
                     yield Message(
@@ -232,15 +233,17 @@ def _milestone(
             validator.write_preview(picture)
             yield Preview(state.step, picture)
     if metrics is not None or last or _due(state.step, config.checkpoint_every):
-        yield from _save(state, config, output, metrics)
+        yield from _save(state, config, output, metrics, validator.noise)
 
 
-def _save(state: TrainState, config: TrainConfig, output: Path, metrics: dict[str, float] | None) -> Iterator[Event]:
+def _save(
+    state: TrainState, config: TrainConfig, output: Path, metrics: dict[str, float] | None, noise: float = 0.0
+) -> Iterator[Event]:
     card = {"step": state.step, "recipe": config.model_dump(mode="json"), "validation": metrics or {}}
     save_model(output / "last.safetensors", state.result, card)
     value = (metrics or {}).get("mean_ap", float(state.step))
     best = metrics is not None and value > state.best
-    state.stale = 0 if best else state.stale + (metrics is not None)
+    state.stale = 0 if best else state.stale + (metrics is not None and value < state.best - noise)
     if best:
         state.best = value
         save_model(output / "best.safetensors", state.result, card)

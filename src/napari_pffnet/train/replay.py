@@ -7,6 +7,7 @@ them (normalised with the whole image, in 256 steps).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.normalize import normalize
-from napari_pffnet.data.parts import known
+from napari_pffnet.data.parts import Side, known
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.data.targets import IGNORE
 from napari_pffnet.library import read_extras
 
 SIDE = 256
 MOST = {"learn": 24, "check": 8}
+SAMPLES = {"learn": 8, "check": 2}
 TRIES = 8
 Crops = list[Sample]
 
@@ -77,6 +80,14 @@ def collect(source: Source, count: int, percentiles: tuple[float, float], seed: 
         for _ in range(len(range(turn, count, len(chosen)))):
             crops.append(_crop(sample, planes, generator))
     return [crop for crop in crops if crop.labels.any()]
+
+
+def sample_crops(percentiles: tuple[float, float]) -> dict[str, Crops]:
+    """Return crops of the annotated images that come with the package, for a model that has none of its own."""
+    with as_file(files("napari_pffnet") / "sample_data") as folder:
+        source = FolderSource(folder)
+        sides = {"learn": Side(source, "train"), "check": Side(source, "held out")}
+        return {use: collect(side, SAMPLES[use], percentiles) for use, side in sides.items()}
 
 
 def merge(old: Crops, new: Crops, most: int) -> Crops:

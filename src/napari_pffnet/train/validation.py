@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from napari_pffnet.train.compare import measure
 
 LOSS_CROPS = 8
 PREVIEW = 512
+NOISE = 0.5
 
 
 class Validator:
@@ -46,6 +48,12 @@ class Validator:
     def __call__(self, network: PFFNet) -> dict[str, float]:
         """Return `ap50`, `mean_ap`, `aji`, `pq`, `dice` and each loss as ``val_loss_…``; empty without images."""
         return {**self.figures(network), **self._losses(network)} if self.items else {}
+
+    @cached_property
+    def noise(self) -> float:
+        """By how much a figure may differ by chance: the standard deviation, at most, of a share of so many nuclei."""
+        nuclei = sum(len(np.unique(source.read(i).labels)) - 1 for source, i in self.items)
+        return float(NOISE / max(1, nuclei) ** 0.5)
 
     def figures(self, network: PFFNet) -> dict[str, float]:
         """Return the metrics alone."""
