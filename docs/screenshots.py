@@ -14,6 +14,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_pffnet._qt.panel import Panel
+from napari_pffnet.curate.project import Project
+from napari_pffnet.io.regions import Regions
+from napari_pffnet.io.results import write_labels
+from napari_pffnet.samples import rpe1, u2os
 
 IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 300
@@ -158,9 +162,50 @@ def project() -> None:
     window.viewer.close()
 
 
+def train() -> None:
+    """The step Train before, during and after a short fine-tuning on halves of the samples."""
+    window = Window("dark")
+    panel, view = window.panel, window.panel.train
+    with tempfile.TemporaryDirectory() as folder:
+        panel.keeper.open(str(annotated_project(Path(folder) / "my nuclei")))
+        panel.unfold(panel.train_step)
+        window.wait(lambda: view.images.topLevelItemCount() == 4 and view.base.count() > 0)
+        window.save("train_setup")
+        view.settings.setPlainText("schedule.steps=30\nvalidate_every=6\ndata.augment.crop=128\nfinetune.blend=1")
+        view.start_button.click()
+        window.wait(lambda: panel.trainer.progress.step >= 20)
+        view.all_box.setChecked(True)
+        window.rest()
+        window.save("train_running")
+        window.wait(view.accept_button.isVisible)
+        view.side_button.click()
+        window.wait(lambda: len(window.viewer.layers) > 4)
+        window.rest()
+        window.save("train_gate")
+        view.side_button.click()
+        panel.trainer.keep_old()
+        panel.keeper.close()
+    window.viewer.close()
+
+
+def annotated_project(folder: Path) -> Path:
+    """A project of the samples' halves, corrected and done."""
+    project = Project.create(folder)
+    for title, sample in (("RPE1", rpe1), ("U2OS", u2os)):
+        (image, _, _), (labels, _, _) = sample()
+        for part, rows in ((1, slice(0, 256)), (2, slice(256, 512))):
+            name = project.add_pixels(f"{title} {part}", image[rows])
+            write_labels(folder / "labels" / f"{name}.tif", labels[rows])
+            project.write_regions(name, Regions(whole=True))
+            project.set_state(name, "done")
+    project.close()
+    return folder
+
+
 if __name__ == "__main__":
     segment("u2os", "dark", "panel")
     segment("histology", "light", "panel_histology")
     correct()
     review()
     project()
+    train()
