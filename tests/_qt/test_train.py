@@ -110,6 +110,7 @@ def test_from_the_button_to_the_new_model(person):
     person.click(view.accept_button)
     person.see(lambda: person.engine.added == [("best.safetensors", "mine")])
     person.see(lambda: person.panel.segment.model.currentText() == "mine")
+    assert view.options().base == "mine"
     assert view.start_button.isVisible()
     assert person.viewer.window._qt_window.height() <= HEIGHT
 

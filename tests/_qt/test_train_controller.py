@@ -1,9 +1,12 @@
 """The step Train without a screen: what is learnt from, the run, old against new."""
 
+import json
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
+import tifffile
 from panel_fakes import at_once
 from psygnal import Signal
 from train_fakes import CHOICES, FakeView, corrected, fake_command, poll, run_folders
@@ -20,6 +23,7 @@ from napari_pffnet._qt.train_runs import (
 from napari_pffnet.config import ConfigError
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.regions import Regions
+from projects import SHAPE
 
 
 class Projects:
@@ -271,3 +275,32 @@ def test_folders_of_runs_do_not_collide(tmp_path):
     first = new_folder(tmp_path)
     first.mkdir(parents=True)
     assert new_folder(tmp_path) != first
+
+
+def test_the_command_can_be_copied_and_nothing_starts(make, tmp_path):
+    controller = make(corrected(tmp_path), "steps=1")
+    controller.copy_command()
+    assert "fake_training.py" in controller.view.last("copy")[0]
+    assert controller.run is None
+    controller.view.copy.reset_mock()
+    controller.view.text = "optimizer.rat=1"
+    controller.copy_command()
+    controller.view.copy.assert_not_called()
+
+
+def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
+    controller = make(corrected(tmp_path), "steps=1")
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    labels = np.zeros(SHAPE, np.uint16)
+    values = {"name": "a", "old": {}, "new": {}, "old_labels": "old.tif", "new_labels": "new.tif"}
+    for which in ("old", "new"):
+        tifffile.imwrite(controller.run.output / values[f"{which}_labels"], labels)
+    (controller.run.output / "gate.json").write_text(json.dumps({"old": {}, "new": {}, "images": [values]}))
+    controller.compare("a")
+    name, image, truth, old, new = controller.side_by_side.show.call_args.args
+    assert (name, image.shape, old.shape, new.shape) == ("a", SHAPE, SHAPE, SHAPE)
+    assert set(np.unique(truth)) == {0, 1, 2}
+    controller.side_by_side.remove.reset_mock()
+    controller.compare("")
+    controller.side_by_side.remove.assert_called_once()

@@ -123,6 +123,7 @@ class Panel(QWidget):
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
+            (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
             (self.trainer.accepted, self.controller.use_model),
         ]
         for signal, slot in connections:

@@ -117,8 +117,12 @@ class TrainController:
         """Count the images when the step is unfolded, and find models."""
         self._open = is_open
         if is_open:
-            self._find_choices()
+            self.find_choices()
             self._count()
+
+    def find_choices(self) -> None:
+        """Offer the models and devices that there are now."""
+        self._in_background("PFFNet: finding models", self.choices, self.view.set_choices)
 
     def follow_project(self) -> None:
         """Find the run of the project that is open now; count its images again."""
@@ -151,36 +155,18 @@ class TrainController:
 
     def start(self) -> None:
         """Save what is in view and train."""
-        project, options = self.projects.project, self.view.options()
-        if project is None or self._goes_on():
+        if self._goes_on():
             return
-        try:
-            settings = check_settings(options.settings)
-        except ValueError as error:
-            self.view.set_status(str(error))
-            return
-        if project.readonly:
-            self.view.set_status(READONLY)
-            return
-        if not self.projects.keeper.save():
-            return
-        folder = new_folder(project.folder)
-        self._begin(command(project.folder, folder, options, settings), folder)
+        run = self._prepared()
+        if run is not None:
+            self._begin(*run)
 
     def copy_command(self) -> None:
-        """Give the user the command that the button would start."""
-        project, options = self.projects.project, self.view.options()
-        if project is None:
-            return
-        try:
-            settings = check_settings(options.settings)
-        except ValueError as error:
-            self.view.set_status(str(error))
-            return
-        if not project.readonly and not self.projects.keeper.save():
-            return
-        self.view.copy(shlex.join(command(project.folder, new_folder(project.folder), options, settings)))
-        self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
+        """Save what is in view, and give the user the command that the button would start."""
+        run = self._prepared()
+        if run is not None:
+            self.view.copy(shlex.join(run[0]))
+            self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
 
     def resume(self) -> None:
         """Go on with a run that failed, from its last saved state."""
@@ -260,6 +246,24 @@ class TrainController:
         else:
             self._ended(run)
 
+    def _prepared(self) -> tuple[list[str], Path] | None:
+        """Save what is in view; return the command of a run and its folder, or None if that is impossible."""
+        project, options = self.projects.project, self.view.options()
+        if project is None:
+            return None
+        try:
+            settings = check_settings(options.settings)
+        except ValueError as error:
+            self.view.set_status(str(error))
+            return None
+        if project.readonly:
+            self.view.set_status(READONLY)
+            return None
+        if not self.projects.keeper.save():
+            return None
+        folder = new_folder(project.folder)
+        return command(project.folder, folder, options, settings), folder
+
     def _begin(self, arguments: Sequence[str], folder: Path) -> None:
         try:
             run = start(arguments, folder)
@@ -307,6 +311,7 @@ class TrainController:
     def _accepted(self, run: Run, name: str) -> None:
         self._decided(run, name)
         self.view.set_status(f"'{name}' is in the model library and chosen in Segment.")
+        self.view.choose_base(name)
         self.accepted.emit(name)
 
     def _decided(self, run: Run, name: str | None) -> None:
@@ -316,7 +321,7 @@ class TrainController:
             self.view.set_status(f"{run.output}: {error.strerror}; the question will come again")
         if run is self.run:
             self._follow(None)
-        self._find_choices()
+        self.find_choices()
 
     def _sentence(self, state: str) -> str:
         progress = self.progress
@@ -382,9 +387,6 @@ class TrainController:
         self._material = found
         self.view.set_material(found, used, held)
         self.summarize()
-
-    def _find_choices(self) -> None:
-        self._in_background("PFFNet: finding models", self.choices, self.view.set_choices)
 
     def _in_background(
         self, title: str, job: Callable[[], Any], done: Callable[[Any], None], after: Callable[[], None] = lambda: None

@@ -134,6 +134,12 @@ class TrainView(QWidget):
                 combo.addItem(title, value)
             combo.setCurrentIndex(max(combo.findData(chosen), 0 if items else -1))
 
+    def choose_base(self, model: str) -> None:
+        """Choose the model to start from; one that is new is offered from now on."""
+        if self.base.findData(model) < 0:
+            self.base.addItem(model, model)
+        self.base.setCurrentIndex(self.base.findData(model))
+
     def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
         """List the images, which are used, and which of these are held out."""
         self.images.blockSignals(True)
