@@ -66,3 +66,19 @@ def test_time_left_comes_from_the_plan_and_then_from_what_is_seen():
 @pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (45, "45 s"), (130, "2 min"), (5400, "1.5 h")])
 def test_times_as_people_say_them(seconds, text):
     assert duration(seconds) == text
+
+
+def test_the_time_is_told_as_soon_as_steps_were_measured():
+    progress = Progress()
+    assert progress.expected() == ""
+    progress.add([{"kind": "plan", "steps": 100, "seconds_per_step": 1.5}])
+    assert progress.expected() == "2 min at most: 100 steps of 1.5 s, measured here"
+
+
+def test_memory_and_the_latest_picture_are_known():
+    progress = Progress()
+    step = {"kind": "step", "step": 1, "steps": 9, "losses": {}, "memory": 7}
+    progress.add(
+        [step, {"kind": "preview", "step": 1, "path": "a.png"}, {"kind": "preview", "step": 2, "path": "b.png"}]
+    )
+    assert (progress.memory, progress.preview.name) == (7, "b.png")

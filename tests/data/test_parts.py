@@ -5,7 +5,7 @@ import pytest
 
 from helpers import write_folder
 from napari_pffnet.data.folder import FolderSource
-from napari_pffnet.data.parts import Chosen, Side, known, quarter
+from napari_pffnet.data.parts import Chosen, Side, Window, known, quarter
 from napari_pffnet.data.sources import Sample, hold_out
 from napari_pffnet.data.targets import IGNORE
 
@@ -88,6 +88,22 @@ def test_what_nobody_annotated_stays_out_of_both_sides():
     source = One(wide(((10, 5), (10, 44)), semantic))
     for side in ("train", "held out"):
         assert not known(Side(source, side).read(0))[:, 51:].any()
+
+
+def test_of_a_large_image_the_part_with_most_nuclei_is_taken():
+    part = Window(One(wide()), 40).read(0)
+    assert part.labels.shape == part.image.shape == (40, 40)
+    assert ids(part) == {2, 3}
+    assert Window(One(wide()), 100).read(0).labels.shape == (40, 100)
+
+
+def test_nuclei_that_are_not_annotated_draw_no_window():
+    semantic = np.full((40, 100), IGNORE, np.uint8)
+    semantic[:, :30] = 0
+    part = Window(One(wide(semantic=semantic)), 30).read(0)
+    assert part.labels.shape == (30, 30)
+    assert ids(part) == {1}
+    assert (part.semantic != IGNORE).any()
 
 
 def test_one_image_in_five_is_held_out_and_stays_so_when_images_are_added():

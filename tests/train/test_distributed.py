@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -64,3 +66,23 @@ def test_each_process_has_its_own_gpu(index):
     from napari_pffnet.distributed import Processes
 
     assert Processes(index, 2, index).device(torch.device("cuda")) == torch.device("cuda", index)
+
+
+def test_fine_tuning_runs_in_several_processes(tmp_path):
+    from helpers import write_folder
+    from napari_pffnet.library import load_model, save_model
+
+    save_model(tmp_path / "old.safetensors", PFFNet(tiny()), {})
+    folder = write_folder(tmp_path / "squares", 3)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "napari_pffnet.train", "--project", str(folder), "--base", str(tmp_path / "old.safetensors")]
+    command += ["--output", str(tmp_path / "out"), "--device", "cpu", "--quiet", "schedule.steps=2", "validate_every=2"]
+    command += ["batch_size=1", "data.augment.crop=64", "precision=float32"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_model(tmp_path / "out" / "best.safetensors").card["parent"]["name"] == "old"
+    log = (tmp_path / "out" / "log.jsonl").read_text()
+    assert log.count('"kind": "plan"') == log.count('"kind": "gate"') == 1, "one process tells"
+    assert log.count('"kind": "step"') == 2

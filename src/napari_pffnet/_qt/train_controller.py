@@ -240,6 +240,9 @@ class TrainController:
         if events:
             self.view.set_curves(self.progress.losses(), self.progress.metrics())
             self.view.set_preview(self.progress.preview)
+            for event in events:
+                if event["kind"] == "message":
+                    self.view.set_status(event["text"][:1].upper() + event["text"][1:])
         if events or state in ("running", "paused"):
             self.view.set_paused(state == "paused")
             self.view.set_progress(self.progress.step, self.progress.steps, self._sentence(state))
@@ -326,7 +329,7 @@ class TrainController:
     def _sentence(self, state: str) -> str:
         progress = self.progress
         if not progress.step:
-            return progress.message or "Preparing: reading images, measuring the time of a step…"
+            return progress.expected() or "Preparing: reading images, measuring the time of a step…"
         left = progress.seconds_left()
         parts = [f"step {progress.step} of {progress.steps}"]
         if state == "paused":

@@ -24,7 +24,6 @@ class Progress:
         self.step = self.steps = 0
         self.crops_per_second = 0.0
         self.plan: dict[str, Any] = {}
-        self.message = ""
         self.memory = 0
         self.preview: Path | None = None
         self._at: list[int] = []
@@ -39,7 +38,6 @@ class Progress:
             "step": self._step,
             "validation": self._check,
             "preview": self._preview,
-            "message": self._message,
         }
         for event in events:
             if event["kind"] in takers:
@@ -62,6 +60,13 @@ class Progress:
             return left * (last - first) / (after - before)
         per_step = self.plan.get("seconds_per_step")
         return left * float(per_step) if per_step and self.steps else None
+
+    def expected(self) -> str:
+        """Say what the plan promises; nothing before there is one."""
+        if not self.plan.get("seconds_per_step"):
+            return ""
+        seconds = float(self.plan["seconds_per_step"])
+        return f"{duration(self.steps * seconds)} at most: {self.steps} steps of {seconds:.1f} s, measured here"
 
     def losses(self) -> dict[str, Curve]:
         """Return each loss over the steps, and their sum first; long curves are averaged to a few hundred points."""
@@ -106,9 +111,6 @@ class Progress:
 
     def _preview(self, event: dict[str, Any]) -> None:
         self.preview = Path(event["path"])
-
-    def _message(self, event: dict[str, Any]) -> None:
-        self.message = str(event.get("text", ""))
 
 
 def thin(x: Array, y: Array, points: int = POINTS) -> Curve:

@@ -12,6 +12,7 @@ import torch
 from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
 from napari_pffnet.data.dataset import CropDataset
 from napari_pffnet.data.normalize import normalize
+from napari_pffnet.data.parts import Window
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.evaluate.metrics import pool
 from napari_pffnet.io.results import Array, write_overlay
@@ -22,6 +23,7 @@ from napari_pffnet.train.compare import measure
 
 LOSS_CROPS = 8
 PREVIEW = 512
+LARGEST = 1024
 NOISE = 0.5
 
 
@@ -33,7 +35,8 @@ class Validator:
     sources : sequence of Source
         Validation images; none gives no metrics.
     config : TrainConfig
-        `validation_images` limits how many are used, spread evenly over all.
+        `validation_images` limits how many are used, spread evenly over all. Of an image larger than 1024 pixels a part
+        is used.
     device : torch.device
         Where the network is.
     """
@@ -41,7 +44,7 @@ class Validator:
     def __init__(self, sources: Sequence[Source], config: TrainConfig, device: torch.device) -> None:
         self.config = config
         self.device = device
-        self.sources = [source for source in sources if len(source)]
+        self.sources: list[Source] = [Window(source, LARGEST) for source in sources if len(source)]
         self._first: tuple[Sample, Array] | None = None
         self.items = spread([(s, i) for s in self.sources for i in range(len(s))], config.validation_images)
 
