@@ -77,17 +77,19 @@ def measure(
     choices = [config]
     if config.precision == "auto" and device.type == "cpu":
         choices = [config.model_copy(update={"precision": name}) for name in ("float32", "bfloat16")]
-    times = [_seconds(choice, network, data, device) for choice in choices]
+    crops = _crops(config, data, config.batch_size * (1 + TIMED))
+    times = [_seconds(choice, network, crops, device) for choice in choices]
     best = min(range(len(times)), key=times.__getitem__)
     return choices[best], times[best] * config.optimizer.accumulate
 
 
-def _seconds(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> float:
+def _seconds(config: TrainConfig, network: PFFNet, crops: CropDataset, device: torch.device) -> float:
     """Seconds of a batch, forward and back, drawing it included; the first of three does not count."""
     times = []
     for i in range(1 + TIMED):
         started = time.perf_counter()
-        _backward(config, network, _batch(config, data, i, config.batch_size), device)
+        items = range(i * config.batch_size, (i + 1) * config.batch_size)
+        _backward(config, network, collate([crops[item] for item in items]), device)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
@@ -105,7 +107,7 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
     network.to(device).train()
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            _backward(config, network, _batch(config, data, 0, 1), device)
+            _backward(config, network, collate([_crops(config, data, 1)[0]]), device)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -114,9 +116,8 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
     return sum(size for place, size in sizes.items() if place not in own)
 
 
-def _batch(config: TrainConfig, data: Sequence[Source], number: int, count: int) -> Batch:
-    dataset = CropDataset(data, config.data, config.model.input.percentiles, config.seed, count * (number + 1))
-    return collate([dataset[count * number + i] for i in range(count)])
+def _crops(config: TrainConfig, data: Sequence[Source], count: int) -> CropDataset:
+    return CropDataset(data, config.data, config.model.input.percentiles, config.seed, count)
 
 
 def _backward(config: TrainConfig, network: PFFNet, batch: Batch, device: torch.device) -> None:
