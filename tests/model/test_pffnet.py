@@ -171,3 +171,14 @@ def test_prediction_leaves_the_fused_map_out_unless_it_is_wanted():
         [short], [full] = network.predict(features), network.predict(features, fused=True)
     assert set(full) - set(short) == {"fused"}
     assert all(torch.equal(full[name], value) for name, value in short.items())
+
+
+def test_features_of_one_image_of_a_batch_are_those_of_the_image_alone():
+    network = PFFNet(tiny()).eval()
+    images = list(torch.rand(2, 3, 64, 96))
+    with torch.inference_mode():
+        part, alone = network.encode(images).of_image(1), network.encode(images[1:])
+        for name, maps in alone.pyramid.items():
+            torch.testing.assert_close(part.pyramid[name], maps, atol=1e-4, rtol=0)
+        assert part.nbytes <= 1.1 * alone.nbytes
+        assert len(network.predict(part)) == 1

@@ -57,6 +57,15 @@ class Features:
             ImageList(sizes_only, self.images.image_sizes), [], {name: self.pyramid[name] for name in LEVELS}
         )
 
+    def of_image(self, row: int) -> Features:
+        """Return the features of one image of the batch, in memory of their own."""
+        one = slice(row, row + 1)
+        return Features(
+            ImageList(self.images.tensors[one].clone(), [self.images.image_sizes[row]]),
+            [maps[one].clone() for maps in self.body],
+            {name: maps[one].clone() for name, maps in self.pyramid.items()},
+        )
+
     def cells(self) -> Cells:
         """Return P2..P5 as the regions' heads read them."""
         return Cells.of([self.pyramid[name] for name in LEVELS])
