@@ -190,6 +190,9 @@ class SegmentConfig(Frozen):
     tile_batch: Positive | None = Field(
         None, description="tiles that the network sees at once; 8 on a CUDA device, else 1, if absent"
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: short floats on CUDA devices and on CPUs that compute with bfloat16, else float32"
+    )
 
 
 class FinetuneConfig(Frozen):

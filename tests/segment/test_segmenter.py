@@ -177,3 +177,18 @@ def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
 
     with pytest.raises(RuntimeError, match="broken"):
         Segmenter(fake_model(Broken())).predict(np.zeros((50, 50)))
+
+
+@pytest.mark.parametrize(
+    ("precision", "able", "dtype"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+        ("float32", True, torch.float32),
+        ("bfloat16", False, torch.bfloat16),
+    ],
+)
+def test_short_floats_where_the_processor_has_them_or_as_told(monkeypatch, precision, able, dtype):
+    monkeypatch.setattr("napari_pffnet.segment.segmenter._cpu_has_short_floats", lambda: able)
+    with Segmenter(fake_model(), SegmentConfig(precision=precision)).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

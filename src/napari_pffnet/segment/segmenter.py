@@ -147,9 +147,11 @@ class Segmenter:
         return features, (zoomed[0] / height, zoomed[1] / width)
 
     def autocast(self) -> torch.autocast:
-        """Short floats on CUDA devices; nothing elsewhere."""
-        kind = self.device.type
-        return torch.autocast(kind, _short_float(self.device), enabled=kind == "cuda")
+        """Short floats as the configuration says; by itself where the device computes with them."""
+        kind, precision = self.device.type, self.config.precision
+        dtype = _short_float(self.device) if precision == "auto" else getattr(torch, precision)
+        short = dtype != torch.float32
+        return torch.autocast(kind, dtype if short else None, enabled=short)
 
     def _look(
         self, image: Array, windows: list[Window], bounds: tuple[float, float], keep: Callable[[TileFeatures], None]
@@ -215,9 +217,14 @@ def _scale(model: Model, config: SegmentConfig) -> float:
 
 
 def _short_float(device: torch.device) -> torch.dtype:
-    """bfloat16, save on CUDA devices that only emulate it."""
-    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.float16 if emulated else torch.bfloat16
+    """bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_short_floats() else torch.float32
+
+
+def _cpu_has_short_floats() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:
