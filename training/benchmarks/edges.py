@@ -3,7 +3,7 @@
     python training/benchmarks/edges.py --base BASE.safetensors --data DATA --new histology --images 5 --seeds 0 1 \
         --side 96 --effort quick --output DIR
 
-As finetune.py, save that of each drawn training image only a random square of `side` pixels is annotated; the rest counts
+As finetune.py, but of each drawn training image only a random square of `side` pixels is annotated; the rest counts
 in no loss. `majority` takes a nucleus whole that lies in the square by half or more and ignores any other (what the
 program does), `ignored` ignores every nucleus that is cut, `clipped` cuts it at the edge.
 """
