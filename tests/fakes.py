@@ -19,25 +19,25 @@ class BrightSquares(torch.nn.Module):
         self.seen = []
 
     def encode(self, images):
-        self.seen.append(tuple(images[0].shape[1:]))
+        self.seen += [tuple(image.shape[1:]) for image in images]
         return images
 
     def predict(self, features):
-        [image] = features
+        return [self.found_in(image) for image in features]
+
+    def found_in(self, image):
         bright = (image[0] > 0.5).numpy()
         objects = find_objects(label(bright)[0])
         scores = torch.tensor([float(image[0][place].mean()) for place in objects])
         count = len(objects)
         semantic = torch.from_numpy(bright).float()
-        return [
-            {
-                "boxes": torch.tensor([(x.start, y.start, x.stop, y.stop) for y, x in objects]).reshape(-1, 4).float(),
-                "scores": scores,
-                "mask_quality": torch.full((count,), 0.9),
-                "masks": torch.ones(count, 28, 28),
-                "semantic": torch.stack([1 - semantic, semantic]),
-            }
-        ]
+        return {
+            "boxes": torch.tensor([(x.start, y.start, x.stop, y.stop) for y, x in objects]).reshape(-1, 4).float(),
+            "scores": scores,
+            "mask_quality": torch.full((count,), 0.9),
+            "masks": torch.ones(count, 28, 28),
+            "semantic": torch.stack([1 - semantic, semantic]),
+        }
 
 
 def fake_model(network=None, diameter=None):

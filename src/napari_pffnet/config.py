@@ -187,6 +187,12 @@ class SegmentConfig(Frozen):
     scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
     tile: Positive = Field(512, description="side of a tile, pixels of the scaled image; larger images are tiled")
     tile_overlap: Positive = Field(128, description="overlap of tiles, pixels of the scaled image")
+    tile_batch: Positive | None = Field(
+        None, description="tiles that the network sees at once; 8 on a CUDA device, else 1, if absent"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: short floats on CUDA devices and on CPUs that compute with bfloat16, else float32"
+    )
 
 
 class FinetuneConfig(Frozen):

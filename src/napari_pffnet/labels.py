@@ -110,11 +110,12 @@ def areas(labels: Array) -> Array:
 
 def centroids(labels: Array) -> Array:
     """Centre (y, x) of ids 1..max in pixels, float64 max×2; NaN for an id that does not occur."""
-    flat = labels.ravel()
-    count = np.bincount(flat)
-    y, x = (grid.ravel() for grid in np.indices(labels.shape))
+    place = np.flatnonzero(labels)
+    ids = labels.ravel()[place]
+    count = np.bincount(ids)[1:]
     with np.errstate(invalid="ignore"):
-        return np.stack([np.bincount(flat, weights=axis)[1:] / count[1:] for axis in (y, x)], 1).reshape(-1, 2)
+        centres = [np.bincount(ids, weights=axis)[1:] / count for axis in np.divmod(place, labels.shape[1])]
+    return np.stack(centres, 1).reshape(-1, 2)
 
 
 def _weights(low: Array, high: Array, length: int, size: int) -> list[tuple[slice, Array]]:

@@ -154,3 +154,9 @@ def test_agrees_with_naive_implementations(seed):
     for threshold in (0.3, 0.5, 0.75):
         most = max(sum(iou(t[i], p[j]) >= threshold for i, j in pairs) for pairs in pairings(t, p))
         assert count_matches(table, threshold) == (most, len(p) - most, len(t) - most)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.uint8, np.int16])
+def test_the_type_and_the_numbers_of_ids_change_nothing(kind):
+    truth, found = ((40 * image).astype(kind) for image in (TRUTH, FOUND))
+    assert evaluate_pair(truth, found) == evaluate_pair(TRUTH, FOUND)

@@ -1,9 +1,13 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import FrozenBatchNorm2d
 
 from napari_pffnet.config import BodyConfig
 from napari_pffnet.model.body import build_body
+from napari_pffnet.model.folding import FoldedNorm
 from napari_pffnet.model.layers import UpsampledConv
 from napari_pffnet.model.mask import DoubleSize
 
@@ -33,3 +37,29 @@ def test_body_gives_four_levels_of_the_channels_it_names(name, norm):
         maps = body(torch.rand(1, 3, 64, 96))
     assert [m.shape[1] for m in maps] == body.channels
     assert [tuple(m.shape[2:]) for m in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnet50"])
+def test_convolutions_apply_their_frozen_norms_as_if_one_came_after_the_other(name):
+    torch.manual_seed(0)
+    body = build_body(BodyConfig(name=name, norm="frozen_batch")).double()
+    plain = copy.deepcopy(body)
+    for module in plain.modules():
+        if isinstance(module, FoldedNorm):
+            for value in (module.weight, module.bias, module.running_mean, module.running_var):
+                value.copy_(0.5 + torch.rand_like(value))
+    body.load_state_dict(plain.state_dict())
+    assert any(isinstance(module, FoldedNorm) for module in plain.modules())
+    for module in plain.modules():
+        if isinstance(module, FoldedNorm):
+            module.__class__ = FrozenBatchNorm2d
+        elif isinstance(module, torch.nn.Conv2d):
+            module.__class__ = torch.nn.Conv2d
+    x = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    results = [], []
+    for network, values in zip((body, plain), results, strict=True):
+        maps = network(x)
+        sum((m / m.detach().abs().max()).mean() for m in maps).backward()
+        values += [*(m.detach() for m in maps), *(p.grad for p in network.parameters())]
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))

@@ -96,10 +96,10 @@ def test_rpn_head(network, features, reference):
 @torch.inference_mode()
 def test_heads(network, features, reference):
     boxes = [half_open(reference["boxes_xyxy"])]
-    logits, deltas = network.box_head(network._pool(network.box_pool, features, boxes))
+    logits, deltas = network.box_head(network._pool(network.box_pool, features.cells(), boxes))
     close(logits, reference["class_logits"])
     close(deltas, reference["box_deltas"])
-    pooled = network._pool(network.mask_pool, features, boxes)
+    pooled = network._pool(network.mask_pool, features.cells(), boxes)
     masks = network.mask_head(pooled)
     close(masks, reference["mask_logits"])
     close(network.quality_head(pooled, masks[:, 1].sigmoid()), reference["mask_quality"])

@@ -147,3 +147,38 @@ def test_short_floats_round_no_boxes():
     assert proposals[0].dtype == torch.float32
     far = proposals[0][:, 0][proposals[0][:, 0] > 256]
     assert (far % 1 != 0).float().mean() > 0.9
+
+
+def test_regions_looked_at_in_small_runs_are_described_alike(monkeypatch):
+    network = PFFNet(tiny()).eval()
+    boxes = [torch.tensor([[4.0, 4, 30, 30]]).repeat(count, 1) + torch.arange(count)[:, None] for count in (5, 0, 4)]
+    labels = [torch.ones(len(b), dtype=torch.int64) for b in boxes]
+    with torch.inference_mode():
+        features = network.encode(list(torch.rand(3, 3, 64, 64)))
+        whole = network.describe(features, boxes, labels)
+        monkeypatch.setattr(network, "_regions_at_once", lambda _cells: 2)
+        parts = network.describe(features, boxes, labels)
+    for one, other in zip(whole, parts, strict=True):
+        assert [len(values) for values in other] == [5, 0, 4]
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+
+
+def test_prediction_leaves_the_fused_map_out_unless_it_is_wanted():
+    network = PFFNet(tiny()).eval()
+    with torch.inference_mode():
+        features = network.encode([torch.rand(3, 64, 64)])
+        [short], [full] = network.predict(features), network.predict(features, fused=True)
+    assert set(full) - set(short) == {"fused"}
+    assert all(torch.equal(full[name], value) for name, value in short.items())
+
+
+def test_features_of_one_image_of_a_batch_are_those_of_the_image_alone():
+    network = PFFNet(tiny()).eval()
+    images = list(torch.rand(2, 3, 64, 96))
+    with torch.inference_mode():
+        part, alone = network.encode(images).of_image(1), network.encode(images[1:])
+        for name, maps in alone.pyramid.items():
+            torch.testing.assert_close(part.pyramid[name], maps, atol=1e-4, rtol=0)
+        assert part.nbytes <= 1.1 * alone.nbytes
+        assert len(network.predict(part)) == 1

@@ -35,6 +35,27 @@ def test_tiled_equals_untiled(shape):
     assert got.table.equals(wanted.table)
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 100])
+def test_tiles_seen_together_give_what_they_give_one_by_one(at_once):
+    image, _ = squares_image((300, 420))
+    config = TILED.model_copy(update={"tile_batch": at_once, "scale": 0.9})
+    batches, steps = [], []
+
+    class Counting(BrightSquares):
+        def encode(self, images):
+            batches.append(len(images))
+            return super().encode(images)
+
+    segmenter = Segmenter(fake_model(Counting()), config)
+    got = segmenter.predict(image, lambda done, total: steps.append((done, total)))
+    wanted = Segmenter(fake_model(), config.model_copy(update={"tile_batch": 1})).predict(image)
+    count = sum(batches)
+    assert max(batches) == min(at_once, count)
+    assert steps == [(done, count) for done in range(0, count, at_once)] + [(count, count)]
+    for name in ("boxes", "scores", "quality", "masks", "semantic"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+
+
 @pytest.mark.parametrize("shift", [-3, 3])
 def test_a_nucleus_that_two_tiles_place_differently_counts_once(shift):
     class Shifted(BrightSquares):
@@ -116,6 +137,20 @@ def test_out_of_memory_halves_the_tiles_for_good(error):
     assert len(segmenter.predict(image).boxes) == count
 
 
+def test_out_of_memory_first_means_one_tile_at_a_time():
+    class Narrow(BrightSquares):
+        def encode(self, images):
+            if len(images) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().encode(images)
+
+    image, count = squares_image((300, 420))
+    segmenter = Segmenter(fake_model(Narrow()), TILED.model_copy(update={"tile_batch": 4}))
+    with pytest.warns(UserWarning, match="one tile at a time"):
+        assert len(segmenter.predict(image).boxes) == count
+    assert segmenter.config.tile == TILED.tile
+
+
 def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     class OnGPU(Hungry):
         where = "cuda"
@@ -128,7 +163,7 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
     image, count = squares_image()
     with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):
-        prediction = Segmenter(fake_model(OnGPU(1)), SegmentConfig(tile=256)).predict(image)
+        prediction = Segmenter(fake_model(OnGPU(1)), SegmentConfig(tile=256, tile_batch=1)).predict(image)
     assert len(prediction.boxes) == count
 
 
@@ -142,3 +177,18 @@ def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
 
     with pytest.raises(RuntimeError, match="broken"):
         Segmenter(fake_model(Broken())).predict(np.zeros((50, 50)))
+
+
+@pytest.mark.parametrize(
+    ("precision", "able", "dtype"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+        ("float32", True, torch.float32),
+        ("bfloat16", False, torch.bfloat16),
+    ],
+)
+def test_short_floats_where_the_processor_has_them_or_as_told(monkeypatch, precision, able, dtype):
+    monkeypatch.setattr("napari_pffnet.segment.segmenter._cpu_has_short_floats", lambda: able)
+    with Segmenter(fake_model(), SegmentConfig(precision=precision)).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

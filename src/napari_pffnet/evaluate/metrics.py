@@ -76,9 +76,11 @@ def overlaps(truth: Array, prediction: Array) -> Overlaps:
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}; both must have the size of the image")
-    (rows, truth_areas), (columns, prediction_areas) = _number(truth), _number(prediction)
-    both = (rows >= 0) & (columns >= 0)
-    pairs, codes = _unique(rows[both] * len(prediction_areas) + columns[both])
+    in_truth, in_prediction = truth != 0, prediction != 0
+    rows, truth_areas = _number(truth[in_truth])
+    columns, prediction_areas = _number(prediction[in_prediction])
+    rows, columns = rows[in_prediction[in_truth]], columns[in_truth[in_prediction]]
+    pairs, codes = _unique(rows * len(prediction_areas) + columns)
     t, p = np.divmod(pairs, max(len(prediction_areas), 1))
     return Overlaps(truth_areas, prediction_areas, t, p, np.bincount(codes, minlength=len(pairs)))
 
@@ -175,7 +177,14 @@ def _jaccard(table: Overlaps, pairs: Array) -> float:
 
 
 def _assign(table: Overlaps, pairs: Array, value: Array) -> Array:
-    """Choose from `pairs` (sorted rows of `table`), each object at most once, the largest total `value` (0 to 1)."""
+    """Choose from `pairs` (sorted rows of `table`), each object at most once, the largest total `value` (0 to 1]."""
+    t, p = table.truth[pairs], table.prediction[pairs]
+    alone = (np.bincount(t)[t] == 1) & (np.bincount(p)[p] == 1)
+    contested = _match(table, pairs[~alone], value[~alone])
+    return np.sort(np.concatenate([pairs[alone], contested]))
+
+
+def _match(table: Overlaps, pairs: Array, value: Array) -> Array:
     if not len(pairs):
         return pairs
     truths, t = np.unique(table.truth[pairs], return_inverse=True)
@@ -191,14 +200,16 @@ def _assign(table: Overlaps, pairs: Array, value: Array) -> Array:
 
 
 def _number(labels: Array) -> tuple[Array, Array]:
-    """Return the object of each pixel, int64 flat, -1 for background, and the area of each object."""
-    ids, codes = _unique(labels.ravel())
-    counts = np.bincount(codes, minlength=len(ids))
-    objects = ids != 0
-    return np.where(objects, np.cumsum(objects) - 1, -1)[codes] if len(ids) else codes, counts[objects]
+    """Return the object of each foreground pixel, int64 flat, and the area of each object."""
+    ids, codes = _unique(labels)
+    return codes, np.bincount(codes, minlength=len(ids))
 
 
 def _unique(values: Array) -> tuple[Array, Array]:
-    """Sorted distinct values and the place of each value among them; by hashing, many times faster than sorting."""
+    """Sorted distinct values and the place of each value among them; by counting or hashing, faster than sorting."""
+    counts = values.dtype.kind in "iu" and np.can_cast(values.dtype, np.int64)
+    if counts and len(values) and values.min() >= 0 and values.max() < len(values):
+        occurs = np.bincount(values) > 0
+        return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
     codes, distinct = pd.factorize(values, sort=True)
     return np.asarray(distinct), np.asarray(codes)

@@ -56,9 +56,13 @@ def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -
         No such model, not a model file, truncated, written by a newer version, or in the user's folder and no longer
         what was added there.
     """
+    import torch
+
     path = find(name)
     verify(path)
     network, config, card = build(path)
+    if torch.device(device).type == "cuda":
+        network.to(memory_format=torch.channels_last)
     return Model(network.to(device), config, card, path)
 
 

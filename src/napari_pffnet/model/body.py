@@ -7,6 +7,7 @@ from torchvision.models import mobilenet_v2, resnet
 from torchvision.ops import FrozenBatchNorm2d
 
 from napari_pffnet.config import BodyConfig
+from napari_pffnet.model.folding import fold_frozen_norms
 from napari_pffnet.model.layers import GroupNorm32
 
 
@@ -52,4 +53,6 @@ class MobileNetV2Body(nn.Module):
 
 def build_body(config: BodyConfig) -> ResNetBody | MobileNetV2Body:
     """Return the body that the configuration names, with random weights; its `channels` are those of C2..C5."""
-    return MobileNetV2Body() if config.name == "mobilenet_v2" else ResNetBody(config)
+    body = MobileNetV2Body() if config.name == "mobilenet_v2" else ResNetBody(config)
+    fold_frozen_norms(body)
+    return body

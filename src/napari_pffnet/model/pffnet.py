@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from napari_pffnet.config import ModelConfig
@@ -18,12 +19,14 @@ from napari_pffnet.model.fusion import AttentionFusion
 from napari_pffnet.model.layers import GroupNorm32, UpsampledConv
 from napari_pffnet.model.losses import consistency_loss, semantic_loss
 from napari_pffnet.model.mask import DualModalMaskHead, mask_loss, of_class
+from napari_pffnet.model.pooling import Cells, RegionPool
 from napari_pffnet.model.quality import MaskQualityHead, measured_quality, quality_loss
 from napari_pffnet.model.regions import IGNORE, mask_targets
 from napari_pffnet.model.rpn import RPN
 from napari_pffnet.model.semantic import SemanticBranch
 
 STRIDE = 32
+WIDEST_MAP_ON_CPU, WIDEST_MAP = 16 * 2**20, 2**30
 LEVELS = ["0", "1", "2", "3"]
 Target = dict[str, Tensor]
 
@@ -54,6 +57,19 @@ class Features:
             ImageList(sizes_only, self.images.image_sizes), [], {name: self.pyramid[name] for name in LEVELS}
         )
 
+    def of_image(self, row: int) -> Features:
+        """Return the features of one image of the batch, in memory of their own."""
+        one = slice(row, row + 1)
+        return Features(
+            ImageList(self.images.tensors[one].clone(), [self.images.image_sizes[row]]),
+            [maps[one].clone() for maps in self.body],
+            {name: maps[one].clone() for name, maps in self.pyramid.items()},
+        )
+
+    def cells(self) -> Cells:
+        """Return P2..P5 as the regions' heads read them."""
+        return Cells.of([self.pyramid[name] for name in LEVELS])
+
     @property
     def nbytes(self) -> int:
         """Memory of the maps, bytes."""
@@ -79,9 +95,9 @@ class PFFNet(nn.Module):
         self.semantic_branch = SemanticBranch(self.body.channels, config.semantic_channels, classes)
         self.rpn = RPN(config.rpn, channels, original_anchors=config.inclusive_boxes)
         self.region_sampler = RegionSampler(config.roi)
-        self.box_pool = MultiScaleRoIAlign(LEVELS, output_size=7, sampling_ratio=2)
+        self.box_pool = RegionPool(7)
         self.box_head = BoxHead(channels, config.box_channels, classes)
-        self.mask_pool = MultiScaleRoIAlign(LEVELS, output_size=14, sampling_ratio=2)
+        self.mask_pool = RegionPool(14)
         self.mask_head = DualModalMaskHead(channels, config.mask_channels, classes, config.dual_modal)
         self.quality_head = (
             MaskQualityHead(channels, config.mask_channels, config.box_channels, classes)
@@ -117,7 +133,7 @@ class PFFNet(nn.Module):
             `semantic` and `fused` K×H×W probabilities.
         """
         if not self.training:
-            return self.predict(self.encode(images))
+            return self.predict(self.encode(images), fused=True)
         if targets is None:
             raise ValueError("training needs targets: call model(images, targets), or model.eval() to predict")
         return self.losses(self.encode(images), targets)
@@ -129,6 +145,7 @@ class PFFNet(nn.Module):
         batch = torch.stack(
             [F.pad(self._normalize(i), (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images]
         )
+        batch = batch.contiguous(memory_format=torch.channels_last)
         maps = self.body(batch)
         pyramid = self.fpn({str(i): c for i, c in enumerate(maps)})
         return Features(ImageList(batch, sizes), maps, pyramid)
@@ -139,13 +156,14 @@ class PFFNet(nn.Module):
         proposals, losses = self.rpn(features.images, features.pyramid, targets)
         with torch.no_grad():
             regions = [self.region_sampler(p, t) for p, t in zip(proposals, targets, strict=True)]
-        logits, deltas = self.box_head(self._pool(self.box_pool, features, [r.boxes for r in regions]))
+        cells = features.cells()
+        logits, deltas = self.box_head(self._pool(self.box_pool, cells, [r.boxes for r in regions]))
         losses |= box_losses(logits, deltas, regions, targets)
 
         positives, moved = self._positives(regions, deltas, features.images.image_sizes)
         labels = torch.cat([r.labels for r in positives])
         counts = [len(r.boxes) for r in positives]
-        pooled = self._pool(self.mask_pool, features, [r.boxes for r in positives])
+        pooled = self._pool(self.mask_pool, cells, [r.boxes for r in positives])
         masks = self.mask_head(pooled)
         with torch.no_grad():
             truth = [
@@ -168,10 +186,11 @@ class PFFNet(nn.Module):
             losses["loss_sem_consistence"] = self.config.consistency_weight * consistency_loss(branch, fused, wanted)
         return losses
 
-    def predict(self, features: Features) -> list[dict[str, Tensor]]:
-        """Detections, masks, quality and both semantic maps of each image."""
+    def predict(self, features: Features, *, fused: bool = False) -> list[dict[str, Tensor]]:
+        """Detections, masks, quality and semantic map of each image; `fused` adds that map."""
+        cells = features.cells()
         proposals, _ = self.rpn(features.images, features.pyramid)
-        logits, deltas = self.box_head(self._pool(self.box_pool, features, proposals))
+        logits, deltas = self.box_head(self._pool(self.box_pool, cells, proposals))
         counts = [len(p) for p in proposals]
         found = [
             detect(*per_image, self.config.roi)
@@ -179,17 +198,18 @@ class PFFNet(nn.Module):
                 logits.split(counts), deltas.split(counts), proposals, features.images.image_sizes, strict=True
             )
         ]
-        masks, quality = self.describe(features, [d.boxes for d in found], [d.labels for d in found])
-        fused = self._fuse(features, [d.boxes for d in found], masks).softmax(1)
-        branch = self.semantic_branch(features.body).float().softmax(1)
+        masks, quality = self._describe(cells, [d.boxes for d in found], [d.labels for d in found])
+        maps = {"semantic": self.semantic_branch(features.body).float().softmax(1)}
+        if fused:
+            maps["fused"] = self._fuse(features, [d.boxes for d in found], masks).softmax(1)
         return [
-            _result(*per_image)
-            for per_image in zip(found, masks, quality, branch, fused, features.images.image_sizes, strict=True)
+            _result(*per_image, {name: values[i] for name, values in maps.items()})
+            for i, per_image in enumerate(zip(found, masks, quality, features.images.image_sizes, strict=True))
         ]
 
     def rate(self, features: Features, boxes: list[Tensor]) -> list[Detections]:
         """Class, score and refined box of any boxes (N×4) of each image, in the order given, from cached features."""
-        logits, deltas = self.box_head(self._pool(self.box_pool, features, boxes))
+        logits, deltas = self.box_head(self._pool(self.box_pool, features.cells(), boxes))
         counts, rated = [len(b) for b in boxes], []
         for logit, delta, box, size in zip(
             logits.split(counts), deltas.split(counts), boxes, features.images.image_sizes, strict=True
@@ -202,27 +222,37 @@ class PFFNet(nn.Module):
         self, features: Features, boxes: list[Tensor], labels: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Mask logits (N×K×28×28) and quality in [0, 1] (N) of any boxes (N×4) of each image, from cached features."""
-        pooled = self._pool(self.mask_pool, features, boxes)
-        masks = self.mask_head(pooled).float()
-        classes = torch.cat(labels)
-        if self.quality_head is None:
-            quality = torch.ones(len(masks), device=masks.device)
-        else:
-            mine = of_class(masks, classes).sigmoid()
-            quality = of_class(self.quality_head(pooled, mine), classes).float().clamp(0, 1)
-        counts = [len(b) for b in boxes]
+        return self._describe(features.cells(), boxes, labels)
+
+    def _describe(self, cells: Cells, boxes: list[Tensor], labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        counts, parts = [len(b) for b in boxes], []
+        for rows in _runs(counts, self._regions_at_once(cells)):
+            pooled = self._pool(self.mask_pool, cells, [b[r] for b, r in zip(boxes, rows, strict=True)])
+            parts.append(self._mask_and_rate(pooled, torch.cat([k[r] for k, r in zip(labels, rows, strict=True)])))
+        masks, quality = (torch.cat(part) for part in zip(*parts, strict=True))
         return list(masks.split(counts)), list(quality.split(counts))
+
+    def _mask_and_rate(self, pooled: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        masks = self.mask_head(pooled).float()
+        if self.quality_head is None:
+            return masks, torch.ones(len(masks), device=masks.device)
+        quality = self.quality_head(pooled, of_class(masks, classes).sigmoid())
+        return masks, of_class(quality, classes).float().clamp(0, 1)
+
+    def _regions_at_once(self, cells: Cells) -> int:
+        """So many that the widest map of the mask head stays in a CPU's cache, or in part of a GPU's memory."""
+        budget = WIDEST_MAP_ON_CPU if cells.values.device.type == "cpu" else WIDEST_MAP
+        return max(1, budget // (4 * self.config.mask_channels * 14 * 14 * 4))
 
     def _normalize(self, image: Tensor) -> Tensor:
         image = image.flip(0) if self.config.input.bgr else image
         return (image * self.config.input.scale - self.mean) / self.std
 
-    def _pool(self, pool: MultiScaleRoIAlign, features: Features, boxes: list[Tensor]) -> Tensor:
-        height, width = features.images.tensors.shape[-2:]
+    def _pool(self, pool: RegionPool, cells: Cells, boxes: list[Tensor]) -> Tensor:
         if self.config.inclusive_boxes:
             boxes = [b - b.new_tensor([0, 0, 1, 1]) for b in boxes]
-        pooled: Tensor = pool(features.pyramid, boxes, [(height, width)] * len(boxes))
-        return pooled
+        pooled: Tensor = pool(cells, boxes)
+        return pooled.contiguous()
 
     def _fuse(self, features: Features, boxes: list[Tensor], masks: list[Tensor]) -> Tensor:
         semantic = self.fpn_semantic(features.pyramid["0"])
@@ -249,8 +279,25 @@ class PFFNet(nn.Module):
         return torch.stack(padded).long()
 
 
+def _runs(counts: list[int], most: int) -> Iterator[list[slice]]:
+    """Cut the regions of all images, one image after the other, into runs of at most so many; at least one run.
+
+    Yields
+    ------
+    list of slice
+        The rows of each image that belong to the run.
+    """
+    ends = list(accumulate(counts))
+    for start in range(0, max(ends[-1], 1), most):
+        edges = [
+            (max(start - end + count, 0), max(start + most - end + count, 0))
+            for end, count in zip(ends, counts, strict=True)
+        ]
+        yield [slice(first, last) for first, last in edges]
+
+
 def _result(
-    found: Detections, masks: Tensor, quality: Tensor, semantic: Tensor, fused: Tensor, size: tuple[int, int]
+    found: Detections, masks: Tensor, quality: Tensor, size: tuple[int, int], maps: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     mask_scores = found.scores * quality
     order = mask_scores.argsort(descending=True)
@@ -262,6 +309,5 @@ def _result(
         "mask_quality": quality[order],
         "mask_scores": mask_scores[order],
         "masks": of_class(masks, found.labels).sigmoid()[order],
-        "semantic": semantic[:, :height, :width],
-        "fused": fused[:, :height, :width],
+        **{name: values[:, :height, :width] for name, values in maps.items()},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from torchvision.ops import nms
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import apply_limits, limits
 from napari_pffnet.library import Model
+from napari_pffnet.model import Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.tiles import Tile, make_tiles
 
 Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
+TILES_ON_GPU = 8
 SEAM_IOU = 0.5
 MEMORY_ERRORS = ("out of memory", "allocate memory", "not enough memory")
 
@@ -71,7 +73,7 @@ class Segmenter:
         progress : callable, optional
             Called with (tiles done, tiles in all).
         cancelled : callable, optional
-            Asked before each tile.
+            Asked before each batch of tiles.
         keep : callable, optional
             Given the features of each tile, to look at places again (`Pointer`).
 
@@ -86,8 +88,8 @@ class Segmenter:
 
         Notes
         -----
-        Where memory is short, smaller tiles are tried, then the CPU, to which the model's network is moved. Each step
-        is a warning, and holds for later images too.
+        Where memory is short, one tile at a time is tried, then smaller ones, then the CPU, to which the model's
+        network is moved. Each step is a warning, and holds for later images too.
         """
         while True:
             try:
@@ -113,55 +115,81 @@ class Segmenter:
         overlap = min(overlap, side // 2)
         tiles = make_tiles(shape, side, overlap)
         semantic = np.zeros(shape, np.float16)
-        found = []
-        for done, tile in enumerate(tiles):
-            progress(done, len(tiles))
+        found: list[dict[str, Array]] = []
+        for batch in _batches(tiles, self._tiles_at_once()):
+            progress(len(found), len(tiles))
             if cancelled():
                 raise Cancelled
-            features = self.encode(image, tile.window, bounds)
-            keep(features)
-            result = self._run(features)
-            semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
-            found.append(_in_image(result, tile, margin=overlap // 8))
+            for tile, result in zip(batch, self._look(image, [t.window for t in batch], bounds, keep), strict=True):
+                semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
+                found.append(_in_image(result, tile, margin=overlap // 8))
         progress(len(tiles), len(tiles))
         parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
         once = _once(parts, max(SEAM_IOU, self.model.config.roi.nms)) if len(tiles) > 1 else slice(None)
         return Prediction(**{name: values[once] for name, values in parts.items()}, semantic=semantic)
 
-    @torch.inference_mode()
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
-        pixels = apply_limits(image[window], bounds)
-        height, width = pixels.shape[1:]
-        zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
-        tile = _resize(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device), zoomed)
-        with self.autocast():
-            features = self.model.network.encode([tile])
-        return TileFeatures(window, (zoomed[0] / height, zoomed[1] / width), features)
-
-    def autocast(self) -> torch.autocast:
-        """Short floats on CUDA devices; nothing elsewhere."""
-        kind = self.device.type
-        return torch.autocast(kind, _short_float(self.device), enabled=kind == "cuda")
+        features, zoom = self._encode(image, [window], bounds)
+        return TileFeatures(window, zoom, features)
 
     @torch.inference_mode()
-    def _run(self, tile: TileFeatures) -> dict[str, Array]:
-        """Detections and semantic map of one tile, in its pixels."""
+    def _encode(
+        self, image: Array, windows: list[Window], bounds: tuple[float, float]
+    ) -> tuple[Features, tuple[float, float]]:
+        """Features of windows of one shape as one batch, and how much larger the network sees them, along y and x."""
+        pixels = np.stack([apply_limits(image[window], bounds) for window in windows])
+        height, width = pixels.shape[2:]
+        zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
+        tiles = _resize(torch.from_numpy(pixels).to(self.device), zoomed)
         with self.autocast():
-            result: dict[str, Tensor] = self.model.network.predict(tile.features)[0]
-        zoom = torch.tensor([tile.zoom[1], tile.zoom[0]] * 2, device=self.device)
-        size = [part.stop - part.start for part in tile.window]
-        return {
-            "boxes": (result["boxes"] / zoom).cpu().numpy(),
-            "scores": result["scores"].cpu().numpy(),
-            "quality": result["mask_quality"].cpu().numpy(),
-            "masks": result["masks"].half().cpu().numpy(),
-            "semantic": _resize(1 - result["semantic"][:1], size)[0].half().cpu().numpy(),
+            features = self.model.network.encode(list(tiles))
+        return features, (zoomed[0] / height, zoomed[1] / width)
+
+    def autocast(self) -> torch.autocast:
+        """Short floats as the configuration says; by itself where the device computes with them."""
+        kind, precision = self.device.type, self.config.precision
+        dtype = _short_float(self.device) if precision == "auto" else getattr(torch, precision)
+        short = dtype != torch.float32
+        return torch.autocast(kind, dtype if short else None, enabled=short)
+
+    def _look(
+        self, image: Array, windows: list[Window], bounds: tuple[float, float], keep: Callable[[TileFeatures], None]
+    ) -> list[dict[str, Array]]:
+        """Detections and semantic map of each window, in its pixels."""
+        features, zoom = self._encode(image, windows, bounds)
+        if keep is not _ignore:
+            parts = [features] if len(windows) == 1 else [features.of_image(i) for i in range(len(windows))]
+            for window, part in zip(windows, parts, strict=True):
+                keep(TileFeatures(window, zoom, part))
+        return self._run(features, zoom, [part.stop - part.start for part in windows[0]])
+
+    @torch.inference_mode()
+    def _run(self, features: Features, zoom: tuple[float, float], size: list[int]) -> list[dict[str, Array]]:
+        """Detections and semantic map of each tile of a batch; all leave the device together."""
+        with self.autocast():
+            results: list[dict[str, Tensor]] = self.model.network.predict(features)
+        whole = {
+            name: torch.cat([result[key] for result in results])
+            for name, key in (("boxes", "boxes"), ("scores", "scores"), ("quality", "mask_quality"), ("masks", "masks"))
         }
+        whole["boxes"] = whole["boxes"] / torch.tensor([zoom[1], zoom[0]] * 2, device=self.device)
+        whole["masks"] = whole["masks"].half()
+        semantic = _resize(torch.stack([1 - result["semantic"][:1] for result in results]), size)[:, 0].half()
+        ends = np.cumsum([len(result["boxes"]) for result in results])[:-1]
+        parts = {name: np.split(values.cpu().numpy(), ends) for name, values in whole.items()}
+        parts["semantic"] = list(semantic.cpu().numpy())
+        return [{name: values[i] for name, values in parts.items()} for i in range(len(results))]
+
+    def _tiles_at_once(self) -> int:
+        return self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
 
     def _use_less_memory(self) -> None:
         device = self.device
-        if self.config.tile > SMALLEST_TILE:
+        if self._tiles_at_once() > 1:
+            self.config = self.config.model_copy(update={"tile_batch": 1})
+            warnings.warn("not enough memory: going on with one tile at a time", stacklevel=3)
+        elif self.config.tile > SMALLEST_TILE:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
             warnings.warn(f"not enough memory: going on with tiles of {tile} pixels", stacklevel=3)
@@ -189,15 +217,20 @@ def _scale(model: Model, config: SegmentConfig) -> float:
 
 
 def _short_float(device: torch.device) -> torch.dtype:
-    """bfloat16, save on CUDA devices that only emulate it."""
-    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.float16 if emulated else torch.bfloat16
+    """bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_short_floats() else torch.float32
+
+
+def _cpu_has_short_floats() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:
-    if list(image.shape[1:]) == size:
+    if list(image.shape[2:]) == size:
         return image
-    return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+    return F.interpolate(image, size, mode="bilinear", antialias=True)
 
 
 def _in_image(result: dict[str, Array], tile: Tile, margin: int) -> dict[str, Array]:
@@ -217,6 +250,11 @@ def _once(parts: dict[str, Array], iou: float) -> Array:
     """Rows to keep so that a nucleus seen in two tiles counts once, best first."""
     scores = torch.from_numpy(parts["scores"] * parts["quality"])
     return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, iou).numpy())
+
+
+def _batches(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
+    for start in range(0, len(tiles), size):
+        yield tiles[start : start + size]
 
 
 def _ignore(*_arguments: object) -> None:
