@@ -93,9 +93,11 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
+        from napari_pffnet.segment import sized
+
         pointer = self.pointer(request)
         start = time.perf_counter()
-        segmenter = pointer.segmenter
+        pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image)
         pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start)
