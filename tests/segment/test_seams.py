@@ -76,7 +76,7 @@ def test_the_best_comes_first_and_nothing_gives_nothing():
 
 
 def test_a_tile_keeps_what_is_centred_in_its_core_or_just_beyond():
-    kept = in_image(seen((10, 5, 30, 15), (15, 5, 35, 15), (2, 5, 22, 15)), RIGHT, margin=8)
+    kept = in_image(seen((10, 5, 30, 15), (15, 5, 35, 15), (1, 5, 21, 15)), RIGHT, margin=8)
     assert kept["boxes"][:, 0].tolist() == [80, 85]
 
 

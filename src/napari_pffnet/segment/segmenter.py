@@ -161,7 +161,7 @@ class Segmenter:
     def statistics_of(self, places: list[Array], bounds: tuple[float, float]) -> Statistics:
         """Measure what the network's norms see on parts of an image of one shape, H×W or H×W×3."""
         network = self.model.network
-        if not whole_map_norms(network):
+        if not places or not whole_map_norms(network):
             return {}
 
         def run() -> None:

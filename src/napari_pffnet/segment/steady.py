@@ -40,7 +40,7 @@ def measure(network: nn.Module, run: Callable[[], object]) -> Statistics:
 
         return forward
 
-    with _instead(network, watched):
+    with _instead(whole_map_norms(network), watched):
         run()
     return found
 
@@ -52,7 +52,8 @@ def steady(network: nn.Module, statistics: Statistics) -> Iterator[None]:
     def fixed(name: str, norm: nn.GroupNorm) -> Forward:
         return _fixed(norm, *statistics[name])
 
-    with _instead(network, fixed) if statistics else _nothing():
+    norms = whole_map_norms(network) if statistics else {}
+    with _instead({name: norm for name, norm in norms.items() if name in statistics}, fixed):
         yield
 
 
@@ -68,8 +69,7 @@ def _fixed(norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Forward:
 
 
 @contextmanager
-def _instead(network: nn.Module, make: Callable[[str, nn.GroupNorm], Forward]) -> Iterator[None]:
-    norms = whole_map_norms(network)
+def _instead(norms: dict[str, nn.GroupNorm], make: Callable[[str, nn.GroupNorm], Forward]) -> Iterator[None]:
     try:
         for name, norm in norms.items():
             vars(norm)["forward"] = make(name, norm)
@@ -77,8 +77,3 @@ def _instead(network: nn.Module, make: Callable[[str, nn.GroupNorm], Forward]) -
     finally:
         for norm in norms.values():
             vars(norm).pop("forward", None)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
