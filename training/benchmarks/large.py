@@ -3,9 +3,9 @@
     python training/benchmarks/large.py FOLDER [--side 20000] [--kill-at 0.4] [--log FILE]
 
 Writes into FOLDER a synthetic fluorescence image of SIDE × SIDE pixels (patches of `synthetic_nuclei`, a fifth of the
-area bare background) as OME-Zarr, then runs ``napari-pffnet segment`` on it as a process of its own. Its memory and that
-of its children is sampled twice a second. With --kill-at it is killed (SIGKILL) when that share of the tiles is there,
-and started again. An image that is there already is used again.
+area bare background) as OME-Zarr, then runs ``napari-pffnet segment`` on it as a process of its own. Its memory and
+that of its children is sampled twice a second. With --kill-at it is killed (SIGKILL) when that share of the tiles is
+there, and started again. An image that is there already is used again.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python training/benchmarks/seams.py FOLDER [--side 256] [--grid 4] [--tile 512] [--parts]
 
-FOLDER holds images (``images/`` of a validation folder). GRID × GRID of them, each normalised by itself and cut to SIDE ×
-SIDE pixels, make the mosaic. Untiled, the model's caps on proposals and detections are raised with the area; the norms'
-statistics are those of the whole mosaic. Prints the share of nuclei that match at IoU 0.9 and 0.5, and both times. With
-``--parts`` instead of the whole mosaic, each part segmented by itself is the reference, with the mosaic's limits and
-the norms' statistics of the mosaic; nuclei within 32 pixels of the parts' seams do not count.
+FOLDER holds images (``images/`` of a validation folder). GRID × GRID of them, each normalised by itself and cut to
+SIDE × SIDE pixels, make the mosaic. Untiled, the model's caps on proposals and detections are raised with the area; the
+norms' statistics are those of the whole mosaic. Prints the share of nuclei that match at IoU 0.9 and 0.5, and both
+times. With ``--parts`` instead of the whole mosaic, each part segmented by itself is the reference, with the mosaic's
+limits and the norms' statistics of the mosaic; nuclei within 32 pixels of the parts' seams do not count.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description += "\n\nOME-Zarr folders and TIFFs over 64 Mpx are read and written part by part instead:"
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in LARGE_OUTPUTS.items())
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image files, OME-Zarr folders, or folders of these")
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT", help="image files, OME-Zarr folders, or folders of these"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go; made if missing")
     parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
@@ -43,9 +46,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
     parser.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
-    parser.add_argument("--level", type=int, default=0, metavar="N", help="of large pyramids: which one, 0 is the largest")
+    parser.add_argument(
+        "--level", type=int, default=0, metavar="N", help="of large pyramids: which one, 0 is the largest"
+    )
     parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--diameter", type=float, help="typical nucleus diameter in the images, pixels")
     size.add_argument("--scale", type=float, help="zoom before the network (default: 1)")
@@ -63,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     cluster = _connect(options)
     segmenter = Segmenter(load_model(options.model, pick_device(options.device)), config)
     options.output.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), cluster or nullcontext():
         warnings.showwarning = _note
         failed = _everything(segmenter, paths, options, cluster)
     if failed:
@@ -145,10 +152,11 @@ def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.N
 
 def _remote(path: Path, options: argparse.Namespace) -> tuple[int, float, str]:
     """Segment one image in a worker: number of nuclei, seconds, what went wrong."""
-    from napari_pffnet.segment.cluster import worker_segmenter
+    from napari_pffnet.segment.cluster import one_at_a_time, worker_segmenter
 
-    segmenter = worker_segmenter(options.model, options.device, _config(options))
-    return _try(lambda: _segment(segmenter, path, options))
+    with one_at_a_time():
+        segmenter = worker_segmenter(options.model, options.device, _config(options))
+        return _try(lambda: _segment(segmenter, path, options))
 
 
 def _protect(paths: Sequence[Path], output: Path) -> None:
@@ -205,9 +213,8 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
             bar.update(done - bar.n)
 
         output = options.output / path.stem
-        done = segment_large(
-            open_plane(source), segmenter, output, progress=progress, spread=spread, restart=options.restart
-        )
+        with open_plane(source) as plane:
+            done = segment_large(plane, segmenter, output, progress=progress, spread=spread, restart=options.restart)
     return done.count
 
 

@@ -107,6 +107,8 @@ def segment_large(
     work = output.with_name(f"{output.name}.partial")
     if restart and work.exists():
         shutil.rmtree(work)
+    if segmenter.device.type != "cpu":
+        segmenter.predict(plane.read(sample_windows(plane.shape, segmenter.side)[0]))  # finds the tile that fits
     tiles = segmenter.tiles(plane.shape)
     setting = _begin(work, plane, segmenter)
     files = TileFiles(work / "tiles")
@@ -214,9 +216,8 @@ def _begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> Setting:
 
 def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> list[Array]:
     """Return up to nine squares of a tile's size that are not blank, from all over the image."""
-    side = max(1, round(segmenter.config.tile / segmenter.scale))
     diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
-    windows = sample_windows(plane.shape, side, PLACES_ALONG)
+    windows = sample_windows(plane.shape, segmenter.side, PLACES_ALONG)
     places: list[Array] = []
     for row in np.random.default_rng(0).permutation(len(windows)):
         pixels = plane.read(windows[row])

@@ -183,7 +183,7 @@ def _beyond_core(boxes: Array, tile: Tile) -> Array:
 
 
 def _outside(place: Array, start: int, stop: int) -> Array:
-    return np.maximum(np.maximum(start - place, np.where(place >= stop, place - stop + 1e-3, 0)), 0)
+    return np.asarray(np.maximum(np.maximum(start - place, np.where(place >= stop, place - stop + 1e-3, 0)), 0))
 
 
 def _room(boxes: Array, tile: Tile, shape: tuple[int, int]) -> Array:

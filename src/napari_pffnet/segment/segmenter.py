@@ -131,9 +131,14 @@ class Segmenter:
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """Return the tiles of an image of that height and width, those of one shape together."""
-        side, overlap = (max(1, round(n / self.scale)) for n in (self.config.tile, self.overlap))
-        tiles = make_tiles(shape, side, min(overlap, side // 2), self._step(side))
+        overlap = min(max(1, round(self.overlap / self.scale)), self.side // 2)
+        tiles = make_tiles(shape, self.side, overlap, self._step())
         return sorted(tiles, key=lambda tile: tile.shape, reverse=True)
+
+    @property
+    def side(self) -> int:
+        """Side of a tile, pixels of the image."""
+        return max(1, round(self.config.tile / self.scale))
 
     @property
     def overlap(self) -> int:
@@ -147,14 +152,14 @@ class Segmenter:
         """How far beyond its core a tile's nuclei are kept for comparison with the neighbour's, pixels of the image."""
         return self.overlap / self.scale / 8
 
-    def _step(self, side: int) -> float:
+    def _step(self) -> float:
         """Largest stride of the network, in pixels of the image; 1 for tiles too small to be cut that way."""
         step = STRIDE / self.scale
-        return step if side >= 4 * step else 1
+        return step if self.side >= 4 * step else 1
 
     def statistics(self, image: Array, bounds: tuple[float, float]) -> Statistics:
         """Measure what the network's norms see, on places spread over the image; see `steady`."""
-        places = sample_windows((image.shape[0], image.shape[1]), max(1, round(self.config.tile / self.scale)))
+        places = sample_windows((image.shape[0], image.shape[1]), self.side)
         return self.statistics_of([image[place] for place in places], bounds)
 
     @torch.inference_mode()
@@ -172,8 +177,20 @@ class Segmenter:
         return measure(network, run)
 
     def look(self, pixels: Array, bounds: tuple[float, float]) -> dict[str, Array]:
-        """Run the network on one tile (H×W or H×W×3): `boxes`, `scores`, `quality`, `masks`, `semantic`, in its pixels."""
-        return self._look(pixels, [(slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))], bounds, _ignore)[0]
+        """Run the network on one tile (H×W or H×W×3).
+
+        Returns `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's pixels.
+        Where the device has not enough memory, the CPU takes over.
+        """
+        whole = [(slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))]
+        try:
+            return self._look(pixels, whole, bounds, _ignore)[0]
+        except RuntimeError as error:
+            if self.device.type == "cpu" or not any(text in str(error) for text in MEMORY_ERRORS):
+                raise
+        warnings.warn(f"not enough memory on {self.device}: going on with the CPU", stacklevel=2)
+        self.model.network.to("cpu")
+        return self._look(pixels, whole, bounds, _ignore)[0]
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""

@@ -29,7 +29,7 @@ def whole_map_norms(network: nn.Module) -> dict[str, nn.GroupNorm]:
 
 
 def measure(network: nn.Module, run: Callable[[], object]) -> Statistics:
-    """Run the network on a batch of places as if they were one image; return mean and variance of each norm's groups."""
+    """Run the network on a batch of places as on one image; return mean and variance of each norm's groups."""
     found: Statistics = {}
 
     def watched(name: str, norm: nn.GroupNorm) -> Forward:
@@ -58,12 +58,14 @@ def steady(network: nn.Module, statistics: Statistics) -> Iterator[None]:
 
 
 def _fixed(norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Forward:
+    mean, variance = (values.to(norm.weight.device) for values in (mean, variance))
     each = norm.num_channels // norm.num_groups
     gain = norm.weight * (variance + norm.eps).rsqrt().repeat_interleave(each)
     offset = norm.bias - mean.repeat_interleave(each) * gain
 
     def forward(x: Tensor) -> Tensor:
-        return torch.addcmul(offset.view(-1, 1, 1), x.float(), gain.view(-1, 1, 1)).to(x.dtype)
+        there, by = (values.view(-1, 1, 1).to(x.device) for values in (offset, gain))
+        return torch.addcmul(there, x.float(), by).to(x.dtype)
 
     return forward
 
