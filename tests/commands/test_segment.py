@@ -16,7 +16,7 @@ SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
 @pytest.fixture
 def segment(monkeypatch, tmp_path):
     """Run the command with the fake network, writing to ``tmp_path/out``."""
-    monkeypatch.setattr(library, "load_model", lambda name, device: fake_model(diameter=24))
+    monkeypatch.setattr(library, "load_model", lambda name, device: fake_model(diameter=12))
     return lambda *arguments: main(["segment", "--output", str(tmp_path / "out"), *map(str, arguments)])
 
 

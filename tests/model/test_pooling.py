@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.ops import MultiScaleRoIAlign
 
-from napari_pffnet.model.pooling import Cells, RegionPool, weighted_sum
+from napari_pffnet.model.pooling import Cells, RegionPool, _sum_by_column, weighted_sum
 
 HEIGHT, WIDTH, CHANNELS = 128, 192, 8
 
@@ -49,8 +49,14 @@ def test_a_box_that_is_no_number_does_no_harm(maps):
     assert torch.isfinite(RegionPool(7)(Cells.of(maps), [torch.full((1, 4), torch.nan), boxes(3)])).all()
 
 
-def test_sums_of_short_floats_are_rounded_once(maps):
-    table = Cells.of(maps).values.bfloat16()
+def test_short_floats_are_rounded_once(maps):
+    places = [boxes(20), boxes(20)]
+    short = [m.bfloat16() for m in maps]
+    exact = RegionPool(7)(Cells.of([m.float() for m in short]), places)
+    assert torch.equal(RegionPool(7)(Cells.of(short), places), exact.bfloat16())
+
+
+def test_both_ways_of_summing_agree(maps):
+    table = Cells.of(maps).values
     places, weights = torch.randint(len(table), (5, 16)), torch.rand(5, 16)
-    expected = (table.float()[places] * weights[..., None]).sum(1)
-    assert torch.equal(weighted_sum(table, places, weights), expected.bfloat16())
+    torch.testing.assert_close(weighted_sum(table, places, weights), _sum_by_column(table, places, weights))

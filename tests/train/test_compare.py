@@ -36,6 +36,7 @@ def source(tmp_path):
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
     monkeypatch.setattr(module, "Segmenter", Fake)
+    monkeypatch.setattr(module, "sized", lambda segmenter, image: segmenter)
 
 
 def test_figures_of_each_image_and_of_all(source, tmp_path):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
@@ -67,7 +66,8 @@ def peak_memory(device: torch.device) -> float:
     """Most memory in use until now, MB: of the CUDA device, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    status = Path("/proc/self/status").read_text()  # getrusage would count the parent process too
+    return int(status.split("VmHWM:")[1].split()[0]) / 1e3
 
 
 def nuclei(size: int, count: int, device: torch.device) -> tuple[Tensor, np.ndarray]:
@@ -137,31 +137,28 @@ def training(network: nn.Module, image: Tensor, labels: np.ndarray) -> Callable[
     return job
 
 
-def jobs_against_torchvision(what: str, detections: int, device: torch.device) -> dict[str, Callable[[], Any]]:
-    """The same work for both networks: 512 × 512 inference, or a 256 × 256 training step with 40 nuclei."""
-    if what == "inference":
-        image, _ = nuclei(512, 150, device)
-        networks = {"ours": ours(detections, device), "torchvision": theirs(detections, device, 512)}
-        return {name: inference(network, image) for name, network in networks.items()}
-    image, labels = nuclei(256, 40, device)
-    networks = {"ours": ours(detections, device), "torchvision": theirs(detections, device, 256)}
-    return {name: training(network, image, labels) for name, network in networks.items()}
+def job_of(network: str, what: str, detections: int, device: torch.device) -> Callable[[], Any]:
+    """Return 512 × 512 inference or a 256 × 256 training step with 40 nuclei, by one of the two networks."""
+    size, count = (512, 150) if what == "inference" else (256, 40)
+    image, labels = nuclei(size, count, device)
+    built = ours(detections, device) if network == "ours" else theirs(detections, device, size)
+    return inference(built, image) if what == "inference" else training(built, image, labels)
 
 
-def _memory_of(what: str, name: str, detections: int, device: torch.device, threads: int) -> float:
+def _memory_of(network: str, what: str, detections: int, device: torch.device, threads: int) -> float:
     torch.set_num_threads(threads)
-    jobs_against_torchvision(what, detections, device)[name]()
+    job_of(network, what, detections, device)()
     return peak_memory(device)
 
 
 def detector(options: argparse.Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
     """(a) R-101 against torchvision's Mask R-CNN."""
     for what, detections in [("inference", d) for d in options.detections] + [("training step", 500)]:
-        jobs = jobs_against_torchvision(what, detections, device)
+        jobs = {network: job_of(network, what, detections, device) for network in ("ours", "torchvision")}
         times = timed(jobs, options.repeats, device)
         for name, job in jobs.items():
             with get_context("spawn").Pool(1) as alone:
-                memory = alone.apply(_memory_of, (what, name, detections, device, torch.get_num_threads()))
+                memory = alone.apply(_memory_of, (name, what, detections, device, torch.get_num_threads()))
             found = job() if what == "inference" else None
             yield {"what": what, "network": name, "found": found, **times[name], "peak_mb": memory}
         ratios = {key: times["ours"][key] / times["torchvision"][key] for key in ("s", "cpu_s")}

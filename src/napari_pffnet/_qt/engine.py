@@ -40,13 +40,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: the prediction, what finds single nuclei, the device used and the time in seconds."""
+    """What came of a request: the prediction, what finds single nuclei, device, seconds, and the network's zoom."""
 
     request: Request
     prediction: Prediction
     pointer: Pointer
     device: str
     seconds: float
+    zoom: float = 1.0
 
 
 class Engine:
@@ -93,12 +94,14 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
+        from napari_pffnet.segment import sized
+
         pointer = self.pointer(request)
         start = time.perf_counter()
-        segmenter = pointer.segmenter
+        pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image)
         pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         device = segmenter.device.type.upper()
-        return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start)
+        return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
 
     def pointer(self, request: Request) -> Pointer:
         """Return what finds single nuclei in the plane; nothing is computed yet.

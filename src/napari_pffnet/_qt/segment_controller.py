@@ -310,7 +310,8 @@ def _summary(count: int, found: int, outcome: Outcome, kept: bool) -> str:
     nuclei = "1 nucleus" if count == 1 else f"{count} nuclei"
     if count == 0:
         nuclei = "No nuclei: lower the score." if found else "No nuclei: set their diameter."
-    text = f"{nuclei} · {_short(outcome.request.model)} on {outcome.device} · {outcome.seconds:.1f} s"
+    seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
+    text = f"{nuclei} · {_short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     return f"{text} · your edited layer is kept, this is a new one" if kept else text
 
 

@@ -43,7 +43,7 @@ TIPS = {
     "file (.safetensors); 'manage models…' shows all models: rename, note, export, import, delete.",
     "device": "Where the network runs. 'automatic' takes a GPU if there is one.",
     "diameter": "Typical diameter of a nucleus in this image, in pixels: the image is scaled so that nuclei\n"
-    "have the size that the model was trained on. 'automatic' takes the image as it is.",
+    "have the size that the model was trained on. 'automatic' finds it out by a quick look at the image.",
     "score_threshold": "Nuclei with a lower score are left out (0 to 1: class probability × predicted mask quality).\n"
     "Applies at once; the network does not run again.",
     "mask_threshold": "Probability from which a pixel belongs to a nucleus (0 to 1): lower makes nuclei larger.\n"

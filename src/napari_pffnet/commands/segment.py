@@ -54,8 +54,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--diameter", type=float, help="typical nucleus diameter in the images, pixels")
-    size.add_argument("--scale", type=float, help="zoom before the network (default: 1)")
+    size.add_argument("--diameter", type=float, help="typical nucleus diameter, pixels (default: found out)")
+    size.add_argument("--scale", type=float, help="zoom before the network; 1 takes images as they are")
     parser.set_defaults(run=run)
 
 
@@ -224,6 +224,7 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
     from napari_pffnet.data.normalize import normalize
     from napari_pffnet.io.images import read_image, to_plane
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
+    from napari_pffnet.segment import sized
 
     array, axes, _ = read_image(path)
     image = to_plane(array, axes, options.channel, options.plane)
@@ -233,7 +234,7 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
             bar.total = total
             bar.update(done - bar.n)
 
-        labels, semantic, table = segmenter.predict(image, progress).compose(segmenter.config)
+        labels, semantic, table = sized(segmenter, image).predict(image, progress).compose(segmenter.config)
     targets = _targets(path, options.output)
     write_labels(targets[0], labels)
     write_semantic(targets[1], semantic)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_pffnet.config import DataConfig
 from napari_pffnet.data.normalize import PERCENTILES, normalize
+from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import DataError, Sample, Source
 from napari_pffnet.data.targets import IGNORE, Target, renumber, to_target
 from napari_pffnet.data.transforms import augment
@@ -90,6 +91,8 @@ class CropDataset(Dataset[Item]):
         With i the only source of chance.
     length : int
         Number of items.
+    diameter : float, optional
+        Typical one of the model, pixels: images whose nuclei are far from it are zoomed as they are when segmented.
 
     Raises
     ------
@@ -98,7 +101,13 @@ class CropDataset(Dataset[Item]):
     """
 
     def __init__(
-        self, sources: Sequence[Source], config: DataConfig, percentiles: tuple[float, float], seed: int, length: int
+        self,
+        sources: Sequence[Source],
+        config: DataConfig,
+        percentiles: tuple[float, float],
+        seed: int,
+        length: int,
+        diameter: float | None = None,
     ) -> None:
         weights = config.weights or (1.0,) * len(sources)
         if len(weights) != len(sources):
@@ -112,6 +121,7 @@ class CropDataset(Dataset[Item]):
         self._percentiles = percentiles
         self._seed = seed
         self._length = length
+        self._diameter = diameter
         self._bounds = np.cumsum(weights) / np.sum(weights)
         self._cache: dict[tuple[int, int], Prepared] = {}
         self._room = CACHE_BYTES // max(1, config.workers) if config.cache else 0
@@ -127,8 +137,11 @@ class CropDataset(Dataset[Item]):
         generator = np.random.default_rng((self._seed, index))
         source = min(int(np.searchsorted(self._bounds, generator.random(), "right")), len(self._sources) - 1)
         ready = self._prepared(source, int(generator.integers(len(self._sources[source]))))
+        zoom = suitable_zoom(typical_diameter(ready.areas[1:].numpy()), self._diameter)
+        low, high = self._config.augment.scale
+        config = self._config.augment.model_copy(update={"scale": (low * zoom, high * zoom)})
         image, labels, semantic = augment(
-            ready.image, ready.labels, ready.semantic, self._config.augment, generator, ready.areas, ready.places
+            ready.image, ready.labels, ready.semantic, config, generator, ready.areas, ready.places
         )
         return image, to_target(labels.numpy(), semantic.numpy())
 

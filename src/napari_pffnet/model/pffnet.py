@@ -188,6 +188,7 @@ class PFFNet(nn.Module):
 
     def predict(self, features: Features, *, fused: bool = False) -> list[dict[str, Tensor]]:
         """Detections, masks, quality and semantic map of each image; `fused` adds that map."""
+        maps = {"semantic": self.semantic_branch(features.body).float().softmax(1)}
         cells = features.cells()
         proposals, _ = self.rpn(features.images, features.pyramid)
         logits, deltas = self.box_head(self._pool(self.box_pool, cells, proposals))
@@ -199,7 +200,6 @@ class PFFNet(nn.Module):
             )
         ]
         masks, quality = self._describe(cells, [d.boxes for d in found], [d.labels for d in found])
-        maps = {"semantic": self.semantic_branch(features.body).float().softmax(1)}
         if fused:
             maps["fused"] = self._fuse(features, [d.boxes for d in found], masks).softmax(1)
         return [

@@ -24,22 +24,25 @@ class Cells:
     Attributes
     ----------
     values : Tensor
-        T×C, level by level, image by image, row by row.
+        float32 T×C, level by level, image by image, row by row.
     shapes : list of (int, int)
         Height and width of each level's maps.
     images : int
         Images in the batch.
+    dtype : torch.dtype
+        Type of the maps, and of what is pooled.
     """
 
     values: Tensor
     shapes: list[tuple[int, int]]
     images: int
+    dtype: torch.dtype
 
     @classmethod
     def of(cls, maps: list[Tensor]) -> Cells:
         """Collect the cells of N×C×h×w maps; cheap where they are channels-last."""
-        values = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps])
-        return cls(values, [(m.shape[2], m.shape[3]) for m in maps], maps[0].shape[0])
+        values = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps]).float()
+        return cls(values, [(m.shape[2], m.shape[3]) for m in maps], maps[0].shape[0], maps[0].dtype)
 
 
 class RegionPool(nn.Module):
@@ -68,7 +71,7 @@ class RegionPool(nn.Module):
         rows = start[:, None, None] + rows * width[:, None, None]
         place = rows.int()[:, :, None, :, None] + columns.int()[:, None, :, None, :]
         weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
-        pooled = weighted_sum(cells.values, place.view(-1, 16), weights.view(-1, 16))
+        pooled = weighted_sum(cells.values, place.view(-1, 16), weights.view(-1, 16)).to(cells.dtype)
         return pooled.view(-1, self.size, self.size, pooled.shape[1]).permute(0, 3, 1, 2)
 
     def _along(self, low: Tensor, high: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,9 +97,14 @@ def _level(boxes: Tensor) -> Tensor:
 
 
 def weighted_sum(table: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    """Sum rows of a T×C table: places int B×16, weights float32 B×16 -> B×C of the table's type."""
-    values = table.float()
+    """Sum rows of a table: float32 T×C, places int B×16, weights float32 B×16 -> B×C."""
     if table.device.type == "mps":  # has no embedding bag in every supported version of torch
-        columns = zip(places.long().unbind(1), weights.unbind(1), strict=True)
-        return sum((values[p] * w[:, None] for p, w in columns), torch.zeros(())).to(table.dtype)
-    return F.embedding_bag(places, values, per_sample_weights=weights, mode="sum").to(table.dtype)
+        return _sum_by_column(table, places, weights)
+    return F.embedding_bag(places, table, per_sample_weights=weights, mode="sum")
+
+
+def _sum_by_column(table: Tensor, places: Tensor, weights: Tensor) -> Tensor:
+    total = table.new_zeros(len(places), table.shape[1])
+    for place, weight in zip(places.long().unbind(1), weights.unbind(1), strict=True):
+        total = total + table[place] * weight[:, None]
+    return total

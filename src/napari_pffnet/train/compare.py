@@ -16,7 +16,7 @@ from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
 from napari_pffnet.io.results import write_labels
 from napari_pffnet.library import Model
-from napari_pffnet.segment import Segmenter
+from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +41,7 @@ def measure(labels: Array, sample: Sample) -> ImageScores:
 def score(segmenter: Segmenter, sample: Sample) -> Scored:
     """Segment an image and measure the result; a failure counts as finding nothing."""
     try:
-        labels, _, _ = segmenter.predict(sample.image).compose(segmenter.config)
+        labels, _, _ = sized(segmenter, sample.image).predict(sample.image).compose(segmenter.config)
         fault = ""
     except (ValueError, RuntimeError, MemoryError) as error:
         labels, fault = np.zeros(sample.labels.shape, np.int32), str(error)

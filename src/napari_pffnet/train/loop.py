@@ -259,6 +259,7 @@ def _loader(config: TrainConfig, data: Sequence[Source], state: TrainState, grou
         config.model.input.percentiles,
         config.seed + state.setbacks,
         config.schedule.steps * per_step,
+        config.model.diameter,
     )
     return make_loader(dataset, config.batch_size, config.data.workers, state.step * per_step, group.rank, group.world)
 

@@ -117,7 +117,8 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
 
 
 def _crops(config: TrainConfig, data: Sequence[Source], count: int) -> CropDataset:
-    return CropDataset(data, config.data, config.model.input.percentiles, config.seed, count)
+    model = config.model
+    return CropDataset(data, config.data, model.input.percentiles, config.seed, count, model.diameter)
 
 
 def _backward(config: TrainConfig, network: PFFNet, batch: Batch, device: torch.device) -> None:

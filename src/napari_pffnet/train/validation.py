@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_pffnet.config import AugmentConfig, DataConfig, TrainConfig
+from napari_pffnet.config import AugmentConfig, DataConfig, SegmentConfig, TrainConfig
 from napari_pffnet.data.dataset import CropDataset
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.parts import Window
+from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.evaluate.metrics import pool
 from napari_pffnet.io.results import Array, write_overlay
+from napari_pffnet.labels import areas
 from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
@@ -62,16 +64,25 @@ class Validator:
         """Return the metrics alone."""
         training = network.training
         network.eval()
-        segmenter = Segmenter(Model(network, self.config.model, {}, Path()), self.config.segment)
+        model = Model(network, self.config.model, {}, Path())
         scores = []
         for source, i in self.items:
             sample = source.read(i)
+            segmenter = Segmenter(model, self._for_size(sample))
             labels, _, _ = segmenter.predict(sample.image).compose(self.config.segment)
             scores.append(measure(labels, sample))
             if not scores[1:]:
                 self._first = sample, labels
         network.train(training)
         return pool(scores)
+
+    def _for_size(self, sample: Sample) -> SegmentConfig:
+        """Zoom by the size of the annotated nuclei, as the training crops are."""
+        config = self.config.segment
+        if config.scale is not None or config.diameter is not None:
+            return config
+        zoom = suitable_zoom(typical_diameter(areas(sample.labels)), self.config.model.diameter)
+        return config.model_copy(update={"scale": zoom})
 
     def write_preview(self, path: Path) -> None:
         """Write a PNG of the first image, or the middle of it, with the outlines that were found last."""
@@ -91,7 +102,12 @@ class Validator:
         """Losses of fixed crops; the random sampling inside is the same every time and leaves no trace."""
         augment = AugmentConfig(crop=self.config.data.augment.crop, horizontal_flip=0, vertical_flip=0)
         dataset = CropDataset(
-            self.sources, DataConfig(augment=augment, cache=False), self.config.model.input.percentiles, 0, LOSS_CROPS
+            self.sources,
+            DataConfig(augment=augment, cache=False),
+            self.config.model.input.percentiles,
+            0,
+            LOSS_CROPS,
+            self.config.model.diameter,
         )
         training = network.training
         network.train()

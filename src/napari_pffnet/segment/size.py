@@ -1,0 +1,102 @@
+"""How large the nuclei of an image are, from quick looks at a part of it, and the zoom that suits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from skimage.segmentation import clear_border
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.sizes import diameters, suitable_zoom
+from napari_pffnet.labels import areas
+from napari_pffnet.segment.segmenter import Segmenter
+
+Array = np.ndarray[Any, Any]
+PART = 512
+ZOOMS = (0.25, 0.5, 1.0, 2.0)
+WELL_SEEN = 12.0
+FEWEST = 3
+
+
+class Look(NamedTuple):
+    """What one look found: the zoom, the typical diameter as the network saw it, and how much of the part it explains.
+
+    `evidence` is the share of the pixels in nuclei times their mean score; `diameter` is NaN if too few were found.
+    """
+
+    zoom: float
+    diameter: float
+    evidence: float
+
+
+def sized(segmenter: Segmenter, image: Array) -> Segmenter:
+    """Return a segmenter with the zoom that suits an image, the same one if a zoom or a diameter is set already.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Its model is shared.
+    image : ndarray
+        H×W or H×W×3/4, as stored; at most 512×512 pixels of it are looked at.
+
+    Notes
+    -----
+    The zoom is 1 where nuclei have a size that the network knows, where none is found, and where the model does not say
+    which sizes it knows.
+    """
+    config, trained = segmenter.config, segmenter.model.config.diameter
+    if config.scale is not None or config.diameter is not None or trained is None:
+        return segmenter
+    zoom = suitable_zoom(estimate_diameter(segmenter, image), trained)
+    return segmenter if zoom == 1 else Segmenter(segmenter.model, config.model_copy(update={"scale": zoom}))
+
+
+def estimate_diameter(segmenter: Segmenter, image: Array) -> float | None:
+    """Typical diameter of the nuclei, pixels: the median one of the zoom at which nuclei explain most of the image.
+
+    Small zooms come first; larger ones follow only while nuclei are too small to be seen well. None if no zoom shows
+    at least three nuclei.
+    """
+    looks: list[Look] = []
+    for look in _looks(segmenter, image[liveliest(image, PART)]):
+        looks.append(look)
+        best = max(looks, key=lambda each: each.evidence)
+        if len(looks) > 1 and best.diameter >= WELL_SEEN:
+            break
+    return best.diameter / best.zoom if best.evidence else None
+
+
+def liveliest(image: Array, side: int) -> tuple[slice, slice]:
+    """Window of at most `side`×`side` pixels in which intensities vary most, on a grid of such windows."""
+    grids = [_starts(length, side) for length in image.shape[:2]]
+    windows = [(slice(y, y + side), slice(x, x + side)) for y in grids[0] for x in grids[1]]
+    return max(windows, key=lambda window: float(np.std(image[window][::8, ::8], dtype=np.float64)))
+
+
+def _looks(segmenter: Segmenter, part: Array) -> Iterator[Look]:
+    for zoom in ZOOMS:
+        config = SegmentConfig(scale=zoom)
+        found = Segmenter(segmenter.model, config).predict(part).compose(config)
+        seen = diameters(_whole_ones(found.labels)) * zoom
+        enough = len(seen) >= FEWEST
+        share = float((found.labels > 0).mean()) if enough else 0.0
+        yield Look(
+            zoom,
+            float(np.median(seen)) if enough else np.nan,
+            share * float(found.table["mask_score"].mean()) if enough else 0.0,
+        )
+
+
+def _whole_ones(labels: Array) -> Array:
+    """Areas of nuclei that the border does not cut, or of all if few are whole."""
+    every = areas(labels)
+    whole = np.bincount(clear_border(labels).ravel(), minlength=len(every) + 1)[1:]
+    return whole[whole > 0] if np.count_nonzero(whole) >= FEWEST else every[every > 0]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Places of windows of one side that cover a length."""
+    count = max(1, -(-length // side))
+    return [round(i * max(0, length - side) / max(1, count - 1)) for i in range(count)]

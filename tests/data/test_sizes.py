@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
+
+
+@pytest.mark.parametrize("diameter", [15, 24, 50])
+def test_sizes_that_the_network_knows_are_left_alone(diameter):
+    assert suitable_zoom(diameter, 24) == 1
+
+
+@pytest.mark.parametrize(("diameter", "seen_as"), [(6, 18), (14, 18), (60, 40.8), (200, 40.8)])
+def test_other_sizes_are_brought_well_into_the_range(diameter, seen_as):
+    assert diameter * suitable_zoom(diameter, 24) == pytest.approx(seen_as)
+
+
+@pytest.mark.parametrize(("diameter", "trained"), [(None, 24), (200, None)])
+def test_nothing_is_changed_where_a_size_is_unknown(diameter, trained):
+    assert suitable_zoom(diameter, trained) == 1
+
+
+def test_the_typical_diameter_is_the_median_of_discs():
+    assert typical_diameter(np.pi * np.array([4.0, 25, 0, 10_000])) == pytest.approx(10)
+    assert typical_diameter(np.zeros(3)) is None

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from skimage.transform import rescale
+
+from fakes import fake_model
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.sizes import typical_diameter
+from napari_pffnet.labels import areas
+from napari_pffnet.library import load_model
+from napari_pffnet.samples import u2os
+from napari_pffnet.segment import Segmenter, estimate_diameter, sized
+from napari_pffnet.segment.size import liveliest
+
+
+def squares(side, shape=(512, 512)):
+    """Bright squares at distances of twice their side."""
+    y, x = np.indices(shape) // side
+    return ((y % 2) & (x % 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [8, 24, 100])
+def test_the_diameter_of_squares_is_that_of_discs_of_their_area(side):
+    found = estimate_diameter(Segmenter(fake_model(diameter=24)), squares(side))
+    assert found == pytest.approx(2 * side / np.pi**0.5, rel=0.2)
+
+
+def test_nothing_found_is_no_diameter():
+    assert estimate_diameter(Segmenter(fake_model(diameter=24)), np.zeros((60, 50), np.float32)) is None
+
+
+def test_large_nuclei_are_seen_smaller_and_come_back_at_full_size():
+    image = squares(100)
+    segmenter = sized(Segmenter(fake_model(diameter=24)), image)
+    assert segmenter.scale == pytest.approx(0.36, abs=0.05)
+    labels = segmenter.predict(image).compose().labels
+    assert labels.shape == image.shape
+    assert ((labels > 0) == (image > 0)).mean() > 0.95
+
+
+@pytest.mark.parametrize("config", [SegmentConfig(scale=1), SegmentConfig(diameter=24)])
+def test_what_the_user_has_set_stands(config):
+    segmenter = Segmenter(fake_model(diameter=24), config)
+    assert sized(segmenter, squares(100)) is segmenter
+    assert not segmenter.model.network.seen
+
+
+def test_a_model_that_does_not_say_what_it_knows_sees_images_as_they_are():
+    segmenter = Segmenter(fake_model(diameter=None))
+    assert sized(segmenter, squares(100)) is segmenter
+
+
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_the_shipped_model_finds_the_diameter_of_real_nuclei(factor):
+    (image, *_), (labels, *_) = u2os()
+    part = image[:384, :384]
+    wanted = typical_diameter(areas(labels[:384, :384]))
+    found = estimate_diameter(Segmenter(load_model("default")), rescale(part, factor))
+    assert found == pytest.approx(factor * wanted, rel=0.2)
+
+
+def test_the_part_with_the_most_contrast_is_looked_at():
+    image = np.zeros((300, 500), np.float32)
+    image[210:290, 120:190] = squares(8, (80, 70))
+    y, x = liveliest(image, 100)
+    assert (y, x) == (slice(200, 300), slice(100, 200))
