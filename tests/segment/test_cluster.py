@@ -31,7 +31,7 @@ def cluster():
 
 @pytest.fixture
 def image(tmp_path):
-    pixels = u2os()[0][0][:256, :320]
+    pixels = u2os()[0][0][:192, :256]
     zarr.save_array(tmp_path / "a.zarr", pixels)
     return tmp_path / "a.zarr"
 
@@ -50,7 +50,7 @@ def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
 
         together = segment_large(plane, segmenter, tmp_path / "together", progress=kill_one, spread=spread)
     assert not victims
-    assert seen[-1] > 6
+    assert seen[-1] >= 6
     pd.testing.assert_frame_equal(pd.read_csv(alone.table), pd.read_csv(together.table))
     labels = [zarr.open(done.labels)["labels/nuclei/0"][:] for done in (alone, together)]
     assert labels[0].any()
@@ -60,7 +60,7 @@ def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
 def test_files_are_spread_too_and_bad_ones_reported(cluster, tmp_path, capsys):
     from tifffile import imwrite
 
-    imwrite(tmp_path / "good.tif", u2os()[0][0][:128, :128])
+    imwrite(tmp_path / "good.tif", u2os()[0][0][:96, :96])
     (tmp_path / "bad.png").write_bytes(b"no image")
     files = [str(tmp_path / name) for name in ("good.tif", "bad.png")]
     address = cluster.scheduler_address

@@ -11,7 +11,7 @@ from napari_pffnet.io import ome_zarr
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.segment import Cancelled, Segmenter
 from napari_pffnet.segment import large as module
-from napari_pffnet.segment.large import LargeError, sampled_limits, segment_large
+from napari_pffnet.segment.large import LargeError, liveliest_place, sampled_limits, segment_large
 
 IMAGE, COUNT = squares_image((300, 420))
 CONFIG = SegmentConfig(tile=100, tile_overlap=32)
@@ -124,6 +124,13 @@ def test_an_older_result_stays_until_the_new_one_is_there(tmp_path):
     assert read(old)[1].shape[0] == COUNT
     assert segment_large(LazyPlane(0 * IMAGE), segmenter(), tmp_path / "a", restart=True).count == 0
     assert not read(old)[0].any()
+
+
+def test_the_place_to_find_the_size_of_nuclei_is_where_they_are():
+    image = np.zeros((300, 420), np.float32)
+    image[200:260, 300:360] = IMAGE[200:260, 300:360]
+    np.testing.assert_array_equal(liveliest_place(LazyPlane(image), 60).shape, (60, 60))
+    assert liveliest_place(LazyPlane(image), 60).max() > 0.5
 
 
 def test_limits_come_from_squares_spread_over_the_image(monkeypatch):

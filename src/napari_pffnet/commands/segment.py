@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
+    from napari_pffnet.io.lazy import Source
     from napari_pffnet.segment import Segmenter
+    from napari_pffnet.segment.cluster import SpreadTiles
 
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
@@ -196,26 +198,39 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     from tqdm import tqdm
 
     from napari_pffnet.io.lazy import Source, open_plane
-    from napari_pffnet.segment.large import segment_large
+    from napari_pffnet.segment import sized
+    from napari_pffnet.segment.large import liveliest_place, segment_large
 
     source = Source(str(path.resolve()), options.channel, options.plane, options.level)
-    spread = None
-    if cluster is not None:
-        from napari_pffnet.segment.cluster import SpreadTiles
-
-        spread = SpreadTiles(cluster, source, options.model, options.device, segmenter.config)
     quiet = not sys.stderr.isatty()
-    with tqdm(desc=path.name, unit="tile", leave=False, mininterval=30 if quiet else 0.1, ascii=quiet) as bar:
+    with (
+        open_plane(source) as plane,
+        tqdm(desc=path.name, unit="tile", leave=False, mininterval=30 if quiet else 0.1, ascii=quiet) as bar,
+    ):
 
         def progress(done: int, total: int) -> None:
             if bar.total is None:  # of an earlier run: not to count as speed
                 bar.total, bar.initial, bar.n = total, done, done
             bar.update(done - bar.n)
 
-        output = options.output / path.stem
-        with open_plane(source) as plane:
-            done = segment_large(plane, segmenter, output, progress=progress, spread=spread, restart=options.restart)
+        fitting = sized(segmenter, liveliest_place(plane))
+        done = segment_large(
+            plane,
+            fitting,
+            options.output / path.stem,
+            progress=progress,
+            spread=_spread(cluster, source, fitting, options),
+            restart=options.restart,
+        )
     return done.count
+
+
+def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argparse.Namespace) -> SpreadTiles | None:
+    if cluster is None:
+        return None
+    from napari_pffnet.segment.cluster import SpreadTiles
+
+    return SpreadTiles(cluster, source, options.model, options.device, segmenter.config)
 
 
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
