@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -98,6 +99,16 @@ class Gate:
             "replay": asdict(self.replay) if self.replay else None,
         }
         write_atomic(output / GATE_FILE, json.dumps(values, indent=1).encode())
+
+
+def gate_file(name: str, which: str) -> str:
+    """File of an image, seen from the run's folder, under a name that any file system takes and no other image has.
+
+    `which` is what a model found (``"old"``, ``"new"``), what is true (``"truth"``) or where nothing is known
+    (``"ignored"``).
+    """
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:60]
+    return f"{GATE_FOLDER}/{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}_{which}.tif"
 
 
 def read_gate(output: Path) -> Gate:
