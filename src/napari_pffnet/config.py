@@ -185,7 +185,7 @@ class SegmentConfig(Frozen):
         None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one"
     )
     scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
-    tile: Positive = Field(512, description="side of a tile, pixels of the scaled image; larger images are tiled")
+    tile: Positive = Field(768, description="side of a tile, pixels of the scaled image; larger images are tiled")
     tile_overlap: Positive | None = Field(
         None, description="overlap of tiles, pixels of the scaled image; from the model's nucleus diameter if absent"
     )
