@@ -17,8 +17,8 @@ MIN_IOU = 0.3
 class Linked(NamedTuple):
     """One plane after linking.
 
-    `labels` is an int32 H×W array (int64 if the given plane is) with the stable ids, 0 is background; `ids` maps each id
-    of the given plane to its stable id, so that tables can follow.
+    `labels` is an int32 H×W array (int64 if the given plane is) with the stable ids, 0 is background; `ids` maps each
+    id of the given plane to its stable id, so that tables can follow.
     """
 
     labels: Array
