@@ -82,7 +82,7 @@ class Stack:
     def begins(self, place: tuple[int | slice, ...]) -> bool:
         """Whether a plane is the first along the last stack axis."""
         last = stack_axes(self.layer, self._shown)[-1]
-        return place[last - (self.layer.ndim - len(self.shape))] == 0
+        return bool(place[last - (self.layer.ndim - len(self.shape))] == 0)
 
 
 def is_image(layer: Any) -> bool:

@@ -276,7 +276,7 @@ def _combo(name: str) -> QComboBox:
 
 def _planes() -> QComboBox:
     combo = _combo("planes")
-    combo.setMinimumContentsLength(8)
+    combo.setMinimumContentsLength(5)
     _fill(combo, [("the one in view", False), ("all", True)])
     return combo
 
