@@ -186,7 +186,9 @@ class SegmentConfig(Frozen):
     )
     scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
     tile: Positive = Field(512, description="side of a tile, pixels of the scaled image; larger images are tiled")
-    tile_overlap: Positive = Field(128, description="overlap of tiles, pixels of the scaled image")
+    tile_overlap: Positive | None = Field(
+        None, description="overlap of tiles, pixels of the scaled image; from the model's nucleus diameter if absent"
+    )
     tile_batch: Positive | None = Field(
         None, description="tiles that the network sees at once; 8 on a CUDA device, else 1, if absent"
     )

@@ -1,6 +1,7 @@
 """The step Train without a screen: what is learnt from, the run, old against new."""
 
 import json
+import sys
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -15,6 +16,7 @@ from napari_pffnet._qt import train_controller
 from napari_pffnet._qt.train_controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
 from napari_pffnet._qt.train_runs import (
     Options,
+    again,
     check_settings,
     command,
     new_folder,
@@ -23,6 +25,8 @@ from napari_pffnet._qt.train_runs import (
 from napari_pffnet.config import ConfigError
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.regions import Regions
+from napari_pffnet.train.child import find
+from napari_pffnet.train.gate import gate_file
 from projects import SHAPE
 
 
@@ -185,16 +189,63 @@ def test_a_failure_is_shown_with_its_cause_and_the_next_run_is_free(make, tmp_pa
     assert run_folders(folder) == []
 
 
-def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path):
+def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path, monkeypatch):
     folder = corrected(tmp_path)
     controller = make(folder, "crash")
     controller.start()
     (controller.run.output / "resume.pt").touch()
     poll(controller, lambda: controller.view.page == "failed")
     assert controller.view.last("set_failure")[1]
+    run_json = controller.run.output / "run.json"
+    about = json.loads(run_json.read_text())
+    project, output = str(folder), str(controller.run.output)
+    stored = command(folder, controller.run.output, Options(("a",), (), "mine", "quick", "cpu"), ["batch_size=2"])
+    run_json.write_text(json.dumps({**about, "command": stored}))
+    assert again(stored, folder, controller.run.output) == [
+        *(sys.executable, "-m", "napari_pffnet.train", "--project", project, "--base", "mine", "--output", output),
+        *("--effort", "quick", "--device", "cpu", "--resume", "auto"),
+        *('finetune.images=["a"]', "finetune.held_out=[]", "batch_size=2"),
+    ]
+    fake = fake_command("steps=1")
+    monkeypatch.setattr(train_controller, "again", lambda _stored, *folders: fake(*folders, None, None))
     controller.resume()
-    assert controller.run.command[-2:] == ["--resume", "auto"]
+    poll(controller, lambda: controller.view.page == "gate")
     assert len(run_folders(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ["/bin/sh", "-c", "touch owned"],
+        ["python", "-m", "os"],
+        [],
+        ["python", "-m", "napari_pffnet.train", "--project", "x", "--run-this", "y"],
+    ],
+)
+def test_nothing_else_that_a_run_names_is_executed(make, tmp_path, stored):
+    controller = make(corrected(tmp_path), "crash")
+    controller.start()
+    poll(controller, lambda: controller.view.page == "failed")
+    run_json = controller.run.output / "run.json"
+    run_json.write_text(json.dumps({**json.loads(run_json.read_text()), "command": stored}))
+    controller.set_open(True)
+    controller.run = find(controller.run.output)
+    controller.resume()
+    assert "run.json is damaged or not of this program" in controller.view.last("set_status")[0]
+    assert controller.run.state == "failed"
+
+
+def test_a_run_of_a_machine_that_is_gone_can_be_forgotten(make, tmp_path):
+    folder = corrected(tmp_path)
+    output = folder / "training" / "2026-01-01_000000"
+    output.mkdir(parents=True)
+    (output / "run.json").write_text(json.dumps({"pid": 7, "host": "elsewhere", "command": []}))
+    controller = make(folder)
+    assert controller.run.elsewhere == "elsewhere"
+    controller.view.ask.return_value = True
+    controller.discard()
+    assert "another machine (elsewhere)" in controller.view.ask.call_args.args[0]
+    assert run_folders(folder) == []
 
 
 def test_an_end_without_a_model_offers_none(make, tmp_path):
@@ -296,11 +347,17 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
     values = {"name": "a", "old": {}, "new": {}, "old_labels": "old.tif", "new_labels": "new.tif"}
     for which in ("old", "new"):
         tifffile.imwrite(controller.run.output / values[f"{which}_labels"], labels)
+    truth, ignored = np.zeros((2, *SHAPE), np.uint16)
+    truth[:8, :8], truth[-8:, -8:], ignored[-8:, -8:] = 1, 2, 1
+    (controller.run.output / "gate").mkdir(exist_ok=True)
+    for which, pixels in (("truth", truth), ("ignored", ignored)):
+        tifffile.imwrite(controller.run.output / gate_file("a", which), pixels)
     (controller.run.output / "gate.json").write_text(json.dumps({"old": {}, "new": {}, "images": [values]}))
     controller.compare("a")
-    name, image, truth, old, new = controller.side_by_side.show.call_args.args
+    name, image, truth, old, new, difference = controller.side_by_side.show.call_args.args
     assert (name, image.shape, old.shape, new.shape) == ("a", SHAPE, SHAPE, SHAPE)
-    assert set(np.unique(truth)) == {0, 1, 2}
+    assert set(np.unique(truth)) == {0, 1}  # what lies in ignored pixels does not count
+    assert difference.headline() == "no nucleus differs"
     controller.side_by_side.remove.reset_mock()
     controller.compare("")
     controller.side_by_side.remove.assert_called_once()

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from fakes import fake_model, squares_image
@@ -82,6 +83,31 @@ def test_an_image_given_twice_is_segmented_once(segment, tmp_path, capsys):
     path = write(tmp_path / "images" / "a.tif")
     assert segment(path, path.parent) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_zarr_images_become_label_pyramids(segment, tmp_path, capsys):
+    zarr.save_array(tmp_path / "images" / "a.zarr", IMAGE)
+    write(tmp_path / "images" / "b.tif")
+    assert segment(tmp_path / "images") == 0
+    assert f"a.zarr: {COUNT} nuclei in" in capsys.readouterr().out
+    labels = zarr.open(tmp_path / "out" / "a.zarr", mode="r")["labels/nuclei/0"][:]
+    assert labels.max() == len(pd.read_csv(tmp_path / "out" / "a.csv")) == COUNT
+    small = tifffile.imread(tmp_path / "out" / "b_labels.tif")
+    np.testing.assert_array_equal(labels > 0, small > 0)
+
+
+def test_large_tiffs_are_read_part_by_part(segment, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_pffnet.io.lazy.LARGE", 100 * 100)
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, tile=(64, 64), compression="zlib")
+    assert segment(tmp_path / "a.tif") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.zarr", "a.csv"}
+
+
+def test_a_result_is_never_written_over_its_own_image(segment, tmp_path, capsys):
+    zarr.save_array(tmp_path / "out" / "a.zarr", IMAGE)
+    assert segment(tmp_path / "out" / "a.zarr") == 2
+    assert "choose another --output folder" in capsys.readouterr().err
+    np.testing.assert_array_equal(zarr.open(tmp_path / "out" / "a.zarr", mode="r")[:], IMAGE)
 
 
 def test_help_documents_the_files(segment, capsys):

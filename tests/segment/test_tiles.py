@@ -39,3 +39,15 @@ def test_an_image_a_little_over_the_tile_costs_little_more():
 def test_overlap_must_be_under_the_size(overlap):
     with pytest.raises(ValueError, match="under the tile size 8"):
         make_tiles((20, 20), 8, overlap)
+
+
+@pytest.mark.parametrize("step", [32, 12.8, 64])
+@pytest.mark.parametrize("shape", [(700, 1033), (513, 2000)])
+def test_tiles_start_on_the_networks_grid_and_only_the_last_may_be_cut(shape, step):
+    tiles = make_tiles(shape, 512, 128, step)
+    assert sum((t.core[0].stop - t.core[0].start) * (t.core[1].stop - t.core[1].start) for t in tiles) == np.prod(shape)
+    for tile in tiles:
+        for span, length in zip(tile, shape, strict=True):
+            assert abs(span.start / step - round(span.start / step)) * step <= 0.5
+            assert span.stop == length or span.stop - span.core_stop >= 63
+            assert span.stop - span.start <= 513

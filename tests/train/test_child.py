@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -188,6 +189,27 @@ def test_of_another_machine_only_the_files_tell(tmp_path):
         run.kill()
     (tmp_path / EXIT_FILE).write_text('{"code": 0}')
     assert run.state == "ended"
+
+
+@pytest.mark.parametrize(("pid", "since"), [(1, None), (0, None), (os.getpid(), None)])
+def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, pid, since):
+    about = {"pid": pid, "host": socket.gethostname(), "started": since, "command": []}
+    (tmp_path / RUN_FILE).write_text(json.dumps(about))
+    with pytest.raises(RunError, match="does not say which process"):
+        find(tmp_path).kill()
+
+
+def test_the_cause_is_that_of_the_last_start():
+    printed = ["torch.OutOfMemoryError: CUDA out of memory", "error: no model 'x'"]
+    assert child._cause({"code": 2}, printed) == "Training ended: no model 'x'"
+    assert child._cause({"code": 1}, printed[:1]).startswith("Memory ran out")
+
+
+def test_a_long_line_of_the_log_is_read(tmp_path):
+    (tmp_path / RUN_FILE).write_text("{}")
+    line = json.dumps({"kind": "plan", "held_out": ["x" * 100] * 1000})
+    (tmp_path / "log.jsonl").write_text(f"{line}\n")
+    assert kinds(find(tmp_path)) == ["plan"]
 
 
 def test_no_run_is_found_where_none_was(tmp_path):

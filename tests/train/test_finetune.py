@@ -1,6 +1,7 @@
 """Fine-tuning on few images: what it learns from, how it ends, and that nothing is lost on the way."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,15 +10,17 @@ import torch
 
 from helpers import tiny, write_folder
 from napari_pffnet.config import ConfigError, FinetuneConfig
-from napari_pffnet.data.sources import DataError
-from napari_pffnet.library import fingerprint, load_model, save_model
+from napari_pffnet.data.sources import DataError, hold_out
+from napari_pffnet.library import LibraryError, fingerprint, load_model, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, open_material, recipe
+from napari_pffnet.train.gate import Compared, Gate
 from napari_pffnet.train.replay import read_replay
-from napari_pffnet.train.state import TrainingError
+from napari_pffnet.train.start import prepare
+from napari_pffnet.train.state import DivergedError, TrainingError
 from projects import project
 
 CPU = torch.device("cpu")
@@ -115,7 +118,7 @@ def test_a_run_ends_with_a_model_that_knows_where_it_comes_from(base, folder, tm
     made = load_model(tmp_path / "out" / "best.safetensors")
     assert made.card["parent"]["name"] == "old"
     assert made.card["parent"]["sha256"] == fingerprint(base)
-    assert made.card["data"] == {"images": ["1", "2"], "nuclei": 4, "held_out": ["0"]}
+    assert made.card["data"] == {"images": ["1", "2"], "learnt": ["1", "2"], "nuclei": 4, "held_out": ["0"]}
     assert set(made.card["gate"]["new"]) == {"ap50", "aji", "pq"}
     assert [len(crops) for crops in read_replay(tmp_path / "out" / "best.safetensors").values()] == [24, 8]
     assert base.read_bytes() == before
@@ -219,7 +222,8 @@ def test_losses_that_explode_lead_back_to_a_lower_rate(base, folder, tmp_path, m
 def test_losses_that_explode_every_time_end_the_run(base, folder, tmp_path):
     with pytest.raises(TrainingError, match=r"Lower optimizer\.rate"):
         list(events_of(base, folder, tmp_path / "out", "schedule.steps=30", "optimizer.rate=1e12", "validate_every=0"))
-    assert load_model(tmp_path / "out" / "last.safetensors")
+    assert {file.name for file in (tmp_path / "out").glob("*.safetensors")} == set()
+    assert (tmp_path / "out" / "resume.pt").is_file()
 
 
 def test_memory_that_runs_out_leads_to_a_smaller_setting(base, folder, tmp_path, monkeypatch):
@@ -273,3 +277,116 @@ def test_the_command_names_what_is_wrong(base, folder, tmp_path, capsys):
     assert "no model 'nonesuch'" in capsys.readouterr().err
     assert main([*command, "--base", str(base), "optimizer.frozen=[legs]", "schedule.steps=1", *SMALL]) == 2
     assert "no part legs" in capsys.readouterr().err
+
+
+def test_what_was_held_out_before_or_never_seen_is_held_out_again():
+    assert hold_out(["a", "b", "c"]) == ["a"]
+    assert hold_out(["a", "b", "c"], learnt=["a", "b"]) == ["c"]
+    assert hold_out(["a", "b", "c", "d", "e", "f"], learnt=["a", "c"], held=["b"]) == ["b", "f"]
+    assert hold_out(["a"], learnt=["a"]) == []
+
+
+def test_a_second_round_is_checked_on_images_that_the_first_has_not_learnt(base, folder, tmp_path):
+    list(events_of(base, folder, tmp_path / "first", "finetune.images=['1', '2']"))
+    card = load_model(tmp_path / "first" / "best.safetensors").card
+    assert (card["data"]["learnt"], card["data"]["held_out"]) == (["2"], ["1"])
+    assert open_material(folder, FinetuneConfig(), card).names == ("1",)
+
+
+def test_what_the_base_model_knows_is_said_and_its_crops_are_left_out(base, folder, tmp_path):
+    list(events_of(base, folder, tmp_path / "first", "finetune.images=['1', '2']"))
+    first = tmp_path / "first" / "best.safetensors"
+    assert {crop.name for crop in read_replay(first)["learn"]} >= {"2"}
+    events = list(events_of(first, folder, tmp_path / "second", "finetune.held_out=['2']"))
+    assert any("learnt from 2" in event.text for event in events if isinstance(event, Message))
+    crops = read_replay(tmp_path / "second" / "best.safetensors")
+    assert "2" not in {crop.name for crop in crops["learn"]}
+
+
+def test_the_base_model_may_be_gone_at_the_end_and_when_resuming(base, folder, tmp_path):
+    library_file = tmp_path / "mine.safetensors"
+    library_file.write_bytes(base.read_bytes())
+    command = ["--project", str(folder), "--output", str(tmp_path / "run"), "--device", "cpu", "--quiet", *SMALL]
+    events = events_of(library_file, folder, tmp_path / "run", "schedule.steps=3")
+    for event in events:
+        if isinstance(event, Step) and event.step == 1:
+            library_file.unlink()
+    assert load_model(tmp_path / "run" / "best.safetensors").card["parent"]["name"] == "mine"
+    again = ["--base", str(library_file), "--resume", "auto", "schedule.steps=4", "validate_every=1"]
+    assert main([*command, *again]) == 0
+
+
+def test_annotations_that_change_during_the_run_do_not_count(base, folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "data")
+    for event in events_of(base, folder, tmp_path / "run"):
+        if isinstance(event, Step) and event.step == 1:
+            shutil.rmtree(folder / "labels")
+    assert (tmp_path / "run" / "gate.json").is_file()
+
+
+def test_resuming_a_finished_run_does_not_blend_again(base, folder, tmp_path):
+    def weights():
+        return load_model(tmp_path / "best.safetensors").network.state_dict()
+
+    list(events_of(base, folder, tmp_path, "finetune.blend=0.5"))
+    before = weights()
+    list(events_of(base, folder, tmp_path, "finetune.blend=0.5", resume=tmp_path / "resume.pt"))
+    assert all(torch.equal(before[name], value) for name, value in weights().items())
+
+
+def test_a_stop_asked_of_an_earlier_run_is_forgotten(tmp_path):
+    (tmp_path / "stop").touch()
+    prepare(tmp_path, None)
+    assert not (tmp_path / "stop").exists()
+
+
+@pytest.mark.parametrize("override", ["model.consistency=false", "init=imagenet", "data.weights=[1, 2]"])
+def test_settings_that_the_base_model_determines_are_refused(override):
+    with pytest.raises(ConfigError, match="cannot be set when a model is fine-tuned"):
+        recipe(tiny(), "quick", 1, [override])
+
+
+@pytest.mark.parametrize("option", ["--config", "--init", "--validation"])
+def test_options_of_training_from_scratch_are_refused(option, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--project", str(tmp_path), "--output", str(tmp_path / "out"), option, "x"])
+    assert f"{option} does not go with --project" in capsys.readouterr().err
+
+
+def test_an_image_that_is_not_used_may_be_damaged(folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "data")
+    (folder / "labels" / "2.tif").write_bytes(b"junk")
+    assert open_material(folder, FinetuneConfig(images=("0", "1"))).names == ("0",)
+    with pytest.raises(DataError, match="2"):
+        open_material(folder, FinetuneConfig())
+
+
+def test_losses_that_explode_for_good_leave_the_best_model(base, folder, tmp_path, monkeypatch):
+    from napari_pffnet.train import loop
+
+    step = loop.train_step
+
+    def explode_later(model, state, *rest):
+        if state.step >= 1:
+            raise DivergedError("loss_mask is nan", state.step)
+        return step(model, state, *rest)
+
+    monkeypatch.setattr(loop, "train_step", explode_later)
+    events = list(events_of(base, folder, tmp_path))
+    assert any("the best model so far is taken" in event.text for event in events if isinstance(event, Message))
+    assert load_model(tmp_path / "best.safetensors").card["step"] == 1
+
+
+def test_a_model_that_failed_is_not_compared():
+    failed = Compared("a", {"ap50": 0.0}, {"ap50": 0.5}, fault="old model: out of memory")
+    gate = Gate(Compared("all", {"ap50": 0.0}, {"ap50": 0.5}), (failed,))
+    assert not gate.better
+    assert gate.headline() == "could not be compared with the old model; a: old model: out of memory"
+
+
+def test_damaged_replay_crops_are_named(base, tmp_path):
+    model = load_model(base)
+    extras = {"replay.learn.0.labels": torch.zeros(8, 8, dtype=torch.int16)}
+    save_model(tmp_path / "odd.safetensors", model.network, {}, extras=extras)
+    with pytest.raises(LibraryError, match="replay crops are damaged"):
+        read_replay(tmp_path / "odd.safetensors")

@@ -9,6 +9,7 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 from napari.utils.colormaps import DirectLabelColormap
+from scipy.ndimage import find_objects
 
 from napari_pffnet._qt.camera import CameraVisits
 from napari_pffnet._qt.review_layers import add_quietly, remove_if_there
@@ -85,7 +86,9 @@ class CompareLayers:
         self._selected: list[Layer] = []
         self._camera: tuple[Any, float] = (None, 1.0)
 
-    def show(self, name: str, image: Array, truth: Array, old: Array, new: Array) -> Difference:
+    def show(
+        self, name: str, image: Array, truth: Array, old: Array, new: Array, difference: Difference | None = None
+    ) -> Difference:
         """Show a comparison instead of the one before.
 
         Parameters
@@ -96,6 +99,8 @@ class CompareLayers:
             H×W or H×W×3.
         truth, old, new : ndarray
             int H×W: what counts as right, and what each model found.
+        difference : Difference, optional
+            Of `compare_labels`, if it is known already: it takes a while on large images.
 
         Returns
         -------
@@ -104,7 +109,7 @@ class CompareLayers:
         """
         self.remove()
         self._set_aside()
-        difference = compare_labels(truth, old, new)
+        difference = difference or compare_labels(truth, old, new)
         offset = round(image.shape[1] * (1 + GAP))
         self._add("image", _picture(name, _twice(image, offset)))
         self._add("truth", _labels(_twice(truth, offset), f"{name}: truth", TRUTH_COLOUR))
@@ -152,6 +157,13 @@ class CompareLayers:
         add_quietly(self.viewer, layer)
 
 
+def with_difference(
+    image: Array, truth: Array, old: Array, new: Array
+) -> tuple[Array, Array, Array, Array, Difference]:
+    """Add the difference to what `CompareLayers.show` needs; for a thread in the background."""
+    return image, truth, old, new, compare_labels(truth, old, new)
+
+
 def compare_labels(truth: Array, old: Array, new: Array) -> Difference:
     """Find where two results differ; a nucleus is found if one of the result has an IoU of 0.5 or more with it.
 
@@ -172,12 +184,12 @@ def compare_labels(truth: Array, old: Array, new: Array) -> Difference:
 
 
 def _marks(kind: str, labels: Array, ids: set[int]) -> list[Mark]:
+    boxes = find_objects(np.where(np.isin(labels, list(ids)), labels, 0)) if ids else []
     found = []
     for label in sorted(ids):
-        ys, xs = np.nonzero(labels == label)
-        low, high = np.array([ys.min(), xs.min()]), np.array([ys.max(), xs.max()])
-        y, x = (low + high) / 2
-        found.append(Mark(kind, float(y), float(x), float((high - low).max()) + 1))
+        rows, columns = boxes[label - 1]
+        y, x = ((part.start + part.stop - 1) / 2 for part in (rows, columns))
+        found.append(Mark(kind, y, x, float(max(part.stop - part.start for part in (rows, columns)))))
     return found
 
 

@@ -15,6 +15,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager
 from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.compare_layers import with_difference
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.project_controller import ProjectController
 from napari_pffnet._qt.train_progress import Progress, duration
@@ -23,6 +24,7 @@ from napari_pffnet._qt.train_runs import (
     EFFORTS,
     FAULTS,
     Options,
+    again,
     check_settings,
     command,
     decide,
@@ -40,6 +42,8 @@ from napari_pffnet.train.gate import read_gate
 __all__ = ["EFFORTS", "Options", "TrainController", "View"]
 
 NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
+DISCARD = "End this training and delete what it has learnt?"
+ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
 NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
 NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
 READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
@@ -170,9 +174,14 @@ class TrainController:
 
     def resume(self) -> None:
         """Go on with a run that failed, from its last saved state."""
-        if self.run is not None and not self._goes_on():
-            arguments = self.run.command
-            self._begin(arguments if "--resume" in arguments else [*arguments, "--resume", "auto"], self.run.output)
+        if self.run is None or self._project is None or self._goes_on():
+            return
+        try:
+            arguments = again(self.run.command, self._project, self.run.output)
+        except RunError as error:
+            self.view.set_status(str(error))
+            return
+        self._begin(arguments, self.run.output)
 
     def pause(self, on: bool) -> None:
         """Pause the run, or go on."""
@@ -186,9 +195,9 @@ class TrainController:
     def discard(self) -> None:
         """End the run and delete what it made, if the user agrees."""
         run = self.run
-        if run is None or not self.view.ask("End this training and delete what it has learnt?"):
+        if run is None or not self.view.ask(ELSEWHERE.format(run.elsewhere) if run.elsewhere else DISCARD):
             return
-        if not self._do(lambda run: run.kill()):
+        if not self._do(lambda run: run.forget() if run.elsewhere else run.kill()):
             return
         self._follow(None)
         self.view.set_status("Discarded. The model in use stays as it is.")
@@ -223,8 +232,8 @@ class TrainController:
             return
         self._in_background(
             "PFFNet: side by side",
-            lambda: read_pair(project, run.output, image),
-            lambda pixels: self.view.set_status(self.side_by_side.show(name, *pixels).headline()),
+            lambda: with_difference(*read_pair(project, run.output, image)),
+            lambda pair: self.view.set_status(self.side_by_side.show(name, *pair).headline()),
         )
 
     def poll(self) -> None:

@@ -17,10 +17,12 @@ import tifffile
 from napari_pffnet.config import TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.project import Project
+from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.project import RUNS, ProjectError, annotation_file
+from napari_pffnet.io.project import RUNS, ProjectError
+from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
-from napari_pffnet.train.gate import Compared
+from napari_pffnet.train.gate import Compared, gate_file
 
 EFFORTS = ("quick", "normal", "thorough")
 DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
@@ -66,6 +68,33 @@ def command(project: Path, output: Path, options: Options, settings: Sequence[st
     ]
 
 
+def again(stored: Sequence[str], project: Path, output: Path) -> list[str]:
+    """Return the command that goes on with a run.
+
+    Only settings of a training are taken from what the run's file says: a project may come from anybody, and may have
+    been moved.
+
+    Raises
+    ------
+    RunError
+        What is stored is no training of this program.
+    """
+    try:
+        if stored[1:3] != ["-m", "napari_pffnet.train"]:
+            raise ValueError
+        given = build_parser().parse_intermixed_args(stored[3:])
+    except (ValueError, SystemExit):
+        raise RunError(
+            f"{output / 'run.json'} is damaged or not of this program; discard this training and start anew"
+        ) from None
+    return [
+        *(sys.executable, "-m", "napari_pffnet.train"),
+        *("--project", str(project), "--base", given.base or "default", "--output", str(output)),
+        *("--effort", given.effort, "--device", given.device, "--resume", "auto"),
+        *given.overrides,
+    ]
+
+
 def new_folder(project: Path) -> Path:
     """Return a folder for the next run that does not exist, named by date and time."""
     base = project / RUNS / time.strftime("%Y-%m-%d_%H%M%S")
@@ -85,15 +114,20 @@ def open_run(project: Path) -> Run | None:
 def read_pair(project: Project, output: Path, image: Compared) -> tuple[Array, Array, Array, Array]:
     """Read a held-out image (H×W or H×W×3), what is right, and what the old and the new model found (int H×W).
 
+    Only what is known counts, as in the figures: nuclei elsewhere are left out of all three.
+
     Raises
     ------
     ProjectError, ImageError, OSError
         Something cannot be read.
     """
     pixels, _ = project.read(image.name)
-    files = annotation_file(project.folder, "labels", image.name), output / image.old_labels, output / image.new_labels
+    files = output / gate_file(image.name, "truth"), output / image.old_labels, output / image.new_labels
     truth, old, new = (tifffile.imread(file).astype(np.int32) for file in files)
-    return pixels, truth, old, new
+    unknown = output / gate_file(image.name, "ignored")
+    ignored = tifffile.imread(unknown) > 0 if unknown.is_file() else None
+    old, new = (within_complete(found, truth, ignored)[0] for found in (old, new))
+    return pixels, within_complete(truth, truth, ignored)[1], old, new
 
 
 def decide(output: Path, accepted: str | None) -> None:

@@ -159,6 +159,7 @@ class TrainView(QWidget):
         """Say what is learnt from; allow to start."""
         self.summary.setText(text)
         self.start_button.setEnabled(ready)
+        self.command_button.setEnabled(ready)
 
     def set_page(self, page: Page) -> None:
         """Show what belongs to a stage of the work."""
@@ -388,8 +389,8 @@ def _figures(row: Compared) -> QTreeWidgetItem:
         else ""
         for name in MEASURES
     ]
-    item = QTreeWidgetItem([row.name, *cells])
-    item.setToolTip(0, row.name)
+    item = QTreeWidgetItem([f"{row.name} (failed)" if row.fault else row.name, *cells])
+    item.setToolTip(0, f"{row.name}: {row.fault}" if row.fault else row.name)
     return item
 
 

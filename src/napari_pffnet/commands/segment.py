@@ -6,19 +6,27 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
+    from napari_pffnet.io.lazy import Source
     from napari_pffnet.segment import Segmenter
+    from napari_pffnet.segment.cluster import SpreadTiles
 
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
     ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score, overlap",
     "_overlay.png": "the image with the outlines",
+}
+LARGE_OUTPUTS = {
+    ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
+    ".csv": "as above, index in the order of the blocks of the image",
+    ".partial": "a folder while it runs; after a crash the same command goes on there",
 }
 
 
@@ -27,8 +35,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = "Segment images. For each image NAME these files are written, older ones are replaced:"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())
+    parser.description += "\n\nOME-Zarr folders and TIFFs over 64 Mpx are read and written part by part instead:"
+    parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in LARGE_OUTPUTS.items())
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image files or folders of images")
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT", help="image files, OME-Zarr folders, or folders of these"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go; made if missing")
     parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
@@ -36,6 +48,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
     parser.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
+    parser.add_argument(
+        "--level", type=int, default=0, metavar="N", help="of large pyramids: which one, 0 is the largest"
+    )
+    parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--diameter", type=float, help="typical nucleus diameter, pixels (default: found out)")
     size.add_argument("--scale", type=float, help="zoom before the network; 1 takes images as they are")
@@ -50,11 +69,12 @@ def run(options: argparse.Namespace) -> int:
     config = _config(options)
     paths = find_images(options.inputs)
     _protect(paths, options.output)
+    cluster = _connect(options)
     segmenter = Segmenter(load_model(options.model, pick_device(options.device)), config)
     options.output.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), cluster or nullcontext():
         warnings.showwarning = _note
-        failed = sum(not _attempt(segmenter, path, options) for path in paths)
+        failed = _everything(segmenter, paths, options, cluster)
     if failed:
         print(f"{failed} of {len(paths)} files failed", file=sys.stderr)
     return 1 if failed else 0
@@ -64,10 +84,15 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
     """Expand folders; two images of one name would overwrite each other's results and are refused."""
     from napari_pffnet.data.folder import list_images
     from napari_pffnet.io.images import SUFFIXES
+    from napari_pffnet.io.lazy import is_zarr
 
     paths: list[Path] = []
     for path in inputs:
-        paths += [file for files in list_images(path).values() for file in files] if path.is_dir() else [path]
+        if not path.is_dir() or is_zarr(path):
+            paths.append(path)
+            continue
+        paths += [file for files in list_images(path).values() for file in files]
+        paths += sorted(folder for folder in path.iterdir() if is_zarr(folder))
     if not paths:
         raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
     paths = list({path.resolve(): path for path in paths}.values())
@@ -92,8 +117,48 @@ def _config(options: argparse.Namespace) -> SegmentConfig:
     return parse(SegmentConfig, {key: value for key, value in given.items() if value is not None}, "command line")
 
 
+def _is_large(path: Path) -> bool:
+    from napari_pffnet.io.lazy import LARGE, is_lazy
+
+    return is_lazy(path, LARGE)
+
+
 def _targets(path: Path, output: Path) -> list[Path]:
-    return [output / f"{path.stem}{suffix}" for suffix in OUTPUTS]
+    suffixes = list(LARGE_OUTPUTS)[:2] if _is_large(path) else OUTPUTS
+    return [output / f"{path.stem}{suffix}" for suffix in suffixes]
+
+
+def _connect(options: argparse.Namespace) -> Any:
+    """Return the cluster that was named, or None."""
+    if options.scheduler is None:
+        return None
+    from napari_pffnet.segment.cluster import connect
+
+    return connect(options.scheduler)
+
+
+def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.Namespace, cluster: Any) -> int:
+    """Segment every image, those that fit into memory on the cluster if there is one; how many failed."""
+    large = [path for path in paths if _is_large(path)]
+    small = [path for path in paths if path not in large]
+    if cluster is None:
+        failed = sum(not _attempt(segmenter, path, options) for path in small)
+    else:
+        from napari_pffnet.segment.cluster import spread_files
+
+        failed = 0
+        for path, (count, seconds, fault) in spread_files(cluster, small, _remote, (options,)):
+            failed += not _tell(path, options, count, seconds, fault)
+    return failed + sum(not _attempt(segmenter, path, options, cluster) for path in large)
+
+
+def _remote(path: Path, options: argparse.Namespace) -> tuple[int, float, str]:
+    """Segment one image in a worker: number of nuclei, seconds, what went wrong."""
+    from napari_pffnet.segment.cluster import one_at_a_time, worker_segmenter
+
+    with one_at_a_time():
+        segmenter = worker_segmenter(options.model, options.device, _config(options))
+        return _try(lambda: _segment(segmenter, path, options))
 
 
 def _protect(paths: Sequence[Path], output: Path) -> None:
@@ -104,17 +169,68 @@ def _protect(paths: Sequence[Path], output: Path) -> None:
         raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
 
 
-def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> bool:
+def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any = None) -> bool:
     """Segment one image and say how it went."""
+    if _is_large(path):
+        return _tell(path, options, *_try(lambda: _segment_large(segmenter, path, options, cluster)))
+    return _tell(path, options, *_try(lambda: _segment(segmenter, path, options)))
+
+
+def _try(work: Callable[[], int]) -> tuple[int, float, str]:
+    """Return the number of nuclei, the seconds it took, and what went wrong or ""."""
     start = time.perf_counter()
     try:
-        count = _segment(segmenter, path, options)
+        return work(), time.perf_counter() - start, ""
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        print(f"failed: {path}: {str(error).removeprefix(f'{path}: ')}", file=sys.stderr, flush=True)
+        return 0, 0.0, str(error) or repr(error)
+
+
+def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
+    if fault:
+        print(f"failed: {path}: {fault.removeprefix(f'{path}: ')}", file=sys.stderr, flush=True)
         return False
     files = ", ".join(map(str, _targets(path, options.output)))
-    print(f"{path}: {count} nuclei in {time.perf_counter() - start:.1f} s -> {files}", flush=True)
+    print(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}", flush=True)
     return True
+
+
+def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any) -> int:
+    from tqdm import tqdm
+
+    from napari_pffnet.io.lazy import Source, open_plane
+    from napari_pffnet.segment import sized
+    from napari_pffnet.segment.large import liveliest_place, segment_large
+
+    source = Source(str(path.resolve()), options.channel, options.plane, options.level)
+    quiet = not sys.stderr.isatty()
+    with (
+        open_plane(source) as plane,
+        tqdm(desc=path.name, unit="tile", leave=False, mininterval=30 if quiet else 0.1, ascii=quiet) as bar,
+    ):
+
+        def progress(done: int, total: int) -> None:
+            if bar.total is None:  # of an earlier run: not to count as speed
+                bar.total, bar.initial, bar.n = total, done, done
+            bar.update(done - bar.n)
+
+        fitting = sized(segmenter, liveliest_place(plane))
+        done = segment_large(
+            plane,
+            fitting,
+            options.output / path.stem,
+            progress=progress,
+            spread=_spread(cluster, source, fitting, options),
+            restart=options.restart,
+        )
+    return done.count
+
+
+def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argparse.Namespace) -> SpreadTiles | None:
+    if cluster is None:
+        return None
+    from napari_pffnet.segment.cluster import SpreadTiles
+
+    return SpreadTiles(cluster, source, options.model, options.device, segmenter.config)
 
 
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:

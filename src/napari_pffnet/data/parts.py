@@ -14,6 +14,7 @@ from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.data.targets import IGNORE
 
 HELD_OUT = 0.25
+KEPT_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,45 @@ class Chosen:
     def read(self, index: int) -> Sample:
         """Read an image."""
         return self.source.read(self.indices[index])
+
+    def faults(self) -> list[str]:
+        """Return the faults of the source."""
+        return self.source.faults()
+
+
+class Kept:
+    """A source as it is now: its samples are read once, so that later changes of the files are not seen.
+
+    Parameters
+    ----------
+    source : Source
+        Images, or parts of them.
+    limit : int
+        Bytes to keep; images beyond that are read from their files each time.
+    """
+
+    def __init__(self, source: Source, limit: int = KEPT_BYTES) -> None:
+        self.source = source
+        self._samples: dict[int, Sample] = {}
+        for i in range(len(source)):
+            sample = source.read(i)
+            maps = (sample.image, sample.labels, sample.semantic)
+            limit -= sum(each.nbytes for each in maps if each is not None)
+            if limit < 0:
+                break
+            self._samples[i] = sample
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.source)
+
+    def name(self, index: int) -> str:
+        """Return the image's name."""
+        return self.source.name(index)
+
+    def read(self, index: int) -> Sample:
+        """Return an image as it was."""
+        return self._samples[index] if index in self._samples else self.source.read(index)
 
     def faults(self) -> list[str]:
         """Return the faults of the source."""

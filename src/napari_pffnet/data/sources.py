@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,10 +58,20 @@ class Source(Protocol):
         ...
 
 
-def hold_out(names: Sequence[str]) -> list[str]:
+def hold_out(names: Sequence[str], learnt: Collection[str] = (), held: Collection[str] = ()) -> list[str]:
     """Choose the images to check on, about one in five and at least one; none of a single image.
 
-    The choice stays the same when images are added at the end, so that a model is not checked on what an earlier one
-    has learnt.
+    Parameters
+    ----------
+    names : sequence of str
+        All images.
+    learnt, held : collection of str
+        What the model that is to be fine-tuned has learnt from and was checked on: images held out before come first,
+        then those that it has never seen, so that it is not checked on what it knows.
     """
-    return list(names[::EVERY]) if len(names) > 1 else []
+    if len(names) < 2:
+        return []
+    usual = names[::EVERY]
+    order = sorted(names, key=lambda name: (name not in held, name in learnt, name not in usual))
+    chosen = order[: len(usual)]
+    return [name for name in names if name in chosen]

@@ -100,7 +100,7 @@ def to_plane(
         (a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"
     ]:
         position = axes.index(axis)
-        array = np.take(array, _choose(array.shape[position], axis, name, choice), position)
+        array = np.take(array, choose(array.shape[position], axis, name, choice), position)
         axes = axes.replace(axis, "", 1)
     array = array.transpose([axes.index(a) for a in "YXS" if a in axes])
     if array.ndim == 2 or array.shape[-1] >= 3:
@@ -108,7 +108,8 @@ def to_plane(
     return array[..., 0]
 
 
-def _choose(size: int, axis: str, name: str, choice: int | None) -> int:
+def choose(size: int, axis: str, name: str, choice: int | None) -> int:
+    """Return the index along an axis: the choice, or the only one there is; ImageError if that does not exist."""
     if size == 1:
         return 0
     if choice is None:
@@ -133,11 +134,11 @@ def name_axes(shape: tuple[int, ...], axes: str) -> str:
 def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        return np.asarray(series.asarray()), series.axes, _pixel_size(file)
+        return np.asarray(series.asarray()), series.axes, pixel_size_of(file)
 
 
-def _pixel_size(file: tifffile.TiffFile) -> float | None:
-    """Read from OME or ImageJ metadata; plain TIFF resolutions are print sizes (72 dpi), not pixel sizes."""
+def pixel_size_of(file: tifffile.TiffFile) -> float | None:
+    """Width of a pixel in µm, from OME or ImageJ metadata; plain TIFF resolutions are print sizes, not pixel sizes."""
     if file.is_ome and file.ome_metadata:
         pixels: Any = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
         pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]

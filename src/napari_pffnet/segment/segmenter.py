@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import nms
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import apply_limits, limits
@@ -18,12 +18,16 @@ from napari_pffnet.library import Model
 from napari_pffnet.model import Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
+from napari_pffnet.segment.seams import in_image, merge
+from napari_pffnet.segment.steady import Statistics, measure, steady, whole_map_norms
 from napari_pffnet.segment.tiles import Tile, make_tiles
 
 Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
 TILES_ON_GPU = 8
-SEAM_IOU = 0.5
+STRIDE = 32
+LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
+MOST_SAMPLES = 3
 MEMORY_ERRORS = ("out of memory", "allocate memory", "not enough memory")
 
 
@@ -111,22 +115,82 @@ class Segmenter:
         shape = (image.shape[0], image.shape[1])
         if 0 in shape:
             raise ValueError(f"the image has no pixels (shape {shape[0]}×{shape[1]})")
-        side, overlap = (max(1, round(n / self.scale)) for n in (self.config.tile, self.config.tile_overlap))
-        overlap = min(overlap, side // 2)
-        tiles = make_tiles(shape, side, overlap)
+        tiles = self.tiles(shape)
         semantic = np.zeros(shape, np.float16)
         found: list[dict[str, Array]] = []
-        for batch in _batches(tiles, self._tiles_at_once()):
-            progress(len(found), len(tiles))
-            if cancelled():
-                raise Cancelled
-            for tile, result in zip(batch, self._look(image, [t.window for t in batch], bounds, keep), strict=True):
-                semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
-                found.append(_in_image(result, tile, margin=overlap // 8))
+        with steady(self.model.network, self.statistics(image, bounds) if len(tiles) > 1 else {}):
+            for batch in _batches(tiles, self._tiles_at_once()):
+                progress(len(found), len(tiles))
+                if cancelled():
+                    raise Cancelled
+                for tile, result in zip(batch, self._look(image, [t.window for t in batch], bounds, keep), strict=True):
+                    semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
+                    found.append(in_image(result, tile, self.margin))
         progress(len(tiles), len(tiles))
-        parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-        once = _once(parts, max(SEAM_IOU, self.model.config.roi.nms)) if len(tiles) > 1 else slice(None)
-        return Prediction(**{name: values[once] for name, values in parts.items()}, semantic=semantic)
+        return Prediction(**(merge(found, tiles) if len(tiles) > 1 else found[0]), semantic=semantic)
+
+    def tiles(self, shape: tuple[int, int]) -> list[Tile]:
+        """Return the tiles of an image of that height and width, those of one shape together."""
+        overlap = min(max(1, round(self.overlap / self.scale)), self.side // 2)
+        tiles = make_tiles(shape, self.side, overlap, self._step())
+        return sorted(tiles, key=lambda tile: tile.shape, reverse=True)
+
+    @property
+    def side(self) -> int:
+        """Side of a tile, pixels of the image."""
+        return max(1, round(self.config.tile / self.scale))
+
+    @property
+    def overlap(self) -> int:
+        """Overlap of tiles, pixels of the scaled image: room for large nuclei on both sides of a seam."""
+        if self.config.tile_overlap is not None:
+            return self.config.tile_overlap
+        return max(LEAST_OVERLAP, round(DIAMETERS_OF_OVERLAP * (self.model.config.diameter or 0)))
+
+    @property
+    def margin(self) -> float:
+        """How far beyond its core a tile's nuclei are kept for comparison with the neighbour's, pixels of the image."""
+        return self.overlap / self.scale / 8
+
+    def _step(self) -> float:
+        """Largest stride of the network, in pixels of the image; 1 for tiles too small to be cut that way."""
+        step = STRIDE / self.scale
+        return step if self.side >= 4 * step else 1
+
+    def statistics(self, image: Array, bounds: tuple[float, float]) -> Statistics:
+        """Measure what the network's norms see, on places spread over the image; see `steady`."""
+        places = sample_windows((image.shape[0], image.shape[1]), self.side)
+        return self.statistics_of([image[place] for place in places], bounds)
+
+    @torch.inference_mode()
+    def statistics_of(self, places: list[Array], bounds: tuple[float, float]) -> Statistics:
+        """Measure what the network's norms see on parts of an image of one shape, H×W or H×W×3."""
+        network = self.model.network
+        if not places or not whole_map_norms(network):
+            return {}
+
+        def run() -> None:
+            features = self._encode_pixels(np.stack([apply_limits(place, bounds) for place in places]))[0]
+            with self.autocast():
+                network.semantic_branch(features.body)
+
+        return measure(network, run)
+
+    def look(self, pixels: Array, bounds: tuple[float, float]) -> dict[str, Array]:
+        """Run the network on one tile (H×W or H×W×3).
+
+        Returns `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's pixels.
+        Where the device has not enough memory, the CPU takes over.
+        """
+        whole = [(slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))]
+        try:
+            return self._look(pixels, whole, bounds, _ignore)[0]
+        except RuntimeError as error:
+            if self.device.type == "cpu" or not any(text in str(error) for text in MEMORY_ERRORS):
+                raise
+        warnings.warn(f"not enough memory on {self.device}: going on with the CPU", stacklevel=2)
+        self.model.network.to("cpu")
+        return self._look(pixels, whole, bounds, _ignore)[0]
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
@@ -138,7 +202,9 @@ class Segmenter:
         self, image: Array, windows: list[Window], bounds: tuple[float, float]
     ) -> tuple[Features, tuple[float, float]]:
         """Features of windows of one shape as one batch, and how much larger the network sees them, along y and x."""
-        pixels = np.stack([apply_limits(image[window], bounds) for window in windows])
+        return self._encode_pixels(np.stack([apply_limits(image[window], bounds) for window in windows]))
+
+    def _encode_pixels(self, pixels: Array) -> tuple[Features, tuple[float, float]]:
         height, width = pixels.shape[2:]
         zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
         tiles = _resize(torch.from_numpy(pixels).to(self.device), zoomed)
@@ -202,6 +268,14 @@ class Segmenter:
             getattr(torch, device.type).empty_cache()
 
 
+def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
+    """Return windows of at most `side` pixels spread evenly over an image, at most so many along each axis."""
+    starts = [
+        np.linspace(0, max(0, length - side), min(most, -(-length // side))).round().astype(int) for length in shape
+    ]
+    return [(slice(int(y), int(y) + side), slice(int(x), int(x) + side)) for y in starts[0] for x in starts[1]]
+
+
 def _scale(model: Model, config: SegmentConfig) -> float:
     """Zoom between the image and the network's input."""
     if config.scale is not None:
@@ -233,28 +307,12 @@ def _resize(image: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(image, size, mode="bilinear", antialias=True)
 
 
-def _in_image(result: dict[str, Array], tile: Tile, margin: int) -> dict[str, Array]:
-    """Move a tile's detections into the image; keep those centred in its core or at most `margin` pixels beyond.
-
-    The two tiles of a seam place a nucleus slightly differently; without the margin both could leave it to the other.
-    """
-    boxes = result["boxes"] + np.array([tile.x.start, tile.y.start] * 2, np.float32)
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    low = np.array([tile.x.core_start, tile.y.core_start]) - margin
-    high = np.array([tile.x.core_stop, tile.y.core_stop]) + margin
-    keep = ((centres >= low) & (centres < high)).all(1)
-    return {name: (boxes if name == "boxes" else values)[keep] for name, values in result.items()}
-
-
-def _once(parts: dict[str, Array], iou: float) -> Array:
-    """Rows to keep so that a nucleus seen in two tiles counts once, best first."""
-    scores = torch.from_numpy(parts["scores"] * parts["quality"])
-    return np.asarray(nms(torch.from_numpy(parts["boxes"]), scores, iou).numpy())
-
-
 def _batches(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
-    for start in range(0, len(tiles), size):
-        yield tiles[start : start + size]
+    """So many tiles at once, all of one shape."""
+    for _, alike in groupby(tiles, key=lambda tile: tile.shape):
+        group = list(alike)
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
 
 
 def _ignore(*_arguments: object) -> None:

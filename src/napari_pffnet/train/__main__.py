@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="training folders: a project, images/ + labels/ (optional semantic/), or images with a COCO file",
     )  # fmt: skip
     parser.add_argument(
-        "--base", default="default", metavar="NAME|PATH", help="with --project: the model to start from"
+        "--base", metavar="NAME|PATH", help="with --project: the model to start from (default: the package's)"
     )
     parser.add_argument(
         "--effort", choices=("quick", "normal", "thorough"), default="normal", help="with --project: how long to train"
@@ -64,7 +64,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code (0 done, 1 training failed, 2 wrong input)."""
-    options = build_parser().parse_intermixed_args(arguments)
+    parser = build_parser()
+    options = parser.parse_intermixed_args(arguments)
+    others = ("config", "init", "validation") if options.project else ("base", "replay")
+    given = next((name for name in others if getattr(options, name)), None)
+    if given is not None:
+        parser.error(f"--{given} does not go with --{'project' if options.project else 'data'}")
     from napari_pffnet.data.sources import DataError
     from napari_pffnet.library import LibraryError
     from napari_pffnet.model.convert import ConvertError
@@ -130,11 +135,12 @@ def _training(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
     from napari_pffnet.data.opening import check, open_source
     from napari_pffnet.library import load_model
-    from napari_pffnet.train.finetune import finetune, open_material, recipe
+    from napari_pffnet.train.finetune import BASE, finetune, open_material, recipe
 
-    base = load_model(options.base)
+    kept = sorted((options.output / BASE).glob("*.safetensors")) if options.resume else []
+    base = load_model(kept[0] if kept else options.base or "default")
     wanted = recipe(base.config, options.effort, 1, options.overrides)
-    material = open_material(options.project, wanted.finetune)
+    material = open_material(options.project, wanted.finetune, base.card)
     config = recipe(base.config, options.effort, len(material.train), options.overrides)
     replay = open_source(options.replay) if options.replay else None
     check([replay] if replay is not None else [])

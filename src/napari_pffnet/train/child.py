@@ -92,14 +92,27 @@ class Run:
         Raises
         ------
         RunError
-            It runs on another machine.
+            It runs on another machine, or its file does not tell for certain which process it is.
         """
         if not self._goes_on():
             return
         if self._about.get("host") != socket.gethostname():
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
-        _end(int(self._about["pid"]))
+        pid = int(self._about["pid"])
+        if pid <= 1 or (self._about.get("started") is None and started(pid) is not None):
+            raise RunError(f"{self.output / RUN_FILE} does not say which process trains; use Stop, or end it by hand")
+        _end(pid)
         _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
+
+    def forget(self) -> None:
+        """Note that it has ended, without ending anything: for a run of a machine that is gone or has another name."""
+        _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
+
+    @property
+    def elsewhere(self) -> str:
+        """Name of the other machine on which it goes on, as far as is known here; "" if it does not."""
+        host = str(self._about.get("host"))
+        return host if host != socket.gethostname() and self._goes_on() else ""
 
     def failure(self) -> str:
         """Return why it failed and the end of what it printed; nothing if it did not fail."""
@@ -127,6 +140,8 @@ class Run:
             with (self.output / LOG_FILE).open("rb") as file:
                 file.seek(self._offset)
                 block = file.read(READ)
+                while b"\n" not in block and (more := file.read(READ)):
+                    block += more
         except OSError:
             return
         whole = block[: block.rfind(b"\n") + 1]  # the last line may be half written
@@ -202,7 +217,7 @@ def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[byt
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    with (output / OUTPUT_FILE).open("ab") as log:
+    with (output / OUTPUT_FILE).open("wb") as log:  # what an earlier start printed is no cause of this one's end
         return subprocess.Popen(
             [sys.executable, "-m", "napari_pffnet.train.child", str(output), *arguments],
             stdin=subprocess.DEVNULL,
@@ -271,13 +286,14 @@ def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
         return "You ended the training."
     if code is None:
         return "Training was cut off: the machine was switched off, or all its processes were ended."
-    if any(sign in line.lower() for line in printed for sign in NO_MEMORY):
+    said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), "")
+    reasons = [said] if said and code > 0 else printed
+    if any(sign in line.lower() for line in reasons for sign in NO_MEMORY):
         return f"Memory ran out. {SMALLER}."
     if code == -9:
         return f"The system ended the training, most likely because memory ran out. {SMALLER}."
     if code < 0:
         return f"Training crashed ({_signal(-code)})."
-    said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), "")
     return f"Training ended: {said}" if said else f"Training ended with exit code {code}."
 
 

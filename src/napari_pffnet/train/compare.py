@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
 from napari_pffnet.io.results import write_labels
 from napari_pffnet.library import Model
 from napari_pffnet.segment import Segmenter, sized
-from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate
+from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate, gate_file
 
 Array = np.ndarray[Any, Any]
 
@@ -93,6 +92,7 @@ def _each(
         for which, each in found.items():
             scores[which].append(each.scores)
         faults = [f"{which} model: {each.fault}" for which, each in found.items() if each.fault]
+        _write_truth(output, sample)
         old, new = (_figures([found[which].scores]) for which in ("old", "new"))
         nuclei = len(np.unique(sample.labels[sample.labels > 0]))
         images.append(Compared(sample.name, old, new, nuclei, files["old"], files["new"], "; ".join(faults)))
@@ -112,7 +112,12 @@ def _write(output: Path | None, name: str, which: str, labels: Array) -> str:
     """Write labels under a name that any file system takes and that no other image has."""
     if output is None:
         return ""
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:60]
-    file = f"{GATE_FOLDER}/{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}_{which}.tif"
+    file = gate_file(name, which)
     write_labels(output / file, labels)
     return file
+
+
+def _write_truth(output: Path | None, sample: Sample) -> None:
+    _write(output, sample.name, "truth", sample.labels)
+    if sample.semantic is not None:
+        _write(output, sample.name, "ignored", (sample.semantic == IGNORE).astype(np.int32))

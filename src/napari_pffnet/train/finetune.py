@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 
-from napari_pffnet.config import FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
+from napari_pffnet.config import ConfigError, FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
 from napari_pffnet.data.opening import check, open_source
-from napari_pffnet.data.parts import Chosen, Side
+from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
+from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import Model, fingerprint, load_model, save_model
 from napari_pffnet.train.blend import blend, choose_part
 from napari_pffnet.train.compare import compare
@@ -27,7 +29,7 @@ from napari_pffnet.train.loop import fit
 from napari_pffnet.train.memory import is_out_of_memory
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
-from napari_pffnet.train.state import RESUME_FILE
+from napari_pffnet.train.state import RESUME_FILE, DivergedError
 from napari_pffnet.train.validation import Validator
 
 Effort = Literal["quick", "normal", "thorough"]
@@ -35,6 +37,10 @@ EFFORTS: dict[Effort, int] = {"quick": 60, "normal": 160, "thorough": 600}
 VALIDATIONS = 8
 USUAL_IMAGES = 5
 RESULT = "best.safetensors"
+TRAINED = "trained.safetensors"
+BASE = "base"
+NO_CARD: Mapping[str, Any] = MappingProxyType({})
+FIXED = ("init", "data.weights")
 
 
 def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -43,8 +49,9 @@ def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[
     Raises
     ------
     ConfigError
-        An override is unknown or impossible.
+        An override is unknown or impossible, or of what the base model and the material determine.
     """
+    fixed = [item for item in overrides if item.split("=")[0] in FIXED]
     steps = round(EFFORTS[effort] * min(4.0, max(0.5, math.sqrt(images / USUAL_IMAGES))))
     every = max(1, steps // VALIDATIONS)
     values: dict[str, Any] = {
@@ -82,7 +89,13 @@ def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[
         "validation_images": 8,
         "checkpoint_every": every,
     }
-    return parse(TrainConfig, apply_overrides(values, list(overrides)), "settings")
+    config = parse(TrainConfig, apply_overrides(values, list(overrides)), "settings")
+    if fixed or config.model != model:
+        raise ConfigError(
+            f"settings: {fixed[0] if fixed else 'model.…'} cannot be set when a model is fine-tuned: the base model "
+            "keeps its form; leave it out, or train from scratch with --data and --config"
+        )
+    return config
 
 
 @dataclass(frozen=True)
@@ -105,8 +118,26 @@ class Material:
     nuclei: int
 
 
-def open_material(folder: str | Path, config: FinetuneConfig) -> Material:
+def seen_by(card: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of the images that a fine-tuned model, or one it comes from, has learnt from, and was checked on last."""
+    given = card.get("data")
+    data: dict[str, Any] = given if isinstance(given, dict) else {}
+    return list(data.get("learnt", data.get("images", []))), list(data.get("held_out", []))
+
+
+def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> Material:
     """Open a project, or any annotated images, and part them into those to learn from and those to check on.
+
+    They are read now; what is changed in the files later does not count (as far as 2 GiB each hold them).
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project or the images.
+    config : FinetuneConfig
+        Which images, and which of them are held out.
+    card : mapping
+        Of the base model: what it has learnt from is held out last.
 
     Raises
     ------
@@ -114,10 +145,9 @@ def open_material(folder: str | Path, config: FinetuneConfig) -> Material:
         Something cannot be read, an image that is named is not there, or there is no nucleus to learn from.
     """
     source = open_source(folder)
-    check([source])
     names = [source.name(i) for i in range(len(source))]
     used = list(config.images) or (_done(source) if isinstance(source, ProjectSource) else names)
-    held = list(config.held_out) or hold_out(used)
+    held = list(config.held_out) or hold_out(used, *seen_by(card))
     unknown = [name for name in (*used, *held) if name not in names]
     if unknown:
         raise DataError(f"{folder}: nothing can be learnt from {', '.join(unknown)}; there are {', '.join(names)}")
@@ -126,8 +156,10 @@ def open_material(folder: str | Path, config: FinetuneConfig) -> Material:
         raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")
     train: Source = Chosen(source, [names.index(name) for name in rest])
     checked: Source = Chosen(source, [names.index(name) for name in held])
+    check([train, Chosen(source, [names.index(name) for name in held if name not in rest])])
     if not held:
         train, checked = Side(train, "train"), Side(train, "held out")
+    train, checked = Kept(train), Kept(checked)
     counts = [_nuclei(part) for part in (train, checked)]
     if not all(counts):
         raise DataError(
@@ -186,8 +218,10 @@ def finetune(
     """
     network = copy.deepcopy(base.network)
     data: list[Source] = [material.train]
+    origin = {"name": base.path.stem, "sha256": fingerprint(base.path)}
     crops = read_replay(base.path)
     crops = crops if crops["learn"] else sample_crops(config.model.input.percentiles)
+    crops = _on_their_side(crops, material)
     replay = ReplaySource(crops["learn"]) if replay is None else replay
     if config.finetune.replay:
         data.append(replay)
@@ -198,7 +232,11 @@ def finetune(
     config, seconds = group.share(measure(config, network, data, device) if group.is_main else (config, 0.0))
     if group.is_main:
         yield _plan(config, material, seconds)
+        known = sorted({*material.names} & {*seen_by(base.card)[0]})
+        if known:
+            yield Message(f"the base model has learnt from {', '.join(known)}: the comparison flatters it there")
         if resume is None:
+            _keep_base(base.path, output)
             yield Validation(0, Validator([material.held_out], config, device)(base.network.to(device)))
     while True:
         try:
@@ -207,19 +245,25 @@ def finetune(
                 device=device, group=group, resume=resume, base=base.network,
             )  # fmt: skip
             break
-        except RuntimeError as error:
+        except DivergedError as error:
+            if not _has_trained(output):
+                raise
+            yield Message(f"{error}; the best model so far is taken")
+            break
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or group.world > 1:
                 raise
             config = smaller(config)
             resume = output / RESUME_FILE
             yield Message(f"memory ran out: going on with {_setting(config)}")
     if group.is_main:
-        yield from _finish(config, base, material, output, device, crops)
+        yield from _finish(config, base, origin, material, output, device, crops)
 
 
 def _finish(
     config: TrainConfig,
     base: Model,
+    origin: Mapping[str, str],
     material: Material,
     output: Path,
     device: torch.device,
@@ -236,13 +280,15 @@ def _finish(
         yield Message(f"{part:.0%} of the new weights, the rest from the base model")
     result = blend(start, trained.network, part).eval()
     old, new = (Model(network, base.config, {}, base.path) for network in (start, result))
+    images = [material.train.name(i) for i in range(len(material.train))]
     gate = compare(old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]))
     card = {
         **trained.card,
-        "parent": {"name": base.path.stem, "sha256": fingerprint(base.path)},
+        "parent": dict(origin),
         "date": time.strftime("%Y-%m-%d"),
         "data": {
-            "images": [material.train.name(i) for i in range(len(material.train))],
+            "images": images,
+            "learnt": sorted({*seen_by(base.card)[0], *images}),
             "nuclei": material.nuclei,
             "held_out": list(material.names),
         },
@@ -257,14 +303,35 @@ def _finish(
 def _best(output: Path, device: torch.device, validator: Validator) -> Model:
     """Return the last model, or the best one if it is better by more than chance.
 
-    On few nuclei the best figure is mostly a lucky one; the weights of longer training are better then.
+    On few nuclei the best figure is mostly a lucky one; the weights of longer training are better then. The trained
+    weights move out of the result's way first.
     """
+    if _has_trained(output):
+        (output / RESULT).replace(output / TRAINED)
     last = load_model(output / "last.safetensors", device)
-    if not (output / RESULT).is_file():
+    if not (output / TRAINED).is_file():
         return last
-    best = load_model(output / RESULT, device)
+    best = load_model(output / TRAINED, device)
     figures = [model.card.get("validation", {}).get("mean_ap", 0.0) for model in (best, last)]
     return best if figures[0] - figures[1] > validator.noise else last
+
+
+def _has_trained(output: Path) -> bool:
+    """Whether the result's file holds trained weights, not yet the result of an earlier end of this run."""
+    return (output / RESULT).is_file() and "blend" not in load_model(output / RESULT).card
+
+
+def _keep_base(file: Path, output: Path) -> None:
+    """Copy the base model to the run's folder: resuming needs it, whatever becomes of the library's."""
+    (output / BASE).mkdir(exist_ok=True)
+    write_atomic(output / BASE / file.name, file.read_bytes())
+
+
+def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, Crops]:
+    """Leave out crops to learn from of images that are held out now, and crops to check on of images to learn from."""
+    learnt = {material.train.name(i) for i in range(len(material.train))}
+    other = {"learn": {*material.names}, "check": learnt}
+    return {use: [crop for crop in each if crop.name not in other[use]] for use, each in crops.items()}
 
 
 def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Crops]) -> dict[str, Crops]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -61,13 +62,23 @@ class Gate:
 
     @property
     def better(self) -> bool:
-        """Whether the new model is at least as good on what is held out, and on replay images, if any."""
-        return all(each is None or each.change("ap50") >= 0 for each in (self.pooled, self.replay))
+        """Whether the new model is at least as good on what is held out, and on replay images, if any.
+
+        False if a model failed on an image: nothing is known then.
+        """
+        return not self.faults and all(each is None or each.change("ap50") >= 0 for each in (self.pooled, self.replay))
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why models failed, by image; empty if none did."""
+        return tuple(f"{image.name}: {image.fault}" for image in self.images if image.fault)
 
     def headline(self) -> str:
         """Say what came out in a sentence."""
         if self.pooled is None:
             return "not compared with the old model"
+        if self.faults:
+            return f"could not be compared with the old model; {self.faults[0]}"
         verdict = {1: "better than the old model", 0: "as good as the old model", -1: "worse than the old model"}
         parts = [f"{verdict[self.pooled.change('ap50')]}: {_arrow(self.pooled)}"]
         wins = [image.change("ap50") for image in self.images]
@@ -88,6 +99,16 @@ class Gate:
             "replay": asdict(self.replay) if self.replay else None,
         }
         write_atomic(output / GATE_FILE, json.dumps(values, indent=1).encode())
+
+
+def gate_file(name: str, which: str) -> str:
+    """File of an image, seen from the run's folder, under a name that any file system takes and no other image has.
+
+    `which` is what a model found (``"old"``, ``"new"``), what is true (``"truth"``) or where nothing is known
+    (``"ignored"``).
+    """
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:60]
+    return f"{GATE_FOLDER}/{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}_{which}.tif"
 
 
 def read_gate(output: Path) -> Gate:

@@ -155,7 +155,7 @@ class _Run:
         setbacks = self.state.setbacks + 1
         self.group.wait()
         if setbacks > SETBACKS or not file.is_file():
-            if self.group.is_main:
+            if self.group.is_main and not file.is_file():
                 yield from _save(self.state, self.config, self.output, None)
             raise error
         step = self.state.step

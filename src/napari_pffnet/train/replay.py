@@ -20,7 +20,7 @@ from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.parts import Side, known
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.data.targets import IGNORE
-from napari_pffnet.library import read_extras
+from napari_pffnet.library import LibraryError, read_extras
 
 SIDE = 256
 MOST = {"learn": 24, "check": 8}
@@ -104,6 +104,7 @@ def to_tensors(crops: Mapping[str, Crops]) -> dict[str, Tensor]:
         for i, sample in enumerate(samples):
             image = sample.image if sample.image.ndim == 3 else sample.image[..., None]
             tensors[f"replay.{use}.{i}.image"] = torch.from_numpy(image.copy())
+            tensors[f"replay.{use}.{i}.name"] = torch.tensor(list(sample.name.encode()), dtype=torch.uint8)
             tensors[f"replay.{use}.{i}.labels"] = torch.from_numpy(sample.labels.astype(np.int16))
             if sample.semantic is not None:
                 tensors[f"replay.{use}.{i}.ignored"] = torch.from_numpy(sample.semantic == IGNORE)
@@ -116,22 +117,26 @@ def read_replay(path: Path) -> dict[str, Crops]:
     Raises
     ------
     LibraryError
-        Not a model file, or truncated.
+        Not a model file, truncated, or the crops are not what this program writes.
     """
     tensors = read_extras(path)
     crops: dict[str, Crops] = {use: [] for use in MOST}
     for use, samples in crops.items():
         while f"replay.{use}.{len(samples)}.labels" in tensors:
-            samples.append(_sample(tensors, f"replay.{use}.{len(samples)}"))
+            samples.append(_sample(path, tensors, f"replay.{use}.{len(samples)}"))
     return crops
 
 
-def _sample(tensors: Mapping[str, Tensor], name: str) -> Sample:
-    image = tensors[f"{name}.image"].numpy()
-    labels = tensors[f"{name}.labels"].numpy().astype(np.int32)
-    ignored = tensors.get(f"{name}.ignored")
+def _sample(path: Path, tensors: Mapping[str, Tensor], place: str) -> Sample:
+    labels = tensors[f"{place}.labels"].numpy()
+    image, ignored, name = (tensors.get(f"{place}.{part}") for part in ("image", "ignored", "name"))
+    shapes = [part.shape[:2] for part in (image, ignored) if part is not None]
+    if image is None or image.shape[2:] not in ((1,), (3,)) or any(shape != labels.shape for shape in shapes):
+        raise LibraryError(f"{path}: its replay crops are damaged ({place}); export the model anew, or take another")
+    pixels = image.numpy()
     semantic = None if ignored is None else np.where(ignored.numpy(), IGNORE, labels > 0).astype(np.uint8)
-    return Sample(name, image if image.shape[2] == 3 else image[..., 0], labels, semantic)
+    title = place if name is None else bytes(name.to(torch.uint8).flatten().tolist()).decode(errors="replace")
+    return Sample(title, pixels if pixels.shape[2] == 3 else pixels[..., 0], labels.astype(np.int32), semantic)
 
 
 def _crop(sample: Sample, planes: NDArray[np.uint8], generator: np.random.Generator) -> Sample:

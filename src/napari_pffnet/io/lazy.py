@@ -1,0 +1,176 @@
+"""Planes of images that need not fit into memory, read window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from napari_pffnet.io.images import TIFF, ImageError, choose, name_axes, pixel_size_of
+from napari_pffnet.io.ome_zarr import describe
+
+Array = NDArray[Any]
+Opened = tuple[Any, str | None, float | None, Callable[[], object] | None]
+LARGE = 64_000_000
+LARGEST_CHUNK = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which plane of which file: `channel` and `plane` as `io.images.to_plane` takes them, `level` of a pyramid."""
+
+    path: str
+    channel: int | None = None
+    plane: int | None = None
+    level: int = 0
+
+
+class LazyPlane:
+    """One plane of an array that is read by windows.
+
+    Parameters
+    ----------
+    array : array-like
+        numpy, dask or zarr array.
+    axes : str, optional
+        One letter per dimension, see `io.images.read_image`; guessed if absent.
+    channel, plane : int, optional
+        As of `io.images.to_plane`.
+    pixel_size : float, optional
+        Width of a pixel in µm.
+    close : callable, optional
+        Closes what the array reads from.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width.
+    colours : bool
+        Whether windows are H×W×3.
+
+    Raises
+    ------
+    ImageError
+        A choice of channel or plane is missing or out of range.
+    """
+
+    def __init__(
+        self,
+        array: Any,
+        axes: str | None = None,
+        channel: int | None = None,
+        plane: int | None = None,
+        pixel_size: float | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> None:
+        self._array, self.pixel_size, self._close = array, pixel_size, close
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        sizes = dict(zip(self._axes, array.shape, strict=True))
+        if sizes.get("C") == 3 and channel is None and array.dtype == np.uint8 and "S" not in sizes:
+            self._axes, sizes = self._axes.replace("C", "S"), {**sizes, "S": 3}
+        self._fixed: dict[str, int] = {}
+        for axis in self._axes:
+            if axis not in "YXS":
+                name, choice = ("channel", channel) if axis == "C" else ("plane", plane)
+                self._fixed[axis] = choose(array.shape[self._axes.index(axis)], axis, name, choice)
+        self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
+        self.dtype = np.dtype(array.dtype)
+        self.colours = sizes.get("S", 1) >= 3
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._close is not None:
+            self._close()
+
+    def read(self, window: tuple[slice, slice]) -> Array:
+        """Return H×W, or H×W×3 of colours, of a window."""
+        places: dict[str, Any] = {
+            **self._fixed,
+            "Y": window[0],
+            "X": window[1],
+            "S": slice(0, 3 if self.colours else 1),
+        }
+        part = np.asarray(self._array[tuple(places[axis] for axis in self._axes)])
+        left = [axis for axis in self._axes if axis not in self._fixed]
+        part = part.transpose([left.index(axis) for axis in "YXS" if axis in left])
+        return part if part.ndim == 2 or self.colours else part[..., 0]
+
+
+def is_lazy(path: Path, above: int) -> bool:
+    """Whether an image is read by windows: a Zarr folder, or a TIFF of more than so many pixels a plane."""
+    if is_zarr(path):
+        return True
+    if path.suffix.lower() not in TIFF or not path.is_file():
+        return False
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.series[0].levels[0].keyframe
+            return int(page.imagelength * page.imagewidth) > above
+    except Exception:  # what is wrong with it is said by who reads it
+        return False
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr array or group."""
+    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zattrs", ".zgroup", ".zarray"))
+
+
+def open_plane(source: Source) -> LazyPlane:
+    """Open a plane of an OME-Zarr (0.4, 0.5), a plain Zarr array, or a TIFF; nothing is read yet.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, or a choice is missing; the message names the fix.
+    """
+    path = Path(source.path)
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    try:
+        array, axes, size, close = _open_zarr(path, source.level) if is_zarr(path) else _open_tiff(path, source.level)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
+    return LazyPlane(array, axes, source.channel, source.plane, size, close)
+
+
+def _open_zarr(path: Path, level: int) -> Opened:
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array):
+        return node, None, None, None
+    facts = describe(node)
+    if facts is None:
+        raise ImageError(f"{path}: holds no image (no 'multiscales'); give the folder of an OME-Zarr image or an array")
+    if not 0 <= level < len(facts.paths):
+        raise ImageError(f"{path}: has no level {level}; give 0 to {len(facts.paths) - 1}")
+    return node[facts.paths[level]], facts.axes, facts.pixel_sizes[level], None
+
+
+def _open_tiff(path: Path, level: int) -> Opened:
+    with tifffile.TiffFile(path) as file:
+        series, size = file.series[0], pixel_size_of(file)
+        axes, levels = series.axes, len(series.levels)
+        if not 0 <= level < levels:
+            raise ImageError(f"{path}: has no level {level}; give 0 to {levels - 1}")
+        page = series.levels[level].keyframe
+        chunk = int(np.prod(page.chunks)) * np.dtype(page.dtype).itemsize
+        factor = series.levels[0].keyframe.imagewidth / page.imagewidth
+        if chunk > LARGEST_CHUNK:
+            if not page.is_memmappable:
+                raise ImageError(f"{path}: is stored in one piece of {chunk / 2**30:.1f} GB; save it as a tiled TIFF")
+            return tifffile.memmap(path, series=0, level=level, mode="r"), axes, size and size * factor, None
+    store: Any = tifffile.imread(path, aszarr=True, series=0, level=level)
+    return zarr.open(store, mode="r"), axes, size and size * factor, store.close

@@ -1,0 +1,152 @@
+"""OME-Zarr 0.4 and 0.5: what an image's metadata says, and label pyramids that are written block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+
+from napari_pffnet.io.images import MICROMETRES
+
+Array = np.ndarray[Any, Any]
+BLOCK = 1024
+UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}
+
+
+@dataclass(frozen=True)
+class Multiscale:
+    """An image: `axes` one letter each, `paths` of its levels and the width of their pixels in µm, if known."""
+
+    axes: str
+    paths: tuple[str, ...]
+    pixel_sizes: tuple[float | None, ...]
+    version: str
+
+
+def describe(group: zarr.Group) -> Multiscale | None:
+    """Read what a group says about its first image; None if it holds none."""
+    attributes: Mapping[str, Any] = dict(group.attrs)
+    inner = attributes.get("ome", attributes)
+    listed = inner.get("multiscales") if isinstance(inner, Mapping) else None
+    if not listed:
+        return None
+    first = listed[0]
+    axes = [axis["name"] if isinstance(axis, Mapping) else axis for axis in first.get("axes", "tczyx")]
+    units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in first.get("axes", "tczyx")]
+    letters = "".join(name[0].upper() for name in axes)
+    unit = MICROMETRES.get(UNITS.get(units[letters.index("X")] or "", ""))
+    sizes = [_scale_of(level)[letters.index("X")] if _scale_of(level) else None for level in first["datasets"]]
+    version = str(inner.get("version") or first.get("version") or "0.4")
+    return Multiscale(
+        letters,
+        tuple(level["path"] for level in first["datasets"]),
+        tuple(size * unit if size and unit else None for size in sizes),
+        version,
+    )
+
+
+def _scale_of(level: Mapping[str, Any]) -> list[float]:
+    for step in level.get("coordinateTransformations", ()):
+        if step.get("type") == "scale":
+            return list(step["scale"])
+    return []
+
+
+class LabelPyramid:
+    """A label image with smaller copies, written block by block; readers see each block as soon as it is written.
+
+    Smaller copies are samples of the pixels, never mixtures: the pixel at the corner of each square.
+
+    Parameters
+    ----------
+    folder : Path
+        The Zarr group, made if missing; the image goes to ``labels/NAME``.
+    name : str
+        Of the label image.
+    shape : (int, int)
+        Height and width.
+    dtype : str
+        Unsigned integers.
+    pixel_size : float, optional
+        Width of a pixel in µm.
+    version : str
+        0.4 or 0.5.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        shape: tuple[int, int],
+        dtype: str,
+        pixel_size: float | None = None,
+        version: str = "0.5",
+    ) -> None:
+        self.shape = shape
+        form: Literal[2, 3] = 2 if version == "0.4" else 3
+        count = 1
+        while max(shape) / 2 ** (count - 1) > BLOCK and count < 10:
+            count += 1
+        root = zarr.open_group(folder, mode="a", zarr_format=form)
+        labels = root.require_group("labels")
+        known = _inner(labels.attrs, version).get("labels", [])
+        labels.attrs.update(_outer({"labels": sorted({*known, name})}, version))
+        image = labels.create_group(name, overwrite=True)
+        image.attrs.update(_outer(_metadata(name, count, pixel_size, version), version))
+        more: dict[str, Any] = (
+            {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if form == 2 else {"dimension_names": ["y", "x"]}
+        )
+        self.levels = [
+            image.create_array(
+                str(level),
+                shape=tuple(-(-n // 2**level) for n in shape),
+                chunks=(BLOCK, BLOCK),
+                dtype=dtype,
+                fill_value=0,
+                **more,
+            )
+            for level in range(count)
+        ]
+
+    def write(self, y: int, x: int, block: Array) -> None:
+        """Write a block (at multiples of `BLOCK`) into every level."""
+        for level, array in enumerate(self.levels):
+            part = block[:: 2**level, :: 2**level]
+            if part.any():  # the rest is 0 by itself
+                top, left = y // 2**level, x // 2**level
+                array[top : top + part.shape[0], left : left + part.shape[1]] = part
+
+
+def _metadata(name: str, count: int, pixel_size: float | None, version: str) -> dict[str, Any]:
+    unit = {"unit": "micrometer"} if pixel_size else {}
+    size = pixel_size or 1.0
+    levels = [
+        {"path": str(i), "coordinateTransformations": [{"type": "scale", "scale": [size * 2**i] * 2}]}
+        for i in range(count)
+    ]
+    axes = [{"name": axis, "type": "space", **unit} for axis in "yx"]
+    scales = {"name": name, "axes": axes, "datasets": levels, "type": "nearest"}
+    own = {"version": version} if version == "0.4" else {}
+    return {"multiscales": [{**own, **scales}], "image-label": {"version": version, "source": {"image": "../../"}}}
+
+
+def _outer(content: dict[str, Any], version: str) -> dict[str, Any]:
+    return content if version == "0.4" else {"ome": {"version": version, **content}}
+
+
+def _inner(attributes: Any, version: str) -> dict[str, Any]:
+    known = dict(attributes)
+    return known if version == "0.4" else dict(known.get("ome", {}))
+
+
+def blocks(shape: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Return the windows of all blocks of an image, row by row."""
+    return [
+        (slice(y, min(y + BLOCK, shape[0])), slice(x, min(x + BLOCK, shape[1])))
+        for y in range(0, shape[0], BLOCK)
+        for x in range(0, shape[1], BLOCK)
+    ]

@@ -1,0 +1,133 @@
+"""Tiles and files over an existing dask.distributed cluster. The package `distributed` is imported when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeVar
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io.lazy import LazyPlane, Source, open_plane
+from napari_pffnet.library import load_model, pick_device
+from napari_pffnet.segment.large_tiles import Setting, compute
+from napari_pffnet.segment.segmenter import Segmenter
+from napari_pffnet.segment.tiles import Tile
+
+T = TypeVar("T")
+R = TypeVar("R")
+PER_WORKER = 3
+CONNECT_S = 30
+
+
+class ClusterError(ValueError):
+    """The cluster cannot be used; the message names the fix."""
+
+
+def connect(address: str) -> Any:
+    """Return a client of the dask scheduler at an address (``tcp://HOST:8786``).
+
+    Raises
+    ------
+    ClusterError
+        The package `distributed` is missing, or nobody answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ClusterError("--scheduler needs the package distributed: pip install 'napari-pffnet[cluster]'") from None
+    try:
+        return Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no dask scheduler at {address} ({error}); start one with 'dask scheduler' and give its address"
+        ) from None
+
+
+class SpreadTiles:
+    """Computes the tiles of a large image on a cluster; for `segment_large`.
+
+    Workers read the image and the model themselves, so both must lie where every machine sees them. Results come back
+    over the network. The tiles of a worker that dies are given to another one.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        See `connect`.
+    source : Source
+        The image.
+    model, device : str
+        As of `library.load_model` and `library.pick_device`; looked up by each worker.
+    config : SegmentConfig
+        As of the `Segmenter`.
+    """
+
+    def __init__(self, client: Any, source: Source, model: str, device: str, config: SegmentConfig) -> None:
+        self.client, self.source, self.model, self.device, self.config = client, source, model, device, config
+
+    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Iterator[tuple[int, bytes]]:
+        """Yield number and file content of each tile as they come."""
+        statistics = {name: (mean.cpu(), variance.cpu()) for name, (mean, variance) in setting.statistics.items()}
+        common = (self.source, self.model, self.device, self.config, Setting(setting.bounds, statistics))
+        for (number, _), content in _spread(self.client, tiles.items(), _compute, common):
+            yield number, content
+
+
+def spread_files(
+    client: Any, files: Iterable[T], work: Callable[..., R], arguments: tuple[Any, ...]
+) -> Iterator[tuple[T, R]]:
+    """Call ``work(file, *arguments)`` on the cluster for each file; yield file and result as they come."""
+    return _spread(client, files, work, arguments)
+
+
+@lru_cache(maxsize=2)
+def worker_segmenter(model: str, device: str, config: SegmentConfig) -> Segmenter:
+    """Return this process's own segmenter."""
+    return Segmenter(load_model(model, pick_device(device)), config)
+
+
+@lru_cache(maxsize=4)
+def _worker_plane(source: Source) -> LazyPlane:
+    return open_plane(source)
+
+
+def _compute(
+    task: tuple[int, Tile], source: Source, model: str, device: str, config: SegmentConfig, setting: Setting
+) -> bytes:
+    with one_at_a_time():
+        segmenter = worker_segmenter(model, device, config)
+        statistics = {
+            name: (mean.to(segmenter.device), variance.to(segmenter.device))
+            for name, (mean, variance) in setting.statistics.items()
+        }
+        return compute(segmenter, _worker_plane(source), task[1], Setting(setting.bounds, statistics))
+
+
+@lru_cache(maxsize=1)
+def one_at_a_time() -> Any:
+    """Lock of this process: the threads of a worker share one network."""
+    from threading import RLock
+
+    return RLock()
+
+
+def _spread(
+    client: Any, items: Iterable[T], work: Callable[..., R], arguments: tuple[Any, ...]
+) -> Iterator[tuple[T, R]]:
+    """Keep a few tasks per worker under way; hand back each result as it comes, so that none piles up."""
+    from distributed import as_completed
+
+    waiting, under_way = iter(items), {}
+    queue = as_completed()
+
+    def submit(count: int) -> None:
+        for item in islice(waiting, count):
+            future = client.submit(work, item, *arguments, pure=False, retries=2)
+            under_way[future.key] = item
+            queue.add(future)
+
+    submit(PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
+    for future in queue:
+        result = future.result()
+        yield under_way.pop(future.key), result
+        submit(1)

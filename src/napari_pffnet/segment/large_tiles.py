@@ -1,0 +1,105 @@
+"""What the network found in one tile of a large image, as a small file."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.lazy import LazyPlane
+from napari_pffnet.segment.blank import is_blank
+from napari_pffnet.segment.seams import Parts, in_image
+from napari_pffnet.segment.segmenter import Segmenter
+from napari_pffnet.segment.steady import Statistics, steady
+from napari_pffnet.segment.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+TILES_KEPT = 64
+KEPT_BELOW_THRESHOLD = 0.5
+TYPICAL_DIAMETER = 24.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all tiles of an image have in common: limits of intensity and the norms' statistics."""
+
+    bounds: tuple[float, float]
+    statistics: Statistics
+
+
+def compute(segmenter: Segmenter, plane: LazyPlane, tile: Tile, setting: Setting) -> bytes:
+    """Run the network on a tile; return the content of its file."""
+    pixels = plane.read(tile.window)
+    diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
+    if is_blank(pixels, setting.bounds, diameter):
+        return _pack(_nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
+    with steady(segmenter.model.network, setting.statistics):
+        result = segmenter.look(pixels, setting.bounds)
+    semantic = result.pop("semantic")[tile.core_in_tile] >= 0.5
+    found = in_image(result, tile, segmenter.margin)
+    return _pack(_promising(found, segmenter.config), semantic)
+
+
+def _promising(found: Parts, config: SegmentConfig) -> Parts:
+    """Leave out what is far under the threshold: it is never drawn."""
+    keep = found["scores"] * found["quality"] >= KEPT_BELOW_THRESHOLD * config.score_threshold
+    return {name: values[keep] for name, values in found.items()}
+
+
+def _nothing() -> Parts:
+    none = np.zeros(0, np.float32)
+    return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": none.reshape(0, 28, 28)}
+
+
+def _pack(found: Parts, semantic: Array) -> bytes:
+    file = BytesIO()
+    masks = (found["masks"].astype(np.float32) * 255).round().astype(np.uint8)
+    content = {**found, "masks": masks, "semantic": np.packbits(semantic), "shape": np.array(semantic.shape)}
+    np.savez_compressed(file, allow_pickle=False, **content)
+    return file.getvalue()
+
+
+class TileFiles:
+    """The files of all tiles, in a folder; the ones read last are kept in memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._kept: OrderedDict[int, tuple[Parts, Array]] = OrderedDict()
+
+    def done(self) -> set[int]:
+        """Return the numbers of the tiles that are there."""
+        return {int(file.stem) for file in self.folder.glob("[0-9]*.npz")}
+
+    def write(self, number: int, content: bytes) -> None:
+        """Keep a tile; it is there whole or not at all."""
+        write_atomic(self.folder / f"{number:06d}.npz", content)
+
+    def read(self, number: int) -> tuple[Parts, Array]:
+        """Return detections (in the image's pixels) and semantic map (bool, the tile's core)."""
+        if number not in self._kept:
+            self._kept[number] = self._load(number)
+            while len(self._kept) > TILES_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _load(self, number: int) -> tuple[Parts, Array]:
+        with np.load(self.folder / f"{number:06d}.npz", allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        height, width = content.pop("shape")
+        semantic = np.unpackbits(content.pop("semantic"), count=height * width).reshape(height, width).astype(bool)
+        content["masks"] = (content["masks"].astype(np.float32) / 255).astype(np.float16)
+        return content, semantic

@@ -1,0 +1,33 @@
+"""Label pyramids as other programs read them."""
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_pffnet.io import ome_zarr
+from napari_pffnet.io.ome_zarr import LabelPyramid, blocks, describe
+
+LABELS = np.random.default_rng(0).integers(0, 9, (70, 100)).astype(np.uint32)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(ome_zarr, "BLOCK", 32)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_levels_are_samples_of_the_labels_and_metadata_says_what_they_are(tmp_path, version):
+    for name in ("nuclei", "semantic"):
+        pyramid = LabelPyramid(tmp_path / "a.zarr", name, LABELS.shape, "uint32", 0.5, version)
+        for window in blocks(LABELS.shape):
+            pyramid.write(window[0].start, window[1].start, LABELS[window])
+    root = zarr.open(tmp_path / "a.zarr", mode="r")
+    assert root.metadata.zarr_format == (2 if version == "0.4" else 3)
+    for level in range(3):
+        np.testing.assert_array_equal(root[f"labels/nuclei/{level}"][:], LABELS[:: 2**level, :: 2**level])
+    facts = describe(root["labels/nuclei"])
+    assert (facts.axes, facts.paths, facts.pixel_sizes) == ("YX", ("0", "1", "2"), (0.5, 1.0, 2.0))
+    content = [dict(root[path].attrs) for path in ("labels", "labels/nuclei")]
+    listed, image = (each if version == "0.4" else each["ome"] for each in content)
+    assert listed["labels"] == ["nuclei", "semantic"]
+    assert image["image-label"]["version"] == version

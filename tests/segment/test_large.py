@@ -1,0 +1,143 @@
+"""Images of any size: the same result as in memory, resumed after a kill, visible while it is made."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from fakes import BrightSquares, fake_model, squares_image
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io import ome_zarr
+from napari_pffnet.io.lazy import LazyPlane
+from napari_pffnet.segment import Cancelled, Segmenter
+from napari_pffnet.segment import large as module
+from napari_pffnet.segment.large import LargeError, liveliest_place, sampled_limits, segment_large
+
+IMAGE, COUNT = squares_image((300, 420))
+CONFIG = SegmentConfig(tile=100, tile_overlap=32)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(ome_zarr, "BLOCK", 128)
+
+
+def segmenter(network=None, config=CONFIG):
+    return Segmenter(fake_model(network), config)
+
+
+def read(done):
+    return zarr.open(done.labels, mode="r")["labels/nuclei/0"][:], pd.read_csv(done.table)
+
+
+def same_objects(a, b):
+    """Whether two label images are equal but for the numbers."""
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()], 1), axis=0)
+    return len(pairs) == len(np.unique(a)) == len(np.unique(b)) and pairs[0].tolist() == [0, 0]
+
+
+def test_labels_are_those_of_the_image_in_memory_and_the_table_counts_them(tmp_path):
+    wanted = segmenter().predict(IMAGE).compose(CONFIG)
+    done = segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    labels, table = read(done)
+    assert same_objects(labels, wanted.labels)
+    assert done.count == len(table) == labels.max() == COUNT
+    assert table["index"].tolist() == list(range(1, COUNT + 1))
+    assert table["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+    for row in table.iloc[::50].itertuples():
+        np.testing.assert_allclose([row.y, row.x], np.argwhere(labels == row.index).mean(0), atol=1e-4)
+    np.testing.assert_allclose(sorted(table["score"]), sorted(wanted.table["score"]), atol=1e-4)
+    np.testing.assert_array_equal(zarr.open(done.labels)["labels/semantic/0"][:], wanted.semantic)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.zarr"]
+
+
+def test_after_a_kill_only_the_rest_is_computed(tmp_path):
+    first, second = BrightSquares(), BrightSquares()
+
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        segment_large(LazyPlane(IMAGE), segmenter(first), tmp_path / "a", progress=kill)
+    assert (tmp_path / "a.partial").is_dir()
+    assert not (tmp_path / "a.zarr").exists()
+    steps = []
+    done = segment_large(LazyPlane(IMAGE), segmenter(second), tmp_path / "a", progress=lambda *s: steps.append(s))
+    assert steps[0][0] == 7
+    assert len(first.seen) + len(second.seen) <= steps[0][1]
+    whole = segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b")
+    np.testing.assert_array_equal(read(done)[0], read(whole)[0])
+
+
+@pytest.mark.parametrize("what", ["image", "model", "configuration"])
+def test_what_was_begun_with_something_else_is_refused_unless_restarted(tmp_path, what):
+    def stop():
+        return len(network.seen) == 3
+
+    network = BrightSquares()
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(network), tmp_path / "a", cancelled=stop)
+    image, config, network = IMAGE, CONFIG, BrightSquares()
+    if what == "image":
+        image = IMAGE.copy()
+        image[200, 200] = 0.1234
+    elif what == "model":
+        network.weight.data += 1
+    else:
+        config = CONFIG.model_copy(update={"score_threshold": 0.6})
+    with pytest.raises(LargeError, match=f"another {what}; .*--restart"):
+        segment_large(LazyPlane(image), segmenter(network, config), tmp_path / "a")
+    assert segment_large(LazyPlane(image), segmenter(network, config), tmp_path / "a", restart=True).count > 0
+
+
+def test_blocks_are_shown_as_soon_as_their_surroundings_are_there(tmp_path):
+    steps, seen = [], []
+
+    def show(shown):
+        seen.append(steps[-1])
+        assert shown.nuclei.levels[0][shown.window].any() == (IMAGE[shown.window] > 0.55).any()
+
+    segment_large(
+        LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=lambda done, _: steps.append(done), shown=show
+    )
+    assert len(seen) == 3 * 4
+    assert seen[0] < 0.7 * steps[-1]
+
+
+def test_blank_tiles_are_not_looked_at(tmp_path):
+    image = IMAGE.copy()
+    image[:, 150:] = 0
+    network = BrightSquares()
+    segment_large(LazyPlane(image), segmenter(network), tmp_path / "a")
+    everything = len(segmenter().tiles(image.shape))
+    assert 0 < len(network.seen) < 0.6 * everything
+
+
+def test_an_older_result_stays_until_the_new_one_is_there(tmp_path):
+    old = segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE * 2), segmenter(), tmp_path / "a", cancelled=lambda: True)
+    assert read(old)[1].shape[0] == COUNT
+    assert segment_large(LazyPlane(0 * IMAGE), segmenter(), tmp_path / "a", restart=True).count == 0
+    assert not read(old)[0].any()
+
+
+def test_the_place_to_find_the_size_of_nuclei_is_where_they_are():
+    image = np.zeros((300, 420), np.float32)
+    image[200:260, 300:360] = IMAGE[200:260, 300:360]
+    np.testing.assert_array_equal(liveliest_place(LazyPlane(image), 60).shape, (60, 60))
+    assert liveliest_place(LazyPlane(image), 60).max() > 0.5
+
+
+def test_limits_come_from_squares_spread_over_the_image(monkeypatch):
+    exact, pixels = sampled_limits(LazyPlane(IMAGE), (1, 99.8))
+    assert pixels.size == IMAGE.size
+    monkeypatch.setattr(module, "READ_WHOLE", 1)
+    monkeypatch.setattr(module, "SAMPLE_SIDE", 16)
+    sampled, pixels = sampled_limits(LazyPlane(IMAGE), (1, 99.8))
+    assert pixels.size == 16 * 16 * 16**2
+    np.testing.assert_allclose(sampled, exact, atol=0.05)
