@@ -210,10 +210,8 @@ class SegmentView(QWidget):
         layout.setSpacing(10)
         layout.addLayout(self._form)
         layout.addWidget(self._action)
-        layout.addSpacing(6)
         layout.addLayout(thresholds)
-        layout.addWidget(self.outlines)
-        layout.addWidget(Fold("More", advanced))
+        layout.addWidget(Fold("More", advanced, beside=self.outlines))
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
