@@ -73,6 +73,8 @@ def test_every_control_explains_itself(viewer, qtbot):
     for control in (
         view.image,
         view.channel,
+        view.planes,
+        view.linked,
         view.model,
         view.device,
         view.run_button,
@@ -88,6 +90,22 @@ def test_fits_a_small_laptop(viewer, qtbot):
     view = open_panel(viewer, qtbot, FakeEngine()).segment
     assert view.sizeHint().height() < 600
     assert view.minimumSizeHint().width() < 350
+
+
+def test_stack_is_segmented_as_a_whole_on_a_small_laptop(viewer, qtbot):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((5, 16, 16), np.uint16), name="stack", axis_labels=("z", "y", "x"))
+    panel = open_panel(viewer, qtbot, FakeEngine())
+    view = panel.segment
+    view.planes.setCurrentText("all 5")
+    view.run_button.click()
+    qtbot.waitUntil(lambda: "nuclei" in viewer.layers)
+    assert viewer.layers["nuclei"].data.shape == (5, 16, 16)
+    view.controls["score_threshold"].setValue(0.2)
+    qtbot.waitUntil(lambda: viewer.layers["nuclei"].data.max() == 2)
+    assert view.status.text().startswith("5 planes · 2 nuclei · default on CPU")
+    assert view.minimumSizeHint().width() < 350
+    assert panel.minimumSizeHint().height() < 700
 
 
 def test_both_themes(viewer, qtbot):

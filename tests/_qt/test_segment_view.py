@@ -80,3 +80,24 @@ def test_a_file_is_chosen_or_the_model_stays(view, monkeypatch, tmp_path, chosen
     choose(view, FROM_FILE)
     assert view.options().model == (path or "mine")
     assert titles(view) == ["default", "mine", *(["a"] if chosen else []), FROM_FILE]
+
+
+def test_planes_are_a_choice_of_stacks_only(view, qtbot):
+    view.show()
+    assert not view.planes.isVisible()
+    assert not view.options().all_planes
+    view.set_planes(20)
+    assert view.planes.isVisible()
+    assert not view.linked.isVisible(), "one plane has nothing to link"
+    view.planes.setCurrentText("all 20")
+    assert view.linked.isVisible()
+    assert view.options().all_planes
+    assert view.options().linked
+    view.set_planes(1)
+    assert not view.planes.isVisible()
+
+
+def test_linking_applies_at_once(view, qtbot):
+    with qtbot.waitSignal(view.thresholds_changed):
+        view.linked.click()
+    assert not view.options().linked

@@ -48,6 +48,43 @@ class Plane:
         return np.asarray(self.pixels)
 
 
+@dataclass(frozen=True)
+class Stack:
+    """All planes of an image layer along its stack axes (not along channels).
+
+    Attributes
+    ----------
+    layer : Image
+        The image.
+    places : list of tuple
+        Index of each plane in a label array of `shape`, the last stack axis running fastest.
+    shape, placement : tuple, dict
+        Of a label array on all planes; as those of `Plane`.
+    position : dict
+        Index along the channel axis, if one is chosen.
+    """
+
+    layer: Image
+    places: list[tuple[int | slice, ...]]
+    shape: tuple[int, ...]
+    placement: dict[str, Any]
+    position: dict[str, int]
+    _index: list[int | slice]
+    _shown: list[int]
+
+    def plane(self, place: tuple[int | slice, ...]) -> Plane:
+        """Take one of the planes; its pixels are not read before they are asked for, where the layer's data allow."""
+        first = self.layer.ndim - len(self.shape)
+        axes = stack_axes(self.layer, self._shown)
+        index = [place[axis - first] if axis in axes else i for axis, i in enumerate(self._index)]
+        return _plane(self.layer, index, self._shown)
+
+    def begins(self, place: tuple[int | slice, ...]) -> bool:
+        """Whether a plane is the first along the last stack axis."""
+        last = stack_axes(self.layer, self._shown)[-1]
+        return bool(place[last - (self.layer.ndim - len(self.shape))] == 0)
+
+
 def is_image(layer: Any) -> bool:
     """Whether a layer is an image, and not one that the panel has made of results."""
     return isinstance(layer, Image) and "content" not in layer.metadata.get("napari-pffnet", {})
@@ -93,16 +130,60 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
     PlaneError
         The plane lies outside the layer, or the layer is not two-dimensional on the screen.
     """
-    data, names = _full(layer), axis_names(layer)
+    shown = _on_screen(layer, order)
+    return _plane(layer, _index(layer, _full(layer).shape, point, shown, channel), shown)
+
+
+def take_stack(layer: Image, point: Sequence[float], order: Sequence[int], channel: Channel = "view") -> Stack:
+    """Take all planes of an image that has stack axes (`plane_count` above 1); arguments and errors of `take_plane`."""
+    shown, sizes = _on_screen(layer, order), _full(layer).shape
+    index, axes, first = _index(layer, sizes, point, shown, channel), stack_axes(layer, shown), _first(layer, shown)
+    shape = tuple(sizes[axis] if axis in (*axes, *shown) else 1 for axis in range(first, layer.ndim))
+    places: list[tuple[int | slice, ...]] = []
+    for numbers in np.ndindex(*(sizes[axis] for axis in axes)):
+        number = dict(zip(axes, numbers, strict=True))
+        places.append(tuple(slice(None) if a in shown else number.get(a, 0) for a in range(first, layer.ndim)))
+    fixed = {axis: i for axis, i in enumerate(index[: layer.ndim]) if isinstance(i, int) and axis not in axes}
+    corner = [fixed.get(axis, 0) for axis in range(layer.ndim)]
+    names = axis_names(layer)
+    position = {names[axis]: i for axis, i in fixed.items()}
+    return Stack(layer, places, shape, placement(layer, corner, first), position, index, shown)
+
+
+def plane_count(layer: Image, order: Sequence[int]) -> int:
+    """Return how many planes an image has, over all slices and time points; 0 if it is seen from its edge."""
+    try:
+        shown = _on_screen(layer, order)
+    except PlaneError:
+        return 0
+    return int(np.prod([_full(layer).shape[axis] for axis in stack_axes(layer, shown)], dtype=np.int64))
+
+
+def stack_axes(layer: Image, shown: Sequence[int]) -> list[int]:
+    """Axes longer than 1 that are neither on the screen (`shown`) nor channels."""
+    sizes, colours = _full(layer).shape, channel_axis(layer)
+    return [axis for axis in range(layer.ndim) if axis not in (*shown, colours) and sizes[axis] > 1]
+
+
+def _on_screen(layer: Image, order: Sequence[int]) -> list[int]:
+    """Axes of the layer that are on the screen, in the order of its data."""
     shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
     if shown[0] < 0:
         raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")
-    index = _index(layer, data.shape, point, shown, channel)
+    return shown
+
+
+def _first(layer: Image, shown: list[int]) -> int:
+    """Return the first axis that results have: not that of the channels, if it leads."""
+    return 1 if channel_axis(layer) == 0 and 0 not in shown else 0
+
+
+def _plane(layer: Image, index: list[int | slice], shown: list[int]) -> Plane:
+    data, names, first = _full(layer), axis_names(layer), _first(layer, shown)
     colour_axis = [axis for axis, i in enumerate(index) if isinstance(i, slice) and axis not in shown]
     pixels = data[tuple(index)]
     if colour_axis and not layer.rgb:
         pixels = np.moveaxis(pixels, sum(axis < colour_axis[0] for axis in shown), -1)
-    first = 1 if channel_axis(layer) == 0 and 0 not in shown else 0
     shape = tuple(data.shape[axis] if axis in shown else 1 for axis in range(first, layer.ndim))
     corner = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}

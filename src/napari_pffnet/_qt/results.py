@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_pffnet._qt.planes import Plane
+from napari_pffnet._qt.planes import Plane, Stack
 from napari_pffnet.readers import colours_of_semantic
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class ResultLayers:
     ----------
     viewer : ViewerModel
         Where they are added.
-    plane : Plane
+    plane : Plane or Stack
         Where they belong.
     """
 
-    def __init__(self, viewer: ViewerModel, plane: Plane) -> None:
+    def __init__(self, viewer: ViewerModel, plane: Plane | Stack) -> None:
         self.viewer = viewer
         self.plane = plane
         self._nuclei = _Output(viewer, "nuclei")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
@@ -17,66 +16,35 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.origin import model_origin
-from napari_pffnet._qt.planes import Channel, Plane, PlaneError, channels, describe, is_image, pixel_size, take_plane
+from napari_pffnet._qt.planes import (
+    Plane,
+    PlaneError,
+    channels,
+    describe,
+    is_image,
+    pixel_size,
+    plane_count,
+    take_plane,
+    take_stack,
+)
 from napari_pffnet._qt.results import ResultLayers
+from napari_pffnet._qt.segment_protocol import View
+from napari_pffnet._qt.segment_summary import short, summary
+from napari_pffnet._qt.stack_run import StackOutcome, StackRequest, run_stack
 from napari_pffnet.config import SegmentConfig
+
+if TYPE_CHECKING:
+    from napari_pffnet.segment.prediction import Segmentation
 
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
+TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
 MB = 1e6
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user has set."""
-
-    model: str
-    device: str
-    channel: Channel
-    config: SegmentConfig
-    outlines: bool
-
-
-class View(Protocol):
-    """What the controller needs of a view; signals have ``connect``."""
-
-    run_requested: Any
-    cancel_requested: Any
-    image_chosen: Any
-    thresholds_changed: Any
-    outlines_changed: Any
-
-    def options(self) -> Options:
-        """Read all controls."""
-
-    def set_choices(self, choices: Choices, model: str | None = None) -> None:
-        """Offer models and devices; choose a model, or keep those chosen."""
-
-    def choose_model(self, name: str) -> None:
-        """Choose a model, offering it if it is new."""
-
-    def set_images(self, names: list[str], chosen: int) -> None:
-        """Offer images; `chosen` is -1 if there are none."""
-
-    def set_channels(self, titles: list[tuple[str, Channel]]) -> None:
-        """Offer channels; hidden if there are none."""
-
-    def set_facts(self, text: str, pixel_size: float | None) -> None:
-        """Tell what was found out about the image; µm per pixel where known."""
-
-    def set_state(self, *, ready: bool, running: bool) -> None:
-        """Enable Run, or show progress and Cancel."""
-
-    def set_progress(self, done: int, total: int) -> None:
-        """Show how far the run is."""
-
-    def set_status(self, text: str) -> None:
-        """Show one line."""
 
 
 @dataclass
 class _Shown:
-    outcome: Outcome
+    outcome: Outcome | StackOutcome
     layers: ResultLayers
 
 
@@ -106,7 +74,7 @@ class SegmentController:
         self._image: Image | None = None
         self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
         self._cancel = threading.Event()
-        self._ready = self._running = False
+        self._ready = self._running = self._composing = self._again = False
         self._connections = self._connect()
         self._refresh_images()
         self._find_choices()
@@ -118,23 +86,23 @@ class SegmentController:
             signal.disconnect(slot)
 
     def run(self) -> None:
-        """Segment the plane in view of the chosen image."""
+        """Segment the plane in view of the chosen image, or all its planes."""
         if self._image is None or self._running:
             return
         try:
-            image, request = self._image, self.request(self._image)
+            image, request = self._image, self._wanted(self._image)
         except PlaneError as error:
             show_error(str(error))
             return
         self._cancel = cancel = threading.Event()
         self._set_running(True)
-        self.view.set_status(f"Segmenting with {_short(request.model)}…")
+        self.view.set_status(f"Segmenting with {short(request.model)}…")
         self.background(
             f"PFFNet: {image.name}",
-            lambda report: self.engine.run(request, report, cancel.is_set),
+            lambda report: self._work(request, report, cancel),
             done=lambda outcome: self._finish(image, outcome, cancel),
             failed=self._fail,
-            progressed=self._progress,
+            progressed=lambda done, total: self._progress(done, total, _planes_of(request)),
             cancel=self.cancel,
         )
 
@@ -143,8 +111,23 @@ class SegmentController:
         options = self.view.options()
         return Request(self._plane(image), options.model, options.device, options.config)
 
+    def _wanted(self, image: Image) -> Request | StackRequest:
+        """Return the run of the plane in view, or of all planes where the user wants them and there are several."""
+        options, dims = self.view.options(), self.viewer.dims
+        if not options.all_planes or plane_count(image, dims.order) < 2:
+            return self.request(image)
+        stack = take_stack(image, dims.point, dims.order, options.channel)
+        return StackRequest(stack, options.model, options.device, options.config, options.linked)
+
+    def _work(
+        self, request: Request | StackRequest, report: Callable[[int, int], None], cancel: threading.Event
+    ) -> Outcome | StackOutcome:
+        if isinstance(request, StackRequest):
+            return run_stack(self.engine, request, report, cancel.is_set)
+        return self.engine.run(request, report, cancel.is_set)
+
     def cancel(self) -> None:
-        """Stop the run at the next tile; its result is not used."""
+        """Stop the run at the next tile; of a stack, finished planes are kept."""
         if self._running:
             self._cancel.set()
             self.view.set_status("Stopping…")
@@ -155,9 +138,45 @@ class SegmentController:
 
     def recompose(self) -> None:
         """Apply the thresholds to the chosen image's result; the network is not run."""
-        shown = self._shown.get(self._image) if self._image else None
-        if shown and not self._running:
-            self._show(shown)
+        image, config = self._image, self.view.options().config
+        shown = self._shown.get(image) if image else None
+        if not image or not shown or self._running:
+            return
+        if isinstance(shown.outcome, StackOutcome):
+            self._recompose_stack(image.name, shown, shown.outcome)
+        else:
+            self._show(shown, shown.outcome.prediction.compose(config), config, image.name)
+
+    def _recompose_stack(self, image: str, shown: _Shown, outcome: StackOutcome) -> None:
+        """Compose many planes in the background; what is asked for meanwhile comes after that."""
+        if not outcome.outcomes:
+            self.view.set_status(TOO_LARGE)
+            return
+        self._again = self._composing
+        if self._composing:
+            return
+        self._composing = True
+        options = self.view.options()
+
+        def done(result: Segmentation) -> None:
+            self._composing = False
+            if shown.outcome is outcome and not self._running:
+                self._show(shown, result, options.config, image)
+            if self._again:
+                self.recompose()
+
+        self.background(
+            "PFFNet: thresholds",
+            lambda _report: outcome.compose(options.config, options.linked),
+            done=done,
+            failed=self._not_composed,
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
+
+    def _not_composed(self, error: Exception) -> None:
+        self._composing = self._again = False
+        self.view.set_status(f"Thresholds not applied: {error}")
 
     def refresh_models(self, old: str = "", new: str = "") -> None:
         """Offer the models that there are now; the chosen one stays chosen, also under a new name."""
@@ -175,31 +194,44 @@ class SegmentController:
         for shown in self._shown.values():
             shown.layers.draw_outlines(self.view.options().outlines)
 
-    def _finish(self, image: Image, outcome: Outcome, cancel: threading.Event) -> None:
+    def _finish(self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event) -> None:
         self._set_running(False)
-        if cancel.is_set():
+        if cancel.is_set() and not isinstance(outcome, StackOutcome):
             self.view.set_status("Stopped.")
             return
-        self.insights.remember(image, outcome)
+        for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
+            self.insights.remember(image, each)
         before = self._shown.get(image)
-        if before and before.layers.plane.position == outcome.request.plane.position:
+        if before and _replaces(outcome, before):
             before.outcome, before.layers.plane = outcome, outcome.request.plane
         else:
             self._shown[image] = _Shown(outcome, ResultLayers(self.viewer, outcome.request.plane))
-        self._show(self._shown[image], image.name)
+        if isinstance(outcome, StackOutcome):
+            self._show(self._shown[image], outcome.result, outcome.request.config, image.name)
+            self._catch_up(image, outcome.request)
+        else:
+            config = self.view.options().config
+            self._show(self._shown[image], outcome.prediction.compose(config), config, image.name)
 
-    def _show(self, shown: _Shown, image: str | None = None) -> None:
-        options, outcome = self.view.options(), shown.outcome
-        result = outcome.prediction.compose(options.config)
+    def _catch_up(self, image: Image, request: StackRequest) -> None:
+        """Apply thresholds that were changed while a stack was worked on."""
+        options = self.view.options()
+        names = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
+        now, then = ([getattr(config, name) for name in names] for config in (options.config, request.config))
+        if image is self._image and (now, options.linked) != (then, request.linked):
+            self.recompose()
+
+    def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: str) -> None:
+        outcome = shown.outcome
         source = {
-            "image": image or (self._image.name if self._image else ""),
+            "image": image,
             "model": outcome.request.model,
             "origin": model_origin(outcome.request.model),
             "position": outcome.request.plane.position,
-            "config": options.config.model_dump(mode="json"),
+            "config": config.model_dump(mode="json"),
         }
-        kept = shown.layers.show(result, options.outlines, source)
-        text = _summary(len(result.table), len(outcome.prediction.boxes), outcome, kept)
+        kept = shown.layers.show(result, self.view.options().outlines, source)
+        text = summary(len(result.table), outcome, kept)
         self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
 
     def _fail(self, error: Exception) -> None:
@@ -215,9 +247,13 @@ class SegmentController:
         else:
             notification_manager.dispatch(ErrorNotification(error))
 
-    def _progress(self, done: int, total: int) -> None:
+    def _progress(self, done: int, total: int, planes: int = 1) -> None:
         self.view.set_progress(done, total)
-        if total > 1 and not self._cancel.is_set():
+        if self._cancel.is_set():
+            return
+        if planes > 1:
+            self.view.set_status(f"Segmenting: plane {min(done * planes // total + 1, planes)} of {planes}")
+        elif total > 1:
             self.view.set_status(f"Segmenting: tile {min(done + 1, total)} of {total}")
 
     def _set_running(self, running: bool) -> None:
@@ -294,7 +330,9 @@ class SegmentController:
     def _update_facts(self, _event: Any = None) -> None:
         if self._image is None:
             self.view.set_facts("", None)
+            self.view.set_planes(0)
             return
+        self.view.set_planes(plane_count(self._image, self.viewer.dims.order))
         try:
             text = describe(self._image, self._plane(self._image))
         except PlaneError:
@@ -306,14 +344,11 @@ class SegmentController:
         return take_plane(image, dims.point, dims.order, self.view.options().channel)
 
 
-def _summary(count: int, found: int, outcome: Outcome, kept: bool) -> str:
-    nuclei = "1 nucleus" if count == 1 else f"{count} nuclei"
-    if count == 0:
-        nuclei = "No nuclei: lower the score." if found else "No nuclei: set their diameter."
-    seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
-    text = f"{nuclei} · {_short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
-    return f"{text} · your edited layer is kept, this is a new one" if kept else text
+def _planes_of(request: Request | StackRequest) -> int:
+    return len(request.plane.places) if isinstance(request, StackRequest) else 1
 
 
-def _short(model: str) -> str:
-    return Path(model).stem
+def _replaces(outcome: Outcome | StackOutcome, before: _Shown) -> bool:
+    """Whether a result takes the place of the one shown: on the same planes, and not a part instead of the whole."""
+    same = type(outcome) is type(before.outcome) and before.layers.plane.position == outcome.request.plane.position
+    return same and not (isinstance(outcome, StackOutcome) and outcome.error)

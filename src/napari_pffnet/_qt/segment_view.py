@@ -28,7 +28,7 @@ from superqt import QLabeledDoubleSlider
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.planes import Channel
-from napari_pffnet._qt.segment_controller import Options
+from napari_pffnet._qt.segment_protocol import Options
 from napari_pffnet._qt.tooltip import plain
 from napari_pffnet.config import SegmentConfig
 
@@ -37,7 +37,10 @@ MANAGE = "manage models…"
 PAUSE_MS = 40
 THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 TIPS = {
-    "image": "The image layer to segment: grey or colour, any bit depth. Of a stack, the plane in view is taken.",
+    "image": "The image layer to segment: grey or colour, any bit depth.",
+    "planes": "Of a stack (Z) or a series (T): segment the plane in view, or all planes one after the other.",
+    "linked": "Give a nucleus the same label on all planes, by its overlap from plane to plane.\n"
+    "Of a division, the better overlap keeps the label. Applies at once.",
     "channel": "Which channel shows the nuclei.",
     "model": "The network. Rest on a name to see what is known of it. 'from a file…' is for a model\n"
     "file (.safetensors); 'manage models…' shows all models: rename, note, export, import, delete.",
@@ -53,7 +56,7 @@ TIPS = {
     "min_area": "Smaller nuclei are left out, in pixels. Applies at once.",
     "outlines": "Show nuclei as outlines instead of filled.",
     "run": "Find the nuclei of the image in view. Results are the layers 'nuclei' and 'semantic' (hidden at first).",
-    "cancel": "Stop after the tile being worked on; layers stay as they are.",
+    "cancel": "Stop after the tile being worked on; finished planes of a stack are kept.",
 }
 
 
@@ -70,6 +73,8 @@ class SegmentView(QWidget):
         super().__init__(parent)
         self.image, self.channel = _combo("image"), _combo("channel")
         self.model, self.device = _combo("model"), _combo("device")
+        self.planes, self.linked = _planes(), _tip(QCheckBox("link nuclei"), "linked")
+        self.linked.setChecked(True)
         self.outlines = _tip(QCheckBox("Outlines only"), "outlines")
         defaults = SegmentConfig()
         #: One control for each field of the configuration that can be set here, by the field's name.
@@ -105,6 +110,8 @@ class SegmentView(QWidget):
             channel=self._chosen_channel(),
             config=SegmentConfig(**values),
             outlines=self.outlines.isChecked(),
+            all_planes=bool(self.planes.currentData()),
+            linked=self.linked.isChecked(),
         )
 
     def offer_library(self, show: Callable[[], None]) -> None:
@@ -140,6 +147,11 @@ class SegmentView(QWidget):
         _fill(self.channel, titles)
         self._form.setRowVisible(self.channel, bool(titles))
 
+    def set_planes(self, count: int) -> None:
+        """Offer all planes of a stack; the row is hidden if there is only one."""
+        self.planes.setItemText(1, f"all {count}")
+        self._form.setRowVisible(self._planes_row, count > 1)
+
     def set_facts(self, text: str, pixel_size: float | None) -> None:
         """Tell what was found out about the image; µm per pixel where known."""
         self.facts.setText(text)
@@ -151,7 +163,8 @@ class SegmentView(QWidget):
         """Enable Run, or show progress and Cancel."""
         self.run_button.setEnabled(ready)
         self._action.setCurrentIndex(int(running))
-        for control in (self.image, self.channel, self.model, self.device, self.controls["diameter"]):
+        chosen_before = (self.image, self.channel, self.planes, self.model, self.device, self.controls["diameter"])
+        for control in (*chosen_before, self.linked):
             control.setEnabled(not running)
         if not running:
             self.progress.setRange(0, 0)
@@ -166,17 +179,21 @@ class SegmentView(QWidget):
         self.status.setText(text)
 
     def _lay_out(self) -> None:
+        self._planes_row = _row(self.planes, self.linked)
         self._form = _form(
             [
                 ("Image", self.image),
                 ("", self.facts),
                 ("Channel", self.channel),
+                ("Planes", self._planes_row),
                 ("Model", self.model),
                 ("Device", self.device),
             ]
         )
         self._form.addRow("Nucleus diameter", _row(self.controls["diameter"], self.size_hint))
         self._form.setRowVisible(self.channel, False)
+        self._form.setRowVisible(self._planes_row, False)
+        self.linked.setVisible(False)
         self._action = QStackedWidget()
         self._action.addWidget(self.run_button)
         self._action.addWidget(_row(self.progress, self.cancel_button))
@@ -193,10 +210,8 @@ class SegmentView(QWidget):
         layout.setSpacing(10)
         layout.addLayout(self._form)
         layout.addWidget(self._action)
-        layout.addSpacing(6)
         layout.addLayout(thresholds)
-        layout.addWidget(self.outlines)
-        layout.addWidget(Fold("More", advanced))
+        layout.addWidget(Fold("More", advanced, beside=self.outlines))
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -206,6 +221,8 @@ class SegmentView(QWidget):
         self.channel.activated.connect(lambda: self.image_chosen.emit(self.image.currentIndex()))
         self.model.currentIndexChanged.connect(self._remember_model)
         self.model.activated.connect(self._model_chosen)
+        self.planes.currentIndexChanged.connect(lambda index: self.linked.setVisible(bool(index)))
+        self.linked.toggled.connect(lambda _on: self._pause.start())
         self.outlines.toggled.connect(lambda _on: self.outlines_changed.emit())
         self._pause.timeout.connect(self.thresholds_changed)
         self.controls["diameter"].valueChanged.connect(self._update_size_hint)
@@ -252,6 +269,13 @@ def _combo(name: str) -> QComboBox:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(12)
     combo.setPlaceholderText("…")
+    return combo
+
+
+def _planes() -> QComboBox:
+    combo = _combo("planes")
+    combo.setMinimumContentsLength(5)
+    _fill(combo, [("the one in view", False), ("all", True)])
     return combo
 
 

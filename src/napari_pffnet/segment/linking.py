@@ -1,0 +1,143 @@
+"""Linking of the same nucleus through the planes of a stack or the frames of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Array = np.ndarray[Any, Any]
+MIN_IOU = 0.3
+
+
+class Linked(NamedTuple):
+    """One plane after linking.
+
+    `labels` is an int32 H×W array (int64 if the given plane is) with the stable ids, 0 is background; `ids` maps each
+    id of the given plane to its stable id, so that tables can follow.
+    """
+
+    labels: Array
+    ids: dict[int, int]
+
+
+class Linker:
+    """What `link` does, for planes that come one by one.
+
+    Parameters
+    ----------
+    min_iou : float
+        Least IoU of a pair, above 0 and at most 1.
+
+    Raises
+    ------
+    ValueError
+        `min_iou` is out of range.
+    """
+
+    def __init__(self, min_iou: float = MIN_IOU) -> None:
+        if not 0 < min_iou <= 1:
+            raise ValueError(f"min_iou is {min_iou}; give a number above 0 and at most 1")
+        self.min_iou = min_iou
+        self._highest = 0
+        self._previous: Array | None = None
+
+    def add(self, plane: Array) -> Linked:
+        """Link the next plane, integer H×W; ValueError if its shape is not that of the one before."""
+        before = self._previous
+        if before is not None and before.shape != plane.shape:
+            raise ValueError(f"planes have shapes {before.shape} and {plane.shape}; give planes of one shape")
+        known = {} if before is None else pairs(before, plane, self.min_iou)
+        found = [label for label in np.unique(plane).tolist() if label]
+        new = [label for label in found if label not in known]
+        known |= {label: self._highest + i for i, label in enumerate(new, 1)}
+        self._highest += len(new)
+        ids = {label: known[label] for label in found}
+        self._previous = relabel(plane, ids)
+        return Linked(self._previous, ids)
+
+    def part(self) -> None:
+        """Begin another stack: the next plane is linked to none, and its ids are new."""
+        self._previous = None
+
+
+def link(planes: Iterable[Array], min_iou: float = MIN_IOU) -> Iterator[Linked]:
+    """Give objects that overlap from plane to plane the same id.
+
+    Objects of neighbouring planes are paired so that the sum of their IoU is largest; each belongs to one pair at most.
+    Of a nucleus that divides (or two that merge), the better overlap keeps the id and the other gets a new one. Only
+    neighbours are compared: a nucleus that is missing in one plane, even if only there, comes back under a new id.
+    Ids are never used twice. Two planes are in memory at a time.
+
+    Parameters
+    ----------
+    planes : iterable of ndarray
+        Integer H×W label images of one shape, 0 is background; ids need not agree between planes.
+    min_iou : float
+        Least IoU of a pair, above 0 and at most 1.
+
+    Yields
+    ------
+    Linked
+        Each plane as soon as it is there; new ids count on from 1.
+
+    Raises
+    ------
+    ValueError
+        `min_iou` is out of range, or a plane has another shape than the one before it.
+    """
+    linker = Linker(min_iou)
+    return (linker.add(plane) for plane in planes)
+
+
+def pairs(before: Array, after: Array, min_iou: float = MIN_IOU) -> dict[int, int]:
+    """Pair the objects of two label images, H×W each; return id in `after` -> id in `before`."""
+    rows, row_of, row_areas = _objects(before)
+    columns, column_of, column_areas = _objects(after)
+    both = (before != 0) & (after != 0)
+    keys, shared = np.unique(row_of[both] * len(columns) + column_of[both], return_counts=True)
+    row, column = keys // max(1, len(columns)), keys % max(1, len(columns))
+    iou = shared / (row_areas[row] + column_areas[column] - shared)
+    good = iou >= min_iou
+    chosen = _assign(row[good], column[good], iou[good])
+    return {int(columns[j]): int(rows[i]) for i, j in chosen}
+
+
+def relabel(labels: Array, ids: dict[int, int]) -> Array:
+    """Return a label image with other ids, old: new; ids that are not named become background."""
+    old = np.array([0, *sorted(ids)], np.int64)
+    new = np.array([0, *(ids[label] for label in sorted(ids))], np.int64)
+    place = np.minimum(np.searchsorted(old, labels), len(old) - 1)
+    dtype = np.int64 if labels.dtype.itemsize == 8 else np.int32
+    return np.where(old[place] == labels, new[place], 0).astype(dtype)
+
+
+def _objects(labels: Array) -> tuple[Array, Array, Array]:
+    """Return the ids of an image, for each pixel the place of its id among them, and the areas; without background."""
+    ids, place, area = np.unique(labels, return_inverse=True, return_counts=True)
+    place = place.reshape(labels.shape)
+    background = int(len(ids) > 0 and ids[0] == 0)
+    return ids[background:], place - background, area[background:]
+
+
+def _assign(row: Array, column: Array, iou: Array) -> list[tuple[int, int]]:
+    """Choose pairs of the largest sum, each row and column once; groups without shared overlaps are solved alone."""
+    if not len(row):
+        return []
+    rows, columns = int(row.max()) + 1, int(column.max()) + 1
+    graph = coo_array((np.ones(len(row)), (row, rows + column)), shape=(rows + columns, rows + columns))
+    group = connected_components(graph, directed=False)[1][row]
+    order = np.argsort(group, kind="stable")
+    chosen: list[tuple[int, int]] = []
+    for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        own_rows, i = np.unique(row[part], return_inverse=True)
+        own_columns, j = np.unique(column[part], return_inverse=True)
+        values = np.zeros((len(own_rows), len(own_columns)))
+        values[i, j] = iou[part]
+        best = zip(*linear_sum_assignment(values, maximize=True), strict=True)
+        chosen += [(int(own_rows[a]), int(own_columns[b])) for a, b in best if values[a, b] > 0]
+    return chosen

@@ -1,0 +1,207 @@
+"""All planes of a stack in one run, without a screen."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from panel_fakes import FakeEngine, FakeView, at_once, options
+
+from napari_pffnet._qt import stack_run
+from napari_pffnet._qt.planes import plane_count, take_stack
+from napari_pffnet._qt.segment_controller import TOO_LARGE, SegmentController
+from napari_pffnet.segment import Cancelled
+
+
+class StackEngine(FakeEngine):
+    """Stops at the plane whose pixels are `last`."""
+
+    def __init__(self, last=None, error=None):
+        super().__init__()
+        self.last, self.stop = last, error or Cancelled()
+
+    def run(self, request, progress, cancelled):
+        if request.plane.read().max() == self.last:
+            raise self.stop
+        return super().run(request, progress, cancelled)
+
+
+def choose(controller, linked=True, **config):
+    chosen = options(**config)
+    controller.view.now = type(chosen)(**{**vars(chosen), "all_planes": True, "linked": linked})
+
+
+def make(engine=None, shape=(3, 16, 16), background=at_once, **how):
+    viewer = ViewerModel()
+    data = np.broadcast_to(np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)), shape).astype(np.uint16)
+    viewer.add_image(data, name="cells", **{"axis_labels": ("z", "y", "x"), "scale": (5, 2, 2), **how})
+    controller = SegmentController(viewer, FakeView(), engine or StackEngine(), background)
+    choose(controller)
+    return viewer, controller
+
+
+def ids(layer):
+    return [np.unique(plane).tolist() for plane in layer.data.reshape(-1, *layer.data.shape[-2:])]
+
+
+def status(controller):
+    return controller.view.last("set_status").args[0]
+
+
+def test_linked_planes_are_one_layer_with_one_row_per_nucleus():
+    viewer, controller = make()
+    controller.run()
+    nuclei = viewer.layers["nuclei"]
+    assert ids(nuclei) == [[0, 1]] * 3
+    assert nuclei.features["index"].tolist() == [1]
+    assert nuclei.features["area"].tolist() == [75], "on all planes"
+    assert nuclei.features["score"].tolist() == pytest.approx([0.9])
+    assert list(nuclei.features.columns) == ["index", "score", "quality", "mask_score", "overlap", "area"]
+    assert viewer.layers["semantic"].data.shape == (3, 16, 16)
+    np.testing.assert_allclose(nuclei.scale, (5, 2, 2))
+    assert status(controller).startswith("3 planes · 1 nucleus · default on CPU")
+
+
+def test_without_links_ids_are_unique_through_the_stack():
+    viewer, controller = make()
+    choose(controller, linked=False, score_threshold=0.3)
+    controller.run()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1, 2], [0, 3, 4], [0, 5, 6]]
+    assert viewer.layers["nuclei"].features["index"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_thresholds_and_links_are_applied_without_the_network():
+    viewer, controller = make(engine := StackEngine())
+    controller.run()
+    choose(controller, score_threshold=0.3)
+    controller.recompose()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1, 2]] * 3
+    choose(controller, linked=False)
+    controller.recompose()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1], [0, 2], [0, 3]]
+    assert len(engine.requests) == 3
+    assert len(viewer.layers) == 3
+
+
+def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
+    waiting = []
+    viewer, controller = make(background=lambda *args, **kwargs: waiting.append((args, kwargs)))
+
+    def work():
+        args, kwargs = waiting.pop(0)
+        at_once(*args, **kwargs)
+
+    work()
+    controller.run()
+    work()
+    for score in (0.3, 0.95, 0.3):
+        choose(controller, score_threshold=score)
+        controller.recompose()
+    assert len(waiting) == 1, "one at a time"
+    work()
+    work()
+    assert not waiting
+    assert ids(viewer.layers["nuclei"]) == [[0, 1, 2]] * 3
+
+
+def test_a_stack_too_large_to_keep_says_so(monkeypatch):
+    monkeypatch.setattr(stack_run.run_stack, "__defaults__", (100,))
+    viewer, controller = make()
+    controller.run()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1]] * 3
+    choose(controller, score_threshold=0.3)
+    controller.recompose()
+    assert status(controller) == TOO_LARGE
+    assert ids(viewer.layers["nuclei"]) == [[0, 1]] * 3
+
+
+def test_thresholds_moved_during_a_run_are_applied_when_it_ends():
+    viewer, controller = make(engine := StackEngine())
+    found = engine.run
+
+    def run(*arguments):
+        choose(controller, score_threshold=0.3)
+        return found(*arguments)
+
+    engine.run = run
+    controller.run()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1, 2]] * 3
+
+
+def test_cancel_keeps_the_finished_planes_and_the_result_before():
+    viewer, controller = make(engine := StackEngine())
+    controller.run()
+    whole = viewer.layers["nuclei"].data.copy()
+    engine.last = 2
+    controller.run()
+    first, second = (layer for layer in viewer.layers if layer.name.startswith("nuclei"))
+    np.testing.assert_array_equal(first.data, whole)
+    assert ids(second) == [[0, 1], [0, 1], [0]]
+    assert status(controller).startswith("Stopped · 2 of 3 planes · 1 nucleus")
+    assert controller.view.last("set_state").kwargs == {"ready": True, "running": False}
+
+
+def test_cancel_in_the_first_plane_adds_nothing():
+    viewer, controller = make(StackEngine(last=0))
+    controller.run()
+    assert status(controller) == "Stopped."
+    assert len(viewer.layers) == 1
+
+
+def test_an_error_costs_one_plane_only():
+    viewer, controller = make(StackEngine(last=1, error=OSError("plane 2 is damaged")))
+    controller.run()
+    assert status(controller).startswith("Not done: plane 2 is damaged · 1 of 3 planes · 1 nucleus")
+    assert ids(viewer.layers["nuclei"]) == [[0, 1], [0], [0]]
+
+
+def test_the_plane_in_view_stays_a_choice_and_another_layer():
+    viewer, controller = make()
+    controller.run()
+    controller.view.now = options()
+    controller.run()
+    assert [layer.data.shape for layer in viewer.layers if layer.name.startswith("nuclei")] == [
+        (3, 16, 16),
+        (1, 16, 16),
+    ]
+
+
+def test_progress_counts_planes():
+    _, controller = make()
+    controller.run()
+    told = [call.args[0] for call in controller.view.set_status.call_args_list]
+    assert [text for text in told if "plane" in text][:3] == [f"Segmenting: plane {i} of 3" for i in (1, 2, 3)]
+    assert [call.args for call in controller.view.set_progress.call_args_list] == [(0, 6), (2, 6), (4, 6)]
+
+
+def test_the_choice_appears_with_a_stack_only():
+    viewer, controller = make()
+    assert controller.view.last("set_planes").args == (3,)
+    viewer.layers.selection.active = viewer.add_image(np.zeros((3, 8, 8)), name="channels", channel_axis=None)
+    assert controller.view.last("set_planes").args == (1,), "three channels are no stack"
+
+
+def test_of_a_series_of_stacks_frames_are_not_linked_with_each_other():
+    viewer, controller = make(shape=(2, 3, 16, 16), axis_labels=("t", "z", "y", "x"), scale=(1, 1, 1, 1))
+    controller.run()
+    assert ids(viewer.layers["nuclei"]) == [[0, 1]] * 3 + [[0, 2]] * 3
+
+
+def test_channels_are_no_planes():
+    data = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    layer = Image(data, axis_labels=("z", "c", "y", "x"))
+    assert plane_count(layer, (0, 1, 2, 3)) == 2
+    stack = take_stack(layer, (0, 0, 0, 0), (0, 1, 2, 3), 2)
+    assert stack.shape == (2, 1, 4, 5)
+    assert stack.position == {"c": 2}
+    for z, place in enumerate(stack.places):
+        np.testing.assert_array_equal(stack.plane(place).read(), data[z, 2])
+        assert np.zeros(stack.shape)[place].shape == (4, 5)
+
+
+def test_channels_that_lead_have_no_axis_in_the_result():
+    data = np.arange(3 * 2 * 4 * 5).reshape(3, 2, 4, 5)
+    layer = Image(data, axis_labels=("c", "z", "y", "x"), scale=(1, 7, 2, 2))
+    stack = take_stack(layer, (0, 0, 0, 0), (0, 1, 2, 3), "colour")
+    assert stack.shape == (2, 4, 5)
+    np.testing.assert_array_equal(stack.plane(stack.places[1]).read(), np.moveaxis(data[:, 1], 0, -1))
+    np.testing.assert_allclose(stack.placement["scale"], (7, 2, 2))
