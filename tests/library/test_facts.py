@@ -11,7 +11,7 @@ from napari_pffnet.library import Entry, date_of, describe, entries, headline, p
     ("card", "text"),
     [
         ({}, ""),
-        ({"validation": {"ap50": 0.8, "pq": 0.7}}, "AP50 0.80"),
+        ({"validation": {"ap50": 0.8, "pq": 0.7}}, "AP50 0.82"),
         ({"validation": {"pq": 0.7}}, "PQ 0.70"),
         ({"validation": {"a": {"ap50": 0.81}, "b": {"ap50": 0.6, "pq": 1}}}, "AP50 0.81 a, 0.60 b"),
         (
@@ -49,7 +49,7 @@ def test_date_is_that_of_the_card_or_of_the_adding():
 def test_description_of_the_embedded_model():
     lines = describe(entries()[0]).splitlines()
     assert lines[0].startswith("Nuclei in fluorescence, histology")
-    assert lines[1].startswith("AP50 0.80 fluorescence, 0.68 histology, 0.59")
+    assert lines[1].startswith("AP50 0.82 fluorescence, 0.68 histology, 0.59")
     assert lines[-1] == "comes with the package"
 
 

@@ -33,6 +33,7 @@ from napari_pffnet._qt.train_runs import (
     open_run,
     read_pair,
     resumable,
+    seen,
 )
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
@@ -375,8 +376,12 @@ class TrainController:
             self._count_again = folder is not None
             return
         self._counting, self._count_again = True, False
+        base = self.view.options().base
         self._in_background(
-            "PFFNet: counting nuclei", lambda: material(folder), lambda found: self._counted(folder, found), self._let
+            "PFFNet: counting nuclei",
+            lambda: (material(folder), seen(base)),
+            lambda found: self._counted(folder, *found),
+            self._let,
         )
 
     def _let(self) -> None:
@@ -384,7 +389,7 @@ class TrainController:
         if self._count_again:
             self._count()
 
-    def _counted(self, folder: Path, found: list[Material]) -> None:
+    def _counted(self, folder: Path, found: list[Material], known: tuple[list[str], list[str]]) -> None:
         if folder != self._project:
             return
         options = self.view.options()
@@ -395,7 +400,7 @@ class TrainController:
             if each.trains
             and (each.name in options.images if _same(each, before.get(each.name)) else each.state == "done")
         ]
-        held = [name for name in options.held_out if name in used] or hold_out(used)
+        held = [name for name in options.held_out if name in used] or hold_out(used, *known)
         self._material = found
         self.view.set_material(found, used, held)
         self.summarize()

@@ -20,6 +20,7 @@ from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.project import RUNS, ProjectError
+from napari_pffnet.library import LibraryError, entry, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.gate import Compared, gate_file
@@ -93,6 +94,14 @@ def again(stored: Sequence[str], project: Path, output: Path) -> list[str]:
         *("--effort", given.effort, "--device", given.device, "--resume", "auto"),
         *given.overrides,
     ]
+
+
+def seen(base: str) -> tuple[list[str], list[str]]:
+    """Names of the images that a model has learnt from, and on which it was checked; none if it cannot be read."""
+    try:
+        return seen_by(entry(base).card)
+    except (LibraryError, OSError):
+        return [], []
 
 
 def new_folder(project: Path) -> Path:

@@ -4,9 +4,9 @@ Importing this needs no PyTorch: listing models stays quick, and the panel opens
 """
 
 from napari_pffnet.library.changes import add, annotate, export, import_model, remove, rename
-from napari_pffnet.library.facts import date_of, describe, headline, parent
+from napari_pffnet.library.facts import date_of, describe, headline, parent, seen_by
 from napari_pffnet.library.files import FORMAT, VERSION, LibraryError, fingerprint, read_extras, save_model
-from napari_pffnet.library.folder import Entry, available, entries, find, user_folder
+from napari_pffnet.library.folder import Entry, available, entries, entry, find, user_folder
 from napari_pffnet.library.loading import DEFAULT, Model, load_model, pick_device
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "date_of",
     "describe",
     "entries",
+    "entry",
     "export",
     "find",
     "fingerprint",
@@ -34,5 +35,6 @@ __all__ = [
     "remove",
     "rename",
     "save_model",
+    "seen_by",
     "user_folder",
 ]

@@ -26,6 +26,14 @@ def describe(entry: Entry) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def seen_by(card: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of the images that a fine-tuned model, or one it comes from, has learnt from, and was checked on last."""
+    given = card.get("data")
+    data: dict[str, Any] = given if isinstance(given, dict) else {}
+    learnt, held_out = data.get("learnt", data.get("images", [])), data.get("held_out", [])
+    return [str(name) for name in learnt or []], [str(name) for name in held_out or []]
+
+
 def date_of(entry: Entry) -> str:
     """Return when the model was made, or else added to the library; "" if unknown."""
     return clean(entry.card.get("date") or entry.added)

@@ -20,7 +20,7 @@ from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.library import Model, fingerprint, load_model, save_model
+from napari_pffnet.library import Model, fingerprint, load_model, save_model, seen_by
 from napari_pffnet.train.blend import blend, choose_part
 from napari_pffnet.train.compare import compare
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
@@ -116,13 +116,6 @@ class Material:
     held_out: Source
     names: tuple[str, ...]
     nuclei: int
-
-
-def seen_by(card: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Names of the images that a fine-tuned model, or one it comes from, has learnt from, and was checked on last."""
-    given = card.get("data")
-    data: dict[str, Any] = given if isinstance(given, dict) else {}
-    return list(data.get("learnt", data.get("images", []))), list(data.get("held_out", []))
 
 
 def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> Material:
