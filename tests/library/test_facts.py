@@ -49,7 +49,7 @@ def test_date_is_that_of_the_card_or_of_the_adding():
 def test_description_of_the_embedded_model():
     lines = describe(entries()[0]).splitlines()
     assert lines[0].startswith("Nuclei in fluorescence, histology")
-    assert lines[1].startswith("AP50 0.82 fluorescence, 0.68 histology, 0.59")
+    assert lines[1].startswith("AP50 0.82 fluorescence, 0.71 histology, 0.60")
     assert lines[-1] == "comes with the package"
 
 
