@@ -11,7 +11,7 @@ from napari_pffnet.library import Entry, date_of, describe, entries, headline, p
     ("card", "text"),
     [
         ({}, ""),
-        ({"validation": {"ap50": 0.8, "pq": 0.7}}, "AP50 0.82"),
+        ({"validation": {"ap50": 0.8, "pq": 0.7}}, "AP50 0.80"),
         ({"validation": {"pq": 0.7}}, "PQ 0.70"),
         ({"validation": {"a": {"ap50": 0.81}, "b": {"ap50": 0.6, "pq": 1}}}, "AP50 0.81 a, 0.60 b"),
         (
