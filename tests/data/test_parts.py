@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from helpers import write_folder
 from napari_pffnet.data.folder import FolderSource
-from napari_pffnet.data.parts import Chosen, Side, Window, known, quarter
+from napari_pffnet.data.parts import Chosen, Kept, Side, Window, known, quarter
 from napari_pffnet.data.sources import Sample, hold_out
 from napari_pffnet.data.targets import IGNORE
 
@@ -112,3 +113,15 @@ def test_one_image_in_five_is_held_out_and_stays_so_when_images_are_added():
     assert hold_out(names[:2]) == ["0"]
     assert hold_out(names[:7]) == ["0", "5"]
     assert hold_out(names)[:2] == ["0", "5"]
+
+
+def test_what_is_kept_does_not_change_with_the_files_as_far_as_memory_allows(tmp_path):
+    source = FolderSource(write_folder(tmp_path / "squares", 2))
+    size = sum(each.nbytes for each in (source.read(0).image, source.read(0).labels))
+    kept = Kept(source, limit=size)
+    before = source.read(0).labels
+    for name in "01":
+        tifffile.imwrite(tmp_path / "squares" / "labels" / f"{name}.tif", np.zeros_like(before, np.uint16))
+    assert (kept.read(0).labels == before).all()
+    assert not kept.read(1).labels.any()
+    assert (len(kept), kept.name(1), kept.faults()) == (2, "1", [])

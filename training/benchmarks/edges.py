@@ -19,6 +19,7 @@ from finetune import draw, every, note, read, table
 from numpy.typing import NDArray
 
 from napari_pffnet.data.opening import open_source
+from napari_pffnet.data.parts import Part
 from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.library import load_model, pick_device
@@ -39,21 +40,13 @@ def annotate(labels: Labels, complete: NDArray[np.bool_], rule: str) -> tuple[La
 
 
 @dataclass(frozen=True)
-class Squares:
+class Squares(Part):
     """A source of which one random square of each image is annotated."""
 
     inner: Source
     side: int
     seed: int
     rule: str
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.inner)
-
-    def name(self, index: int) -> str:
-        """Return the name of an image."""
-        return self.inner.name(index)
 
     def read(self, index: int) -> Sample:
         """Read an image; the square is the same for every rule."""
@@ -64,10 +57,6 @@ class Squares:
         complete[top : top + self.side, left : left + self.side] = True
         labels, semantic = annotate(sample.labels, complete, self.rule)
         return replace(sample, labels=labels, semantic=semantic)
-
-    def faults(self) -> list[str]:
-        """Return what the images' source reports."""
-        return self.inner.faults()
 
 
 def main() -> None:

@@ -17,8 +17,26 @@ HELD_OUT = 0.25
 KEPT_BYTES = 2 * 2**30
 
 
+class Part:
+    """What the parts of a source have in common with it."""
+
+    source: Source
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.source)
+
+    def name(self, index: int) -> str:
+        """Return the image's name."""
+        return self.source.name(index)
+
+    def faults(self) -> list[str]:
+        """Return the faults of the source."""
+        return self.source.faults()
+
+
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(Part):
     """Some images of a source, in the order given."""
 
     source: Source
@@ -36,12 +54,8 @@ class Chosen:
         """Read an image."""
         return self.source.read(self.indices[index])
 
-    def faults(self) -> list[str]:
-        """Return the faults of the source."""
-        return self.source.faults()
 
-
-class Kept:
+class Kept(Part):
     """A source as it is now: its samples are read once, so that later changes of the files are not seen.
 
     Parameters
@@ -63,37 +77,17 @@ class Kept:
                 break
             self._samples[i] = sample
 
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.source)
-
-    def name(self, index: int) -> str:
-        """Return the image's name."""
-        return self.source.name(index)
-
     def read(self, index: int) -> Sample:
         """Return an image as it was."""
         return self._samples[index] if index in self._samples else self.source.read(index)
 
-    def faults(self) -> list[str]:
-        """Return the faults of the source."""
-        return self.source.faults()
-
 
 @dataclass(frozen=True)
-class Side:
+class Side(Part):
     """Of each image the larger part (``"train"``) or the quarter that is held out: every loss ignores the other."""
 
     source: Source
     side: Literal["train", "held out"]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.source)
-
-    def name(self, index: int) -> str:
-        """Return the image's name."""
-        return self.source.name(index)
 
     def read(self, index: int) -> Sample:
         """Read an image with this side of its annotation."""
@@ -107,25 +101,13 @@ class Side:
             labels, semantic = within(np.where(learnt, 0, sample.labels), held_out, ~annotated | learnt)
         return replace(sample, labels=labels, semantic=semantic)
 
-    def faults(self) -> list[str]:
-        """Return the faults of the source."""
-        return self.source.faults()
-
 
 @dataclass(frozen=True)
-class Window:
+class Window(Part):
     """Of each large image the square with the most annotated nuclei, so that looking at it often takes little time."""
 
     source: Source
     side: int
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.source)
-
-    def name(self, index: int) -> str:
-        """Return the image's name."""
-        return self.source.name(index)
 
     def read(self, index: int) -> Sample:
         """Read an image, or the square of it; nuclei on the square's edge are cut."""
@@ -135,10 +117,6 @@ class Window:
         place = densest(known(sample) & (sample.labels > 0), self.side)
         semantic = None if sample.semantic is None else sample.semantic[place]
         return replace(sample, image=sample.image[place], labels=sample.labels[place], semantic=semantic)
-
-    def faults(self) -> list[str]:
-        """Return the faults of the source."""
-        return self.source.faults()
 
 
 def densest(what: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
