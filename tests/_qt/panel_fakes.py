@@ -42,6 +42,9 @@ class FakeEngine:
     def memory(self):
         return 44_000_000
 
+    def zoom(self, request):
+        return request.config.scale or 1.0
+
     def run(self, request, progress, cancelled):
         self.requests.append(request)
         progress(0, 2)

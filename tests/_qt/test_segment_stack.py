@@ -61,6 +61,16 @@ def test_linked_planes_are_one_layer_with_one_row_per_nucleus():
     assert status(controller).startswith("3 planes · 1 nucleus · default on CPU")
 
 
+def test_all_planes_are_seen_at_the_zoom_of_the_middle_one():
+    class Estimating(StackEngine):
+        def zoom(self, request):
+            return 1 + float(request.plane.read().max())
+
+    _, controller = make(engine := Estimating())
+    controller.run()
+    assert [request.config.scale for request in engine.requests] == [2.0] * 3
+
+
 def test_without_links_ids_are_unique_through_the_stack():
     viewer, controller = make()
     choose(controller, linked=False, score_threshold=0.3)

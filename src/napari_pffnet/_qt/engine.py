@@ -103,6 +103,19 @@ class Engine:
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
 
+    def zoom(self, request: Request) -> float:
+        """Zoom at which `run` would look at the plane.
+
+        Raises
+        ------
+        LibraryError
+            The model or the device cannot be used.
+        """
+        from napari_pffnet.segment import sized
+
+        pointer = self.pointer(request)
+        return sized(pointer.segmenter, pointer.image).scale
+
     def pointer(self, request: Request) -> Pointer:
         """Return what finds single nuclei in the plane; nothing is computed yet.
 

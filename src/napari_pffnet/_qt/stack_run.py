@@ -46,7 +46,7 @@ class StackOutcome:
     done, found : int
         Number of finished planes, and of detections before thresholds.
     device, seconds, zoom
-        As in `Outcome`; the zoom is that of the last plane.
+        As in `Outcome`.
     error : Exception, optional
         Why it stopped early.
     """
@@ -74,7 +74,8 @@ def run_stack(
 ) -> StackOutcome:
     """Segment plane by plane.
 
-    One plane at a time is read. Predictions are kept up to `limit` bytes in all; a stack that needs more keeps none.
+    One plane at a time is read; all are seen at the zoom that suits the middle one. Predictions are kept up to `limit`
+    bytes in all; a stack that needs more keeps none.
 
     Raises
     ------
@@ -83,16 +84,21 @@ def run_stack(
     """
     run = _Run(request, limit)
     error: Exception | None = None
-    for number, place in enumerate(request.plane.places):
+    places = request.plane.places
+    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, places[len(places) // 2]))})
+    for number, place in enumerate(places):
         try:
-            plane = Request(request.plane.plane(place), request.model, request.device, request.config)
-            run.add(engine.run(plane, _part_of(progress, number, len(request.plane.places)), cancelled))
+            run.add(engine.run(_plane(request, place, config), _part_of(progress, number, len(places)), cancelled))
         except Exception as stopped:
             if not run.done:
                 raise
             error = stopped
             break
     return run.outcome(error)
+
+
+def _plane(request: StackRequest, place: tuple[int | slice, ...], config: SegmentConfig | None = None) -> Request:
+    return Request(request.plane.plane(place), request.model, request.device, config or request.config)
 
 
 class _Run:
