@@ -23,8 +23,8 @@ IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 300
 KEYS = {name: getattr(Qt.Key, f"Key_{name}") for name in "NQ"}
 LEFT, NOTHING = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-#: Corners of a box around a nucleus of the sample that the run does not find.
-MISSED = (114, 210), (132, 229)
+#: Corners of a box around a nucleus of the sample that the run takes for a part of its neighbour.
+MERGED = (114, 210), (132, 229)
 
 
 class Window:
@@ -110,15 +110,16 @@ def segment(sample: str, theme: str, name: str) -> None:
 
 
 def correct() -> None:
-    """A box dragged around a missed nucleus, and what came of it."""
+    """A box dragged around a nucleus that was taken for a part of its neighbour, and what came of it."""
     window = Window("dark", "u2os")
     window.segment()
-    (top, left), (bottom, right) = MISSED
+    (top, left), (bottom, right) = MERGED
     window.look_at((top + bottom) / 2, (left + right) / 2, 8)
+    window.panel.correct.replace.setChecked(True)
     window.press("Q")
-    window.drag(MISSED[0], (top + 10, left + 10), MISSED[1], release=False)
+    window.drag(MERGED[0], (top + 10, left + 10), MERGED[1], release=False)
     window.save("box_drag")
-    QTest.mouseRelease(window.canvas, LEFT, NOTHING, window.point(*MISSED[1]))
+    QTest.mouseRelease(window.canvas, LEFT, NOTHING, window.point(*MERGED[1]))
     window.rest()
     window.save("box_done")
     window.viewer.close()
