@@ -192,11 +192,14 @@ def test_of_another_machine_only_the_files_tell(tmp_path):
 
 
 @pytest.mark.parametrize(("pid", "since"), [(1, None), (0, None), (os.getpid(), None)])
-def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, pid, since):
+def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, monkeypatch, pid, since):
     about = {"pid": pid, "host": socket.gethostname(), "started": since, "command": []}
     (tmp_path / RUN_FILE).write_text(json.dumps(about))
-    with pytest.raises(RunError, match="does not say which process"):
-        find(tmp_path).kill()
+    ended = []
+    monkeypatch.setattr(child, "_end", ended.append)
+    assert find(tmp_path).state == "failed"
+    find(tmp_path).kill()
+    assert not ended
 
 
 def test_the_cause_is_that_of_the_last_start():

@@ -92,16 +92,13 @@ class Run:
         Raises
         ------
         RunError
-            It runs on another machine, or its file does not tell for certain which process it is.
+            It runs on another machine.
         """
         if not self._goes_on():
             return
         if self._about.get("host") != socket.gethostname():
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
-        pid = int(self._about["pid"])
-        if pid <= 1 or (self._about.get("started") is None and started(pid) is not None):
-            raise RunError(f"{self.output / RUN_FILE} does not say which process trains; use Stop, or end it by hand")
-        _end(pid)
+        _end(int(self._about["pid"]))
         _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
 
     def forget(self) -> None:
@@ -128,8 +125,10 @@ class Run:
         if self._about.get("host") != socket.gethostname():
             return True
         pid = self._about.get("pid")
-        if not isinstance(pid, int):
+        if not isinstance(pid, int) or pid <= 1:
             return False
+        if self._about.get("started") is None and started(pid) is not None:
+            return False  # nobody knows whether that process is the training: it is not waited for, and never ended
         ours = _OURS.get(pid)
         if ours is not None and ours.poll() is not None:
             del _OURS[pid]
