@@ -1,13 +1,13 @@
 """What each part of PFFNet earns on the embedded model's data, beside a plain Mask R-CNN and torchvision's.
 
-    python training/benchmarks/ablation.py --data DATA --steps 1000 --seeds 0 1 2 --output DIR \
-        [--variants NAME …] [--most 24] [section.key=value …]
+    python training/benchmarks/ablation.py --data DATA --body mobilenet_v2-b0353104.pth --steps 1000 --seeds 0 1 2 \
+        --output DIR [--variants NAME …] [--most 24] [section.key=value …]
 
 Every variant is the embedded recipe with one part switched off; `mask r-cnn` has none of them, and the semantic losses
-count nothing. `torchvision` is its stock Mask R-CNN (ResNet-50 FPN v2, random weights), trained on the same crops with
-the same optimiser, schedule and number of steps. All start without pretrained weights unless init says otherwise (which
-torchvision's ignores). Figures are of the validation folders; each result is a line of DIR/results.jsonl, what is there
-is not done again.
+count nothing. `torchvision` is its stock `MaskRCNN` (pyramid of 256 channels, stock heads) on the same body, trained on
+the same crops with the same optimiser, schedule and number of steps. All bodies start from torchvision's ImageNet
+weights in the file given. Figures are of the validation folders; each result is a line of DIR/results.jsonl, what is
+there is not done again, and several processes may share DIR.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import pandas as pd
 import torch
 from finetune import figures, note, read
 from torch import Tensor, nn
-from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from napari_pffnet.config import TrainConfig, load
 from napari_pffnet.data.dataset import CropDataset, make_loader
@@ -57,11 +59,16 @@ class Stock(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         rpn, roi = config.model.rpn, config.model.roi
-        self.inner = maskrcnn_resnet50_fpn_v2(
-            weights=None,
-            weights_backbone=None,
+        body = mobilenet_backbone(
+            backbone_name="mobilenet_v2", weights=None, fpn=True, trainable_layers=6, returned_layers=[1, 2, 3, 4]
+        )
+        weights = torch.load(config.init, map_location="cpu", weights_only=True)
+        body.body.load_state_dict({name.removeprefix("features."): value for name, value in weights.items()}, False)
+        sizes = tuple((size,) for size in rpn.anchor_sizes)
+        self.inner = MaskRCNN(
+            body,
             num_classes=2,
-            trainable_backbone_layers=5,
+            rpn_anchor_generator=AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
             rpn_pre_nms_top_n_train=rpn.pre_nms_train,
             rpn_post_nms_top_n_train=rpn.post_nms_train,
             rpn_pre_nms_top_n_test=rpn.pre_nms_test,
@@ -71,11 +78,6 @@ class Stock(nn.Module):
             box_nms_thresh=roi.nms,
             box_detections_per_img=roi.detections,
         )
-        sizes = tuple((size,) for size in config.model.rpn.anchor_sizes)
-        self.inner.rpn.anchor_generator.sizes = sizes
-        self.inner.rpn.anchor_generator.cell_anchors = [
-            self.inner.rpn.anchor_generator.generate_anchors(size, (0.5, 1.0, 2.0)) for size in sizes
-        ]
 
     def encode(self, images: list[Tensor]) -> list[Tensor]:
         """Nothing is computed ahead."""
@@ -154,6 +156,7 @@ def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--body", type=Path, required=True, help="torchvision's MobileNetV2, .pth")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
@@ -174,7 +177,8 @@ def main() -> None:
 
 def run(options: argparse.Namespace, variant: str, seed: int) -> dict[str, Any]:
     """Train one variant; figures of each domain and the seconds of training."""
-    fixed = [f"schedule.steps={options.steps}", f"seed={seed}", "validate_every=0", "optimizer.ema=0"]
+    start = [f"init={options.body}", "validate_every=0", "optimizer.ema=0"]
+    fixed = [f"schedule.steps={options.steps}", f"seed={seed}", *start]
     config = load(TrainConfig, RECIPE, [*fixed, *options.overrides, *VARIANTS[variant]])
     sources = [open_source(options.data / name / "train") for name in DOMAINS]
     device, start = pick_device("auto"), time.perf_counter()
