@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,24 @@ def suitable_zoom(diameter: float | None, trained: float | None) -> float:
     if diameter > LARGE_FROM * trained:
         return LARGE_TO * trained / diameter
     return 1.0
+
+
+def suitable_level(factors: Sequence[float], diameter: float | None, trained: float | None) -> int:
+    """Level of a pyramid that shows nuclei well and holds no more pixels than that needs.
+
+    The smallest level on which nuclei have at least the trained diameter; the full resolution if there is none, or if a
+    size is unknown.
+
+    Parameters
+    ----------
+    factors : sequence of float
+        How many pixels of the full resolution a pixel of each level spans, from 1 upwards.
+    diameter, trained : float or None
+        As of `suitable_zoom`, the former in pixels of the full resolution.
+    """
+    if not diameter or not trained:
+        return 0
+    return max((level for level, factor in enumerate(factors) if diameter / factor >= trained), default=0)
 
 
 def typical_diameter(areas: Array) -> float | None:
