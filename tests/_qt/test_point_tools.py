@@ -58,8 +58,8 @@ def make(layer, pointer=None, placing=None, known=True, background=at_once):
     pointer = pointer or FakePointer()
     engine.pointer = Mock(return_value=pointer)
 
-    def request(wanted):
-        plane = take_plane(wanted, viewer.dims.point, viewer.dims.order)
+    def request(wanted, part=None):
+        plane = take_plane(wanted, viewer.dims.point, viewer.dims.order, part=part)
         return Request(plane, "default", "cpu", options().config)
 
     if known:

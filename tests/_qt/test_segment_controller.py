@@ -1,5 +1,7 @@
 """The step Segment without a screen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -65,6 +67,34 @@ def test_layer_of_the_user_is_left_alone(viewer, change):
     np.testing.assert_array_equal(mine.data, before)
     assert [layer.name.split()[0] for layer in viewer.layers].count("nuclei") == (2 if change == "paint" else 1)
     assert len(viewer.layers) == 4, "one new layer, not one per change"
+
+
+def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
+    controller = make(viewer, engine := FakeEngine())
+    controller.run()
+    shapes = viewer.add_shapes([[(0, 0), (0, 6), (6, 6), (6, 0)]], shape_type="rectangle", scale=(0.5, 0.5))
+    controller.view.now = replace(options(score_threshold=0.3), where="drawn")
+    for _ in range(2):
+        controller.run()
+        assert [layer.name for layer in viewer.layers if layer.name.startswith("nuclei")] == ["nuclei", "nuclei [1]"]
+        assert len(viewer.layers["nuclei [1]"].features) == 1, "of two nuclei one is inside"
+    assert engine.requests[-1].plane.inside.sum() == 36
+    viewer.layers.remove(shapes)
+    notification_manager.records.clear()
+    controller.run()
+    assert "nothing is drawn" in notification_manager.records[0].message
+    assert len(engine.requests) == 3
+
+
+def test_level_of_a_pyramid_is_that_of_the_result():
+    viewer = ViewerModel()
+    viewer.add_image([np.zeros((32, 32)), np.zeros((16, 16))], multiscale=True)
+    controller = make(viewer)
+    assert controller.view.last("set_levels").args == (["32 × 32", "16 × 16"],)
+    controller.view.now = replace(options(), level=1)
+    controller.run()
+    assert viewer.layers["nuclei"].data.shape == (16, 16)
+    np.testing.assert_allclose(viewer.layers["nuclei"].scale, (2, 2))
 
 
 def test_deleted_result_comes_back(viewer):

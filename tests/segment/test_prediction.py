@@ -37,3 +37,17 @@ def test_thresholds_apply_to_what_was_found():
 
 def test_semantic_map_gives_the_shape():
     assert PREDICTION.shape == (20, 30)
+
+
+def test_nuclei_that_lie_mostly_outside_are_left_out():
+    inside = np.zeros((20, 30), bool)
+    inside[10:16, :15] = True
+    whole = PREDICTION.compose()
+    labels, semantic, table = whole.within(inside)
+    assert table["index"].tolist() == [1]
+    assert np.count_nonzero(labels) == 60, "half of it is enough, and it stays whole"
+    np.testing.assert_array_equal(semantic, whole.semantic * inside)
+    inside[10:16, 14] = False
+    assert whole.within(inside).table.empty
+    assert not whole.within(inside).labels.any()
+    assert whole.within(None) is whole

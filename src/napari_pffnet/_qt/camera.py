@@ -62,21 +62,37 @@ class CameraVisits:
 
     @property
     def camera(self) -> Any:
-        """The viewer's camera; napari 0.9 moved it."""
-        return getattr(self.viewer, "scene", self.viewer).camera
+        """The viewer's camera."""
+        return camera(self.viewer)
 
     def _zoom(self, diameter: float, size: float, first: bool) -> float:
         """Zoom for an object of `size`, both in the world; after the first, the present one where it is comfortable."""
-        canvas = float(min(self._canvas()))
+        canvas = float(min(canvas_size(self.viewer)))
         comfortable = canvas / (DIAMETERS_IN_VIEW * max(diameter, 1e-9))
         now = float(self.camera.zoom)
         keeps = not first and ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable
         return min(now if keeps else comfortable, canvas / (ROOM * max(size, 1e-9)))
 
-    def _canvas(self) -> tuple[int, int]:
-        canvas = getattr(self.viewer, "canvas", None)
-        size: tuple[int, int] = canvas.size if canvas is not None else self.viewer._canvas_size
-        return size
+
+def camera(viewer: ViewerModel) -> Any:
+    """Return the viewer's camera; napari 0.9 moved it."""
+    return getattr(viewer, "scene", viewer).camera
+
+
+def canvas_size(viewer: ViewerModel) -> tuple[int, int]:
+    """Return height and width of the canvas, pixels of the screen."""
+    canvas = getattr(viewer, "canvas", None)
+    size: tuple[int, int] = canvas.size if canvas is not None else viewer._canvas_size
+    return size
+
+
+def view_corners(viewer: ViewerModel) -> Array:
+    """Return the corners of the canvas in the world, 4×D with one column for each axis of the viewer (2D view)."""
+    half = np.array(canvas_size(viewer)) / 2 / camera(viewer).zoom
+    corners = np.tile(np.array(viewer.dims.point), (4, 1))
+    signs = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
+    corners[:, list(viewer.dims.displayed)] = np.array(camera(viewer).center[-2:]) + signs * half
+    return corners
 
 
 def _in_world(plane: LabelPlane, box: tuple[float, float, float, float]) -> tuple[Array, float]:

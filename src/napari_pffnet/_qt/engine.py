@@ -15,6 +15,7 @@ from napari_pffnet.config import SegmentConfig
 if TYPE_CHECKING:
     from napari_pffnet.library import Model
     from napari_pffnet.segment import FeatureCache, Pointer, Prediction
+    from napari_pffnet.segment.prediction import Segmentation
 
 Progress = Callable[[int, int], None]
 
@@ -48,6 +49,10 @@ class Outcome:
     device: str
     seconds: float
     zoom: float = 1.0
+
+    def compose(self, config: SegmentConfig) -> Segmentation:
+        """Apply thresholds; the network is not run. Nuclei outside the part that was wanted are left out."""
+        return self.prediction.compose(config).within(self.request.plane.inside)
 
 
 class Engine:

@@ -12,14 +12,14 @@ from napari.layers import Image, Labels
 
 from napari_pffnet._qt.image_under import images_under
 from napari_pffnet._qt.label_plane import LabelPlane
-from napari_pffnet._qt.planes import Array, Plane, axis_names, channel_axis
+from napari_pffnet._qt.planes import Array, Part, Plane, axis_names, channel_axis
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.engine import Outcome
     from napari_pffnet.curate.candidates import Candidate
 
 KEPT_PLANES = 32
-Place = tuple[tuple[str, int], ...]
+Place = tuple[Part, tuple[tuple[str, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,11 @@ class Insights:
 
 
 def _place(image: Image, plane: Plane) -> Place:
-    """Return where a plane lies in its stack, whatever its channel."""
+    """Return what part of the image a plane is, and where it lies in its stack, whatever its channel."""
     channel = channel_axis(image)
     names = axis_names(image)
-    return tuple((name, i) for name, i in plane.position.items() if channel is None or name != names[channel])
+    stack = tuple((name, i) for name, i in plane.position.items() if channel is None or name != names[channel])
+    return plane.part, stack
 
 
 def _overlaps(layer: Labels) -> dict[int, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import dask.array as da
 import numpy as np
 import pint
 from napari.layers import Image
@@ -21,9 +22,19 @@ class PlaneError(ValueError):
     """No plane can be taken from the layer; the message names the fix."""
 
 
+class Part(NamedTuple):
+    """A window of a plane: `level` of the image's pyramid (0 is the largest), the rest in pixels of that level."""
+
+    level: int
+    y: int
+    x: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True)
 class Plane:
-    """One plane of an image layer.
+    """One plane of an image layer, or a part of it.
 
     Attributes
     ----------
@@ -36,12 +47,18 @@ class Plane:
         axis labels.
     position : dict
         Index along each axis of the stack, by the axis' name, counted from 0.
+    part : Part
+        What of the image it is.
+    inside : ndarray, optional
+        bool H×W: nuclei that lie mostly outside are not wanted.
     """
 
     pixels: Any
     shape: tuple[int, ...]
     placement: dict[str, Any]
     position: dict[str, int]
+    part: Part
+    inside: Array | None = None
 
     def read(self) -> Array:
         """Load the pixels, H×W or H×W×3/4."""
@@ -62,6 +79,8 @@ class Stack:
         Of a label array on all planes; as those of `Plane`.
     position : dict
         Index along the channel axis, if one is chosen.
+    part, inside : Part, ndarray
+        Of each plane; as those of `Plane`.
     """
 
     layer: Image
@@ -69,6 +88,8 @@ class Stack:
     shape: tuple[int, ...]
     placement: dict[str, Any]
     position: dict[str, int]
+    part: Part
+    inside: Array | None
     _index: list[int | slice]
     _shown: list[int]
 
@@ -77,7 +98,7 @@ class Stack:
         first = self.layer.ndim - len(self.shape)
         axes = stack_axes(self.layer, self._shown)
         index = [place[axis - first] if axis in axes else i for axis, i in enumerate(self._index)]
-        return _plane(self.layer, index, self._shown)
+        return _plane(self.layer, index, self._shown, self.part, self.inside)
 
     def begins(self, place: tuple[int | slice, ...]) -> bool:
         """Whether a plane is the first along the last stack axis."""
@@ -98,7 +119,7 @@ def channel_axis(layer: Image) -> int | None:
     if named:
         return named[0]
     unnamed = all(_is_unnamed(label) for label in layer.axis_labels)
-    return 0 if unnamed and layer.ndim == 3 and 2 <= _full(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
+    return 0 if unnamed and layer.ndim == 3 and 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
 
 
 def channels(layer: Image) -> list[tuple[str, Channel]]:
@@ -106,12 +127,19 @@ def channels(layer: Image) -> list[tuple[str, Channel]]:
     axis = channel_axis(layer)
     if axis is None:
         return []
-    count = _full(layer).shape[axis]
+    count = level_data(layer).shape[axis]
     colour: list[tuple[str, Channel]] = [("all three, as red, green, blue", "colour")] if count == 3 else []
     return [("the one in view", "view"), *((str(i + 1), i) for i in range(count)), *colour]
 
 
-def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], channel: Channel = "view") -> Plane:
+def take_plane(
+    layer: Image,
+    point: Sequence[float],
+    order: Sequence[int],
+    channel: Channel = "view",
+    part: Part | None = None,
+    inside: Array | None = None,
+) -> Plane:
     """Take the plane in view.
 
     Parameters
@@ -124,21 +152,33 @@ def take_plane(layer: Image, point: Sequence[float], order: Sequence[int], chann
         Order of the viewer's axes; the last two are on the screen (``viewer.dims.order``).
     channel : int, "view" or "colour"
         Index along the channel axis; the slider's; or all three as red, green, blue.
+    part, inside : Part, ndarray, optional
+        As in `Plane`; all of the largest level if not given.
 
     Raises
     ------
     PlaneError
         The plane lies outside the layer, or the layer is not two-dimensional on the screen.
     """
-    shown = _on_screen(layer, order)
-    return _plane(layer, _index(layer, _full(layer).shape, point, shown, channel), shown)
+    shown = on_screen(layer, order)
+    index = _index(layer, level_data(layer).shape, point, shown, channel)
+    return _plane(layer, index, shown, part or whole(layer, shown), inside)
 
 
-def take_stack(layer: Image, point: Sequence[float], order: Sequence[int], channel: Channel = "view") -> Stack:
+def take_stack(
+    layer: Image,
+    point: Sequence[float],
+    order: Sequence[int],
+    channel: Channel = "view",
+    part: Part | None = None,
+    inside: Array | None = None,
+) -> Stack:
     """Take all planes of an image that has stack axes (`plane_count` above 1); arguments and errors of `take_plane`."""
-    shown, sizes = _on_screen(layer, order), _full(layer).shape
+    shown, sizes = on_screen(layer, order), level_data(layer).shape
+    part = part or whole(layer, shown)
+    extents = dict(zip(shown, (part.height, part.width), strict=True))
     index, axes, first = _index(layer, sizes, point, shown, channel), stack_axes(layer, shown), _first(layer, shown)
-    shape = tuple(sizes[axis] if axis in (*axes, *shown) else 1 for axis in range(first, layer.ndim))
+    shape = tuple(extents.get(axis, sizes[axis] if axis in axes else 1) for axis in range(first, layer.ndim))
     places: list[tuple[int | slice, ...]] = []
     for numbers in np.ndindex(*(sizes[axis] for axis in axes)):
         number = dict(zip(axes, numbers, strict=True))
@@ -147,26 +187,38 @@ def take_stack(layer: Image, point: Sequence[float], order: Sequence[int], chann
     corner = [fixed.get(axis, 0) for axis in range(layer.ndim)]
     names = axis_names(layer)
     position = {names[axis]: i for axis, i in fixed.items()}
-    return Stack(layer, places, shape, placement(layer, corner, first), position, index, shown)
+    placed = _placed(layer, corner, first, shown, part)
+    return Stack(layer, places, shape, placed, position, part, inside, index, shown)
 
 
 def plane_count(layer: Image, order: Sequence[int]) -> int:
     """Return how many planes an image has, over all slices and time points; 0 if it is seen from its edge."""
     try:
-        shown = _on_screen(layer, order)
+        shown = on_screen(layer, order)
     except PlaneError:
         return 0
-    return int(np.prod([_full(layer).shape[axis] for axis in stack_axes(layer, shown)], dtype=np.int64))
+    return int(np.prod([level_data(layer).shape[axis] for axis in stack_axes(layer, shown)], dtype=np.int64))
 
 
 def stack_axes(layer: Image, shown: Sequence[int]) -> list[int]:
     """Axes longer than 1 that are neither on the screen (`shown`) nor channels."""
-    sizes, colours = _full(layer).shape, channel_axis(layer)
+    sizes, colours = level_data(layer).shape, channel_axis(layer)
     return [axis for axis in range(layer.ndim) if axis not in (*shown, colours) and sizes[axis] > 1]
 
 
-def _on_screen(layer: Image, order: Sequence[int]) -> list[int]:
-    """Axes of the layer that are on the screen, in the order of its data."""
+def whole(layer: Image, shown: Sequence[int], level: int = 0) -> Part:
+    """Return all of a level, on the axes that are on the screen."""
+    return Part(level, 0, 0, *(int(level_data(layer, level).shape[axis]) for axis in shown))
+
+
+def on_screen(layer: Image, order: Sequence[int]) -> list[int]:
+    """Return the axes of the layer that are on the screen, in the order of its data.
+
+    Raises
+    ------
+    PlaneError
+        One of them is not of the layer.
+    """
     shown = sorted(axis - (len(order) - layer.ndim) for axis in list(order)[-2:])
     if shown[0] < 0:
         raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")
@@ -178,20 +230,50 @@ def _first(layer: Image, shown: list[int]) -> int:
     return 1 if channel_axis(layer) == 0 and 0 not in shown else 0
 
 
-def _plane(layer: Image, index: list[int | slice], shown: list[int]) -> Plane:
-    data, names, first = _full(layer), axis_names(layer), _first(layer, shown)
+def _plane(layer: Image, index: list[int | slice], shown: list[int], part: Part, inside: Array | None) -> Plane:
+    data, names, first = level_data(layer, part.level), axis_names(layer), _first(layer, shown)
+    windows = dict(zip(shown, (slice(part.y, part.y + part.height), slice(part.x, part.x + part.width)), strict=True))
+    factors = level_factors(layer, part.level)
+    place = [
+        windows.get(axis, i if isinstance(i, slice) else min(int(i / factors[axis]), data.shape[axis] - 1))
+        for axis, i in enumerate(index)
+    ]
+    pixels = data[tuple(place)]
     colour_axis = [axis for axis, i in enumerate(index) if isinstance(i, slice) and axis not in shown]
-    pixels = data[tuple(index)]
     if colour_axis and not layer.rgb:
         pixels = np.moveaxis(pixels, sum(axis < colour_axis[0] for axis in shown), -1)
-    shape = tuple(data.shape[axis] if axis in shown else 1 for axis in range(first, layer.ndim))
+    extents = dict(zip(shown, (part.height, part.width), strict=True))
+    shape = tuple(extents.get(axis, 1) for axis in range(first, layer.ndim))
     corner = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
-    return Plane(pixels, shape, placement(layer, corner, first), position)
+    return Plane(pixels, shape, _placed(layer, corner, first, shown, part), position, part, inside)
 
 
-def placement(layer: Image, corner: Sequence[int] | None = None, first: int = 0) -> dict[str, Any]:
-    """Arguments for a new layer that lies on `layer` from the pixel `corner` on, without the axes before `first`."""
+def _placed(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> dict[str, Any]:
+    """Arguments for a new layer on a part of a plane; `corner` is the plane's, in pixels of the largest level."""
+    factors, place = np.ones(layer.ndim), np.array(corner, float)
+    factors[shown] = level_factors(layer, part.level)[shown]
+    place[shown] = in_full((part.y, part.x), factors[shown])
+    return placement(layer, place, first, factors)
+
+
+def in_full(place: Sequence[float] | Array, factors: Array) -> Array:
+    """Return where a place on a level (the centre of a pixel is a whole number) lies on the largest one."""
+    return np.asarray((np.asarray(place) + 0.5) * factors - 0.5)
+
+
+def in_level(place: Sequence[float] | Array, factors: Array) -> Array:
+    """Return where a place on the largest level lies on a smaller one."""
+    return np.asarray((np.asarray(place) + 0.5) / factors - 0.5)
+
+
+def placement(
+    layer: Image, corner: Sequence[float] | Array | None = None, first: int = 0, factors: Array | None = None
+) -> dict[str, Any]:
+    """Arguments for a new layer that lies on `layer` from the pixel `corner` on, without the axes before `first`.
+
+    Its pixels are larger by `factors`, one for each axis of `layer`.
+    """
     axes = range(first, layer.ndim)
     own = Affine(
         scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=_shear(layer), ndim=layer.ndim
@@ -199,7 +281,7 @@ def placement(layer: Image, corner: Sequence[int] | None = None, first: int = 0)
     start = own(np.zeros(layer.ndim) if corner is None else np.asarray(corner, float))
     kept = own.set_slice(axes)
     return {
-        "scale": kept.scale,
+        "scale": kept.scale * (1 if factors is None else factors[first:]),
         "rotate": kept.rotate,
         "shear": _shear(kept),
         "translate": np.asarray(start)[first:],
@@ -215,14 +297,25 @@ def describe(layer: Image, plane: Plane) -> str:
     dtype = np.dtype(layer.dtype)
     bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
     height, width = plane.pixels.shape[:2]
-    sizes = dict(zip(axis_names(layer), _full(layer).shape, strict=False))
+    sizes = dict(zip(axis_names(layer), level_data(layer).shape, strict=False))
     where = [f"{name}: {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
     parts = [f"{bits} {kind}", f"{height} × {width}", *where]
     return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
 
+def level_titles(layer: Image) -> list[str]:
+    """Say what each level of a pyramid is: its size, and that of its pixels where it is known."""
+    size, axes = pixel_size(layer), (layer.ndim - 2, layer.ndim - 1)
+    titles = []
+    for level in range(level_count(layer)):
+        height, width = (level_data(layer, level).shape[axis] for axis in axes)
+        pixel = f", {size * level_factors(layer, level)[axes[0]]:.2g} µm" if size else ""
+        titles.append(f"{height} × {width}{pixel}")
+    return titles
+
+
 def pixel_size(layer: Image) -> float | None:
-    """Height of a pixel in µm, where the layer's units say so."""
+    """Height of a pixel of the largest level in µm, where the layer's units say so."""
     try:
         return float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
     except pint.DimensionalityError:
@@ -246,9 +339,23 @@ def _shear(transform: Image | Affine) -> Array:
     return np.zeros(transform.ndim * (transform.ndim - 1) // 2)
 
 
-def _full(layer: Image) -> Any:
-    """Pixels at full resolution."""
-    return layer.data[0] if layer.multiscale else layer.data
+def level_count(layer: Image) -> int:
+    """Return how many levels an image has."""
+    return len(layer.data) if layer.multiscale else 1
+
+
+def level_data(layer: Image, level: int = 0) -> Any:
+    """Return the pixels of a level; what is on disk is read when it is asked for."""
+    data = layer.data[level] if layer.multiscale else layer.data
+    if isinstance(data, (np.ndarray, da.Array)):
+        return data
+    return da.from_array(data, getattr(data, "chunks", "auto"))  # type: ignore[no-untyped-call]
+
+
+def level_factors(layer: Image, level: int) -> Array:
+    """Return how many pixels of the largest level a pixel of a level spans along each axis, float64."""
+    sizes = [level_data(layer, i).shape[: layer.ndim] for i in (0, level)]
+    return np.asarray(np.divide(*sizes))
 
 
 def _index(

@@ -14,6 +14,7 @@ from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.label_plane import LabelPlane
 from napari_pffnet._qt.origin import model_origin
+from napari_pffnet._qt.planes import Part
 from napari_pffnet._qt.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet.curate.change import Change, OperationError
 from napari_pffnet.curate.placing import place, redraw
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_pffnet.segment import Found, Pointer
 
 Box = tuple[float, float, float, float]
+Where = tuple[Part | None, dict[str, int]]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
 NOT_SEEN = "The network sees no nucleus there; draw its outline instead."
 LOOKING = "Looking at this part of the image…"
@@ -38,7 +40,7 @@ class PointTools:
     engine : Engine
         Makes pointers for images without a run.
     request : callable
-        Gives the run of an image as the user has set it: model, device, scale.
+        Gives the run of a part of an image as the user has set it: model, device, scale.
     background : Background
         Where features are computed that are not kept.
     replace : callable
@@ -49,13 +51,13 @@ class PointTools:
         self,
         insights: Insights,
         engine: Engine,
-        request: Callable[[Image], Request],
+        request: Callable[[Image, Part], Request],
         background: Background,
         replace: Callable[[], bool],
     ) -> None:
         self.insights, self.engine, self.request = insights, engine, request
         self.background, self.replace = background, replace
-        self._pointers: WeakKeyDictionary[Image, tuple[dict[str, int], str, Pointer]] = WeakKeyDictionary()
+        self._pointers: WeakKeyDictionary[Image, tuple[Where, str, Pointer]] = WeakKeyDictionary()
 
     def tools(self) -> list[Tool]:
         """Return the tools."""
@@ -130,11 +132,11 @@ class PointTools:
         change: Callable[[LabelPlane, Found], tuple[Change, str]],
     ) -> Edit | str | Later:
         """Answer at once from kept features; else compute those around the box first, in the background."""
-        pointer, image = self._pointer(plane)
-        if image is None:
+        under = self.insights.image_under(plane)
+        if under is None:
             return NO_IMAGE
-
-        model = self._model(plane, image)
+        image, wanted = under[0], self.request(under[0], under[1].part)
+        pointer, model = self._known(plane, image, wanted)
 
         def answer(now: LabelPlane, pointer: Pointer) -> Edit | str:
             found = find(pointer)
@@ -146,18 +148,17 @@ class PointTools:
 
         if pointer is not None and pointer.ready(box):
             return answer(plane, pointer)
-        return Later(LOOKING, lambda ready: self._prepare(image, pointer, box, answer, ready))
+        return Later(LOOKING, lambda ready: self._prepare(image, wanted, pointer, box, answer, ready))
 
     def _prepare(
         self,
         image: Image,
+        request: Request,
         known: Pointer | None,
         box: Box,
         answer: Callable[[LabelPlane, Pointer], Edit | str],
         ready: Callable[[Finish], None],
     ) -> None:
-        request = self.request(image)
-
         def prepared(_report: object) -> Pointer:
             pointer = known or self.engine.pointer(request)
             pointer.prepare(box)
@@ -165,7 +166,7 @@ class PointTools:
 
         def done(pointer: Pointer) -> None:
             if known is None:
-                self._pointers[image] = request.plane.position, request.model, pointer
+                self._pointers[image] = _where(request), request.model, pointer
             ready(lambda now: answer(now, pointer))
 
         def failed(error: Exception) -> None:
@@ -183,23 +184,18 @@ class PointTools:
             cancel=lambda: None,
         )
 
-    def _model(self, plane: LabelPlane, image: Image) -> str:
+    def _known(self, plane: LabelPlane, image: Image, wanted: Request) -> tuple[Pointer | None, str]:
+        """Return the pointer of the run made on the plane, or of an earlier look, if any; and the model's name."""
         insight = self.insights.of(plane.layer, plane)
-        return insight.outcome.request.model if insight else self.request(image).model
-
-    def _pointer(self, plane: LabelPlane) -> tuple[Pointer | None, Image | None]:
-        """Return the pointer of the run made on the plane, or of an earlier look; and the image under the plane."""
-        insight = self.insights.of(plane.layer, plane)
-        under = self.insights.image_under(plane)
-        if under is None:
-            return None, None
-        image = under[0]
         if insight is not None:
-            return insight.outcome.pointer, image
-        position, model, pointer = self._pointers.get(image, ({}, "", None))
-        wanted = self.request(image)
-        same = position == wanted.plane.position and model == wanted.model
-        return pointer if same else None, image
+            return insight.outcome.pointer, insight.outcome.request.model
+        where, model, pointer = self._pointers.get(image, ((None, {}), "", None))
+        same = where == _where(wanted) and model == wanted.model
+        return pointer if same else None, wanted.model
+
+
+def _where(request: Request) -> Where:
+    return request.plane.part, request.plane.position
 
 
 def _inside(point: tuple[float, float], plane: LabelPlane) -> bool:

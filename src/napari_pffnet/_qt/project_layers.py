@@ -106,14 +106,14 @@ def read_shapes(layer: Shapes, whole: bool) -> Regions:
     for kind, corners in zip(layer.shape_type, layer.data, strict=True):
         if kind in ("line", "path"):
             continue
-        points = _ellipse(np.asarray(corners)) if kind == "ellipse" else np.asarray(corners)
+        points = ellipse(np.asarray(corners)) if kind == "ellipse" else np.asarray(corners)
         kind = "rectangle" if kind == "rectangle" else "polygon"
         areas.append(Area(kind=kind, corners=tuple((float(y), float(x)) for y, x in points[:, -2:])))
     return Regions(whole=whole, areas=tuple(areas))
 
 
-def _ellipse(corners: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return points on the ellipse in a box of four corners."""
+def ellipse(corners: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return points (N×D) on the ellipse in a box of four corners (4×D)."""
     centre, u, v = corners.mean(0), (corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2
     turn = np.linspace(0, 2 * np.pi, CORNERS_OF_AN_ELLIPSE, endpoint=False)
     points: np.ndarray[Any, Any] = centre + np.outer(np.cos(turn), u) + np.outer(np.sin(turn), v)

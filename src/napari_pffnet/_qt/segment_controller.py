@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
@@ -16,12 +17,17 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.origin import model_origin
+from napari_pffnet._qt.parts import wanted_part
 from napari_pffnet._qt.planes import (
+    Array,
+    Part,
     Plane,
     PlaneError,
+    Stack,
     channels,
     describe,
     is_image,
+    level_titles,
     pixel_size,
     plane_count,
     take_plane,
@@ -106,17 +112,18 @@ class SegmentController:
             cancel=self.cancel,
         )
 
-    def request(self, image: Image) -> Request:
-        """Return the run of an image that the view asks for now; PlaneError if no plane of it is in view."""
+    def request(self, image: Image, part: Part) -> Request:
+        """Return the run of a part of an image as the view has it now; PlaneError if no plane of it is in view."""
         options = self.view.options()
-        return Request(self._plane(image), options.model, options.device, options.config)
+        return Request(self._plane(image, part), options.model, options.device, options.config)
 
     def _wanted(self, image: Image) -> Request | StackRequest:
         """Return the run of the plane in view, or of all planes where the user wants them and there are several."""
         options, dims = self.view.options(), self.viewer.dims
+        part, inside = wanted_part(self.viewer, image, options.where, options.level or 0)
         if not options.all_planes or plane_count(image, dims.order) < 2:
-            return self.request(image)
-        stack = take_stack(image, dims.point, dims.order, options.channel)
+            return Request(self._plane(image, part, inside), options.model, options.device, options.config)
+        stack = take_stack(image, dims.point, dims.order, options.channel, part, inside)
         return StackRequest(stack, options.model, options.device, options.config, options.linked)
 
     def _work(
@@ -145,7 +152,7 @@ class SegmentController:
         if isinstance(shown.outcome, StackOutcome):
             self._recompose_stack(image.name, shown, shown.outcome)
         else:
-            self._show(shown, shown.outcome.prediction.compose(config), config, image.name)
+            self._show(shown, shown.outcome.compose(config), config, image.name)
 
     def _recompose_stack(self, image: str, shown: _Shown, outcome: StackOutcome) -> None:
         """Compose many planes in the background; what is asked for meanwhile comes after that."""
@@ -211,7 +218,7 @@ class SegmentController:
             self._catch_up(image, outcome.request)
         else:
             config = self.view.options().config
-            self._show(self._shown[image], outcome.prediction.compose(config), config, image.name)
+            self._show(self._shown[image], outcome.compose(config), config, image.name)
 
     def _catch_up(self, image: Image, request: StackRequest) -> None:
         """Apply thresholds that were changed while a stack was worked on."""
@@ -322,6 +329,7 @@ class SegmentController:
         self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
         if changed:
             self.view.set_channels(channels(image) if image else [])
+            self.view.set_levels(level_titles(image) if image else [])
             if self._ready and not self._running:
                 self.view.set_status(self._idle())
         self._update_facts()
@@ -339,9 +347,9 @@ class SegmentController:
             text = "not in view"
         self.view.set_facts(text, pixel_size(self._image))
 
-    def _plane(self, image: Image) -> Plane:
+    def _plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
         dims = self.viewer.dims
-        return take_plane(image, dims.point, dims.order, self.view.options().channel)
+        return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
 
 
 def _planes_of(request: Request | StackRequest) -> int:
@@ -349,6 +357,14 @@ def _planes_of(request: Request | StackRequest) -> int:
 
 
 def _replaces(outcome: Outcome | StackOutcome, before: _Shown) -> bool:
-    """Whether a result takes the place of the one shown: on the same planes, and not a part instead of the whole."""
-    same = type(outcome) is type(before.outcome) and before.layers.plane.position == outcome.request.plane.position
-    return same and not (isinstance(outcome, StackOutcome) and outcome.error)
+    """Whether a result takes the place of the one shown: of the same planes and area, and not cut short."""
+    now, then = outcome.request.plane, before.layers.plane
+    if type(outcome) is not type(before.outcome) or now.position != then.position:
+        return False
+    return _same_area(now, then) and not (isinstance(outcome, StackOutcome) and outcome.error)
+
+
+def _same_area(now: Plane | Stack, then: Plane | Stack) -> bool:
+    if now.inside is None or then.inside is None:
+        return now.inside is then.inside
+    return now.part == then.part and np.array_equal(now.inside, then.inside)

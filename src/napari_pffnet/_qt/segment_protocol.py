@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.parts import Where
 from napari_pffnet._qt.planes import Channel
 from napari_pffnet.config import SegmentConfig
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user has set; `linked` matters where all planes of a stack are segmented."""
+    """What the user has set.
+
+    `linked` matters where all planes of a stack are segmented; `level` is of an image's pyramid, None to choose one.
+    """
 
     model: str
     device: str
@@ -21,6 +25,8 @@ class Options:
     outlines: bool
     all_planes: bool = False
     linked: bool = False
+    where: Where = "whole"
+    level: int | None = None
 
 
 class View(Protocol):
@@ -49,6 +55,9 @@ class View(Protocol):
 
     def set_planes(self, count: int) -> None:
         """Offer all planes of a stack; hidden if there is only one."""
+
+    def set_levels(self, titles: list[str]) -> None:
+        """Offer the levels of a pyramid; hidden if there is only one."""
 
     def set_facts(self, text: str, pixel_size: float | None) -> None:
         """Tell what was found out about the image; µm per pixel where known."""

@@ -34,6 +34,7 @@ from napari_pffnet.config import SegmentConfig
 
 FROM_FILE = "from a file…"
 MANAGE = "manage models…"
+AUTOMATIC = "automatic"
 PAUSE_MS = 40
 THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 TIPS = {
@@ -41,6 +42,9 @@ TIPS = {
     "planes": "Of a stack (Z) or a series (T): segment the plane in view, or all planes one after the other.",
     "linked": "Give a nucleus the same label on all planes, by its overlap from plane to plane.\n"
     "Of a division, the better overlap keeps the label. Applies at once.",
+    "where": "Segment all of the image, what of it is on the screen, or what is drawn in a Shapes layer:\n"
+    "its selected shapes, else all. Nuclei that lie mostly outside are left out.",
+    "level": "Resolution of the result. 'automatic' takes the smallest on which nuclei are well seen.",
     "channel": "Which channel shows the nuclei.",
     "model": "The network. Rest on a name to see what is known of it. 'from a file…' is for a model\n"
     "file (.safetensors); 'manage models…' shows all models: rename, note, export, import, delete.",
@@ -73,6 +77,7 @@ class SegmentView(QWidget):
         super().__init__(parent)
         self.image, self.channel = _combo("image"), _combo("channel")
         self.model, self.device = _combo("model"), _combo("device")
+        self.where, self.level = _where(), _combo("level")
         self.planes, self.linked = _planes(), _tip(QCheckBox("link nuclei"), "linked")
         self.linked.setChecked(True)
         self.outlines = _tip(QCheckBox("Outlines only"), "outlines")
@@ -112,6 +117,8 @@ class SegmentView(QWidget):
             outlines=self.outlines.isChecked(),
             all_planes=bool(self.planes.currentData()),
             linked=self.linked.isChecked(),
+            where=self.where.currentData(),
+            level=self.level.currentData(),
         )
 
     def offer_library(self, show: Callable[[], None]) -> None:
@@ -152,6 +159,11 @@ class SegmentView(QWidget):
         self.planes.setItemText(1, f"all {count}")
         self._form.setRowVisible(self._planes_row, count > 1)
 
+    def set_levels(self, titles: list[str]) -> None:
+        """Offer the levels of a pyramid; the row is hidden if there is only one."""
+        _fill(self.level, [(AUTOMATIC, None), *((title, level) for level, title in enumerate(titles))])
+        self._form.setRowVisible(self.level, len(titles) > 1)
+
     def set_facts(self, text: str, pixel_size: float | None) -> None:
         """Tell what was found out about the image; µm per pixel where known."""
         self.facts.setText(text)
@@ -163,8 +175,8 @@ class SegmentView(QWidget):
         """Enable Run, or show progress and Cancel."""
         self.run_button.setEnabled(ready)
         self._action.setCurrentIndex(int(running))
-        chosen_before = (self.image, self.channel, self.planes, self.model, self.device, self.controls["diameter"])
-        for control in (*chosen_before, self.linked):
+        chosen_before = (self.image, self.channel, self.where, self.level, self.planes, self.linked)
+        for control in (*chosen_before, self.model, self.device, self.controls["diameter"]):
             control.setEnabled(not running)
         if not running:
             self.progress.setRange(0, 0)
@@ -185,7 +197,9 @@ class SegmentView(QWidget):
                 ("Image", self.image),
                 ("", self.facts),
                 ("Channel", self.channel),
+                ("Resolution", self.level),
                 ("Planes", self._planes_row),
+                ("Area", self.where),
                 ("Model", self.model),
                 ("Device", self.device),
             ]
@@ -193,6 +207,7 @@ class SegmentView(QWidget):
         self._form.addRow("Nucleus diameter", _row(self.controls["diameter"], self.size_hint))
         self._form.setRowVisible(self.channel, False)
         self._form.setRowVisible(self._planes_row, False)
+        self._form.setRowVisible(self.level, False)
         self.linked.setVisible(False)
         self._action = QStackedWidget()
         self._action.addWidget(self.run_button)
@@ -272,6 +287,12 @@ def _combo(name: str) -> QComboBox:
     return combo
 
 
+def _where() -> QComboBox:
+    combo = _combo("where")
+    _fill(combo, [("the whole image", "whole"), ("what is in view", "view"), ("what is drawn (Shapes)", "drawn")])
+    return combo
+
+
 def _planes() -> QComboBox:
     combo = _combo("planes")
     combo.setMinimumContentsLength(5)
@@ -291,7 +312,7 @@ def _diameter() -> QDoubleSpinBox:
     box.setRange(0, 1000)
     box.setDecimals(1)
     box.setSuffix(" px")
-    box.setSpecialValueText("automatic")
+    box.setSpecialValueText(AUTOMATIC)
     return box
 
 

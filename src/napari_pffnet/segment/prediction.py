@@ -27,6 +27,19 @@ class Segmentation(NamedTuple):
     semantic: Array
     table: pd.DataFrame
 
+    def within(self, inside: Array | None) -> Segmentation:
+        """Leave out nuclei of which more than half lies outside a mask (bool H×W); ids stay. None leaves all."""
+        if inside is None:
+            return self
+        counts = [
+            np.bincount(part.ravel(), minlength=self.labels.max() + 1) for part in (self.labels, self.labels * inside)
+        ]
+        keep = 2 * counts[1] >= counts[0]
+        keep[0] = False
+        table = self.table[keep[self.table["index"]]].reset_index(drop=True)
+        labels = np.where(keep[self.labels], self.labels, 0)
+        return Segmentation(labels, self.semantic * inside, table)
+
 
 @dataclass(frozen=True)
 class Prediction:
