@@ -15,6 +15,7 @@ from napari_pffnet.config import SegmentConfig
 if TYPE_CHECKING:
     from napari_pffnet.library import Model
     from napari_pffnet.segment import FeatureCache, Pointer, Prediction
+    from napari_pffnet.segment.large import Shown
     from napari_pffnet.segment.prediction import Segmentation
 
 Progress = Callable[[int, int], None]
@@ -53,6 +54,36 @@ class Outcome:
     def compose(self, config: SegmentConfig) -> Segmentation:
         """Apply thresholds; the network is not run. Nuclei outside the part that was wanted are left out."""
         return self.prediction.compose(config).within(self.request.plane.inside)
+
+
+@dataclass(frozen=True)
+class LargeRequest:
+    """One run of a plane that does not fit into memory.
+
+    `pixel_size` in µm, if known; results are ``OUTPUT.zarr`` and ``OUTPUT.csv``; `restart`: see `segment_large`. The
+    rest as in `Request`.
+    """
+
+    plane: Plane
+    model: str
+    device: str
+    config: SegmentConfig
+    pixel_size: float | None
+    output: Path
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class LargeOutcome:
+    """What came of a large plane: where the results are; the rest as in `Outcome`."""
+
+    request: LargeRequest
+    labels: Path
+    table: Path
+    count: int
+    device: str
+    seconds: float
+    zoom: float
 
 
 class Engine:
@@ -107,6 +138,44 @@ class Engine:
         pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
+
+    def run_large(
+        self,
+        request: LargeRequest,
+        progress: Progress,
+        cancelled: Callable[[], bool],
+        shown: Callable[[Shown], None],
+    ) -> LargeOutcome:
+        """Segment a plane part by part, from disk to disk; `shown` is called as in `segment_large`.
+
+        Raises
+        ------
+        Cancelled
+            `cancelled` returned True; the next run goes on there.
+        OtherWork
+            The output was begun otherwise.
+        LibraryError
+            The model or the device cannot be used.
+        """
+        from napari_pffnet.io.lazy import LazyPlane
+        from napari_pffnet.segment import Segmenter, sized
+        from napari_pffnet.segment.large import liveliest_place, segment_large
+
+        start, pixels = time.perf_counter(), request.plane.pixels
+        plane = LazyPlane(pixels, "YXS"[: len(pixels.shape)], pixel_size=request.pixel_size)
+        model = self._load(request.model, request.device)
+        segmenter = sized(Segmenter(model, request.config), liveliest_place(plane))
+        done = segment_large(
+            plane,
+            segmenter,
+            request.output,
+            progress=progress,
+            cancelled=cancelled,
+            shown=shown,
+            restart=request.restart,
+        )
+        device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
+        return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, segmenter.scale)
 
     def zoom(self, request: Request) -> float:
         """Zoom at which `run` would look at the plane.

@@ -133,7 +133,10 @@ def _check_editable(layer: Labels, content: Content) -> None:
     if content != content_of(layer):
         raise PlaneError(f"'{layer.name}' shows {OTHER_CONTENT[content]}")
     if layer.multiscale:
-        raise PlaneError(f"'{layer.name}' has several resolutions; open its finest level as a layer of its own")
+        raise PlaneError(
+            f"'{layer.name}' has several resolutions;"
+            " segment what is in view (Area), or open its finest level as a layer of its own"
+        )
     if not isinstance(layer.data, np.ndarray):
         raise PlaneError(f"'{layer.name}' is not in memory; duplicate it as an array to correct it")
     if not layer.editable or not layer.data.flags.writeable:

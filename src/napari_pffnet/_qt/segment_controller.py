@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,8 +14,9 @@ from napari.layers import Image
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
 
 from napari_pffnet._qt.background import Background
-from napari_pffnet._qt.engine import Choices, Engine, Outcome, Request
+from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.large_run import LargeRuns, is_large
 from napari_pffnet._qt.origin import model_origin
 from napari_pffnet._qt.parts import wanted_part
 from napari_pffnet._qt.planes import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
 TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
+ON_DISK = "Large results are kept on disk: press Segment to apply this."
 MB = 1e6
 
 
@@ -79,6 +81,7 @@ class SegmentController:
         self._images: list[Image] = []
         self._image: Image | None = None
         self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
+        self.large = LargeRuns(viewer, view)
         self._cancel = threading.Event()
         self._ready = self._running = self._composing = self._again = False
         self._connections = self._connect()
@@ -92,17 +95,21 @@ class SegmentController:
             signal.disconnect(slot)
 
     def run(self) -> None:
-        """Segment the plane in view of the chosen image, or all its planes."""
+        """Segment what the user wants of the chosen image: a plane or all, the whole or a part."""
         if self._image is None or self._running:
             return
         try:
-            image, request = self._image, self._wanted(self._image)
+            request = self._wanted(self._image)
         except PlaneError as error:
             show_error(str(error))
             return
-        self._cancel = cancel = threading.Event()
-        self._set_running(True)
-        self.view.set_status(f"Segmenting with {short(request.model)}…")
+        if isinstance(request, LargeRequest):
+            self._run_large(self._image, request)
+        elif request is not None:
+            self._run(self._image, request)
+
+    def _run(self, image: Image, request: Request | StackRequest) -> None:
+        cancel = self._start(request.model)
         self.background(
             f"PFFNet: {image.name}",
             lambda report: self._work(request, report, cancel),
@@ -112,19 +119,41 @@ class SegmentController:
             cancel=self.cancel,
         )
 
+    def _run_large(self, image: Image, request: LargeRequest) -> None:
+        cancel = self._start(request.model)
+        self.large.begin(image, request, self._source(image.name, request))
+        self.background(
+            f"PFFNet: {image.name}",
+            lambda report: self.large.work(self.engine, request, report, cancel.is_set),
+            done=lambda outcome: self._finish_large(image, outcome),
+            failed=lambda error: self._fail_large(image, request, error),
+            progressed=lambda done, total: self._progress_large(image, done, total),
+            cancel=self.cancel,
+        )
+
+    def _start(self, model: str) -> threading.Event:
+        self._cancel = threading.Event()
+        self._set_running(True)
+        self.view.set_status(f"Segmenting with {short(model)}…")
+        return self._cancel
+
     def request(self, image: Image, part: Part) -> Request:
         """Return the run of a part of an image as the view has it now; PlaneError if no plane of it is in view."""
         options = self.view.options()
         return Request(self._plane(image, part), options.model, options.device, options.config)
 
-    def _wanted(self, image: Image) -> Request | StackRequest:
+    def _wanted(self, image: Image) -> Request | StackRequest | LargeRequest | None:
         """Return the run of the plane in view, or of all planes where the user wants them and there are several."""
         options, dims = self.view.options(), self.viewer.dims
         part, inside = wanted_part(self.viewer, image, options.where, options.level or 0)
-        if not options.all_planes or plane_count(image, dims.order) < 2:
-            return Request(self._plane(image, part, inside), options.model, options.device, options.config)
-        stack = take_stack(image, dims.point, dims.order, options.channel, part, inside)
-        return StackRequest(stack, options.model, options.device, options.config, options.linked)
+        several = options.all_planes and plane_count(image, dims.order) > 1
+        take = take_stack if several else take_plane
+        taken = take(image, dims.point, dims.order, options.channel, part, inside)
+        if is_large(taken):
+            return self.large.request(image, taken, options)
+        if isinstance(taken, Stack):
+            return StackRequest(taken, options.model, options.device, options.config, options.linked)
+        return Request(taken, options.model, options.device, options.config)
 
     def _work(
         self, request: Request | StackRequest, report: Callable[[int, int], None], cancel: threading.Event
@@ -134,7 +163,7 @@ class SegmentController:
         return self.engine.run(request, report, cancel.is_set)
 
     def cancel(self) -> None:
-        """Stop the run at the next tile; of a stack, finished planes are kept."""
+        """Stop the run at the next tile; finished planes of a stack are kept, of a large image finished tiles."""
         if self._running:
             self._cancel.set()
             self.view.set_status("Stopping…")
@@ -147,7 +176,11 @@ class SegmentController:
         """Apply the thresholds to the chosen image's result; the network is not run."""
         image, config = self._image, self.view.options().config
         shown = self._shown.get(image) if image else None
-        if not image or not shown or self._running:
+        if not image or self._running:
+            return
+        if not shown:
+            if self.large.shows(image):
+                self.view.set_status(ON_DISK)
             return
         if isinstance(shown.outcome, StackOutcome):
             self._recompose_stack(image.name, shown, shown.outcome)
@@ -198,8 +231,10 @@ class SegmentController:
         )
 
     def _draw_outlines(self) -> None:
+        outlines = self.view.options().outlines
         for shown in self._shown.values():
-            shown.layers.draw_outlines(self.view.options().outlines)
+            shown.layers.draw_outlines(outlines)
+        self.large.draw_outlines(outlines)
 
     def _finish(self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event) -> None:
         self._set_running(False)
@@ -220,6 +255,30 @@ class SegmentController:
             config = self.view.options().config
             self._show(self._shown[image], outcome.compose(config), config, image.name)
 
+    def _progress_large(self, image: Image, done: int, total: int) -> None:
+        self.view.set_progress(done, total)
+        text = self.large.progressed(image, done, total, self.view.options().outlines)
+        if not self._cancel.is_set():
+            self.view.set_status(text)
+
+    def _finish_large(self, image: Image, outcome: LargeOutcome) -> None:
+        self._set_running(False)
+        self.view.set_status(self.large.finish(image, outcome, self.view.options().outlines))
+
+    def _fail_large(self, image: Image, request: LargeRequest, error: Exception) -> None:
+        from napari_pffnet.segment import Cancelled
+        from napari_pffnet.segment.large import OtherWork
+
+        if isinstance(error, OtherWork):
+            self._set_running(False)
+            self.view.set_status(f"Not done: {error.reason}.")
+            if self.view.ask(f"{error.reason}. Give up what was done there, and start anew?"):
+                self._run_large(image, replace(request, restart=True))
+            return
+        self._fail(error)
+        if isinstance(error, Cancelled):
+            self.view.set_status("Stopped. Segment goes on from here, also after a restart.")
+
     def _catch_up(self, image: Image, request: StackRequest) -> None:
         """Apply thresholds that were changed while a stack was worked on."""
         options = self.view.options()
@@ -230,16 +289,22 @@ class SegmentController:
 
     def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: str) -> None:
         outcome = shown.outcome
-        source = {
-            "image": image,
-            "model": outcome.request.model,
-            "origin": model_origin(outcome.request.model),
-            "position": outcome.request.plane.position,
-            "config": config.model_dump(mode="json"),
-        }
+        source = self._source(image, outcome.request, config)
         kept = shown.layers.show(result, self.view.options().outlines, source)
         text = summary(len(result.table), outcome, kept)
         self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
+
+    def _source(
+        self, image: str, request: Request | StackRequest | LargeRequest, config: SegmentConfig | None = None
+    ) -> dict[str, Any]:
+        """Say where a result comes from."""
+        return {
+            "image": image,
+            "model": request.model,
+            "origin": model_origin(request.model),
+            "position": request.plane.position,
+            "config": (config or request.config).model_dump(mode="json"),
+        }
 
     def _fail(self, error: Exception) -> None:
         from napari_pffnet.segment import Cancelled

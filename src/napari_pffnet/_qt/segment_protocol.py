@@ -70,3 +70,9 @@ class View(Protocol):
 
     def set_status(self, text: str) -> None:
         """Show one line."""
+
+    def ask(self, question: str) -> bool:
+        """Ask something that is answered with yes or no."""
+
+    def ask_folder(self, title: str, start: str) -> str:
+        """Ask for a folder; "" if there is none."""

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QMessageBox,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -190,6 +191,14 @@ class SegmentView(QWidget):
         """Show one line."""
         self.status.setText(text)
 
+    def ask(self, question: str) -> bool:
+        """Ask something that is answered with yes or no."""
+        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+
+    def ask_folder(self, title: str, start: str) -> str:
+        """Ask for a folder; "" if there is none."""
+        return str(QFileDialog.getExistingDirectory(self, title, start))
+
     def _lay_out(self) -> None:
         self._planes_row = _row(self.planes, self.linked)
         self._form = _form(
@@ -289,7 +298,7 @@ def _combo(name: str) -> QComboBox:
 
 def _where() -> QComboBox:
     combo = _combo("where")
-    _fill(combo, [("the whole image", "whole"), ("what is in view", "view"), ("what is drawn (Shapes)", "drawn")])
+    _fill(combo, [("the whole image", "whole"), ("what is in view", "view"), ("what is drawn", "drawn")])
     return combo
 
 

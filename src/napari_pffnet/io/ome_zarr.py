@@ -121,6 +121,15 @@ class LabelPyramid:
                 array[top : top + part.shape[0], left : left + part.shape[1]] = part
 
 
+def label_levels(folder: Path, name: str) -> list[zarr.Array[Any]]:
+    """Open the levels of a label image that `LabelPyramid` has written, the largest first."""
+    image = zarr.open_group(folder, mode="r")[f"labels/{name}"]
+    assert isinstance(image, zarr.Group)
+    facts = describe(image)
+    assert facts is not None
+    return [image[path] for path in facts.paths]  # type: ignore[misc]
+
+
 def _metadata(name: str, count: int, pixel_size: float | None, version: str) -> dict[str, Any]:
     unit = {"unit": "micrometer"} if pixel_size else {}
     size = pixel_size or 1.0

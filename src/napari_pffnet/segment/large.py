@@ -35,6 +35,22 @@ class LargeError(ValueError):
     """A large image cannot be segmented this way; the message names the fix."""
 
 
+class OtherWork(LargeError):
+    """What was begun at this place is of another image, model or configuration; it can be given up (`restart`).
+
+    Parameters
+    ----------
+    work : Path
+        The place.
+    other : list of str
+        What of it is another.
+    """
+
+    def __init__(self, work: Path, other: list[str]) -> None:
+        self.reason = f"{work}: was begun with another {' and '.join(other)}"
+        super().__init__(f"{self.reason}; go on with that, or start anew (--restart)")
+
+
 class Spread(Protocol):
     """Computes tiles elsewhere."""
 
@@ -99,7 +115,7 @@ def segment_large(
 
     Raises
     ------
-    LargeError
+    OtherWork
         Another image, model or configuration was begun at this place.
     Cancelled
         `cancelled` returned True; what is done is kept.
@@ -206,9 +222,7 @@ def _begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> Setting:
         before = json.loads(job.read_text())
         other = [name for name in now if before.get(name) != now[name]]
         if other:
-            raise LargeError(
-                f"{work}: was begun with another {' and '.join(other)}; go on with that, or start anew (--restart)"
-            )
+            raise OtherWork(work, other)
         with np.load(measured, allow_pickle=False) as file:
             kept = {name: tuple(torch.from_numpy(part).to(segmenter.device) for part in file[name]) for name in file}
         return Setting(bounds, {name: (mean, variance) for name, (mean, variance) in kept.items()})
