@@ -45,6 +45,10 @@ class FakeEngine:
     def zoom(self, request):
         return request.config.scale or 1.0
 
+    def level(self, request, factors):
+        self.looked_at = request.plane.pixels.shape, factors
+        return len(factors) - 1
+
     def run(self, request, progress, cancelled):
         self.requests.append(request)
         progress(0, 2)

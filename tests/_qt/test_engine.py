@@ -5,6 +5,7 @@ import pytest
 import torch
 from napari.layers import Image
 
+from fakes import fake_model, squares_image
 from helpers import tiny
 from model_files import write_model
 from napari_pffnet._qt.engine import Engine, Request
@@ -45,6 +46,21 @@ def test_run_gives_a_prediction_of_the_plane(request_):
     assert outcome.device == "CPU"
     assert steps[-1][0] == steps[-1][1] > 1
     assert outcome.prediction.compose(request_.config).labels.shape == (64, 96)
+
+
+def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
+    image, _ = squares_image((300, 420))
+    engine = Engine()
+    engine._load = lambda name, device: fake_model(diameter=8)
+    plane = take_plane(Image(np.kron(image, np.ones((4, 4), image.dtype))), (0, 0), (0, 1))
+
+    def level(**config):
+        return engine.level(Request(plane, "default", "cpu", SegmentConfig(**config)), [1, 2, 4, 8])
+
+    assert level(diameter=8) == 0
+    assert level(diameter=17) == 1
+    monkeypatch.setattr("napari_pffnet.segment.estimate_diameter", lambda segmenter, pixels: pixels.shape[0] / 16)
+    assert level() == 2, "512 pixels were looked at"
 
 
 def test_model_is_loaded_once(request_):

@@ -89,12 +89,26 @@ def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
 def test_level_of_a_pyramid_is_that_of_the_result():
     viewer = ViewerModel()
     viewer.add_image([np.zeros((32, 32)), np.zeros((16, 16))], multiscale=True)
-    controller = make(viewer)
+    controller = make(viewer, engine := FakeEngine())
     assert controller.view.last("set_levels").args == (["32 × 32", "16 × 16"],)
-    controller.view.now = replace(options(), level=1)
+    controller.view.now = replace(options(diameter=20), level=1)
     controller.run()
     assert viewer.layers["nuclei"].data.shape == (16, 16)
     np.testing.assert_allclose(viewer.layers["nuclei"].scale, (2, 2))
+    assert engine.requests[0].config.diameter == 10, "given for the full resolution"
+    controller.view.now = replace(options(), level=0)
+    controller.run()
+    assert viewer.layers["nuclei"].data.shape == (32, 32)
+
+
+def test_level_of_a_pyramid_is_chosen_by_the_engine_from_the_full_resolution():
+    viewer = ViewerModel()
+    viewer.add_image([np.zeros((40, 40)), np.zeros((20, 20)), np.zeros((10, 10))], multiscale=True)
+    controller = make(viewer, engine := FakeEngine())
+    controller.run()
+    assert engine.looked_at == ((40, 40), [1, 2, 4])
+    assert engine.requests[0].plane.part.level == 2
+    assert "1 nucleus" in controller.view.last("set_status").args[0]
 
 
 def test_deleted_result_comes_back(viewer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,6 +176,31 @@ class Engine:
         )
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
         return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, segmenter.scale)
+
+    def level(self, request: Request, factors: Sequence[float]) -> int:
+        """Level of a pyramid that shows nuclei well; see `data.sizes.suitable_level`.
+
+        `request` is for the largest level. Without a diameter, that of nuclei in the liveliest place is estimated.
+
+        Raises
+        ------
+        LibraryError
+            The model or the device cannot be used.
+        """
+        from napari_pffnet.data.sizes import suitable_level
+        from napari_pffnet.io.lazy import LazyPlane
+        from napari_pffnet.segment import Segmenter, estimate_diameter
+        from napari_pffnet.segment.large import liveliest_place
+
+        model, pixels, diameter = (
+            self._load(request.model, request.device),
+            request.plane.pixels,
+            request.config.diameter,
+        )
+        if diameter is None:
+            place = liveliest_place(LazyPlane(pixels, "YXS"[: len(pixels.shape)]))
+            diameter = estimate_diameter(Segmenter(model, request.config), place)
+        return suitable_level(factors, diameter, model.config.diameter)
 
     def zoom(self, request: Request) -> float:
         """Zoom at which `run` would look at the plane.

@@ -28,11 +28,15 @@ from napari_pffnet._qt.planes import (
     channels,
     describe,
     is_image,
+    level_count,
+    level_factors,
     level_titles,
+    on_screen,
     pixel_size,
     plane_count,
     take_plane,
     take_stack,
+    whole,
 )
 from napari_pffnet._qt.results import ResultLayers
 from napari_pffnet._qt.segment_protocol import View
@@ -98,15 +102,52 @@ class SegmentController:
         """Segment what the user wants of the chosen image: a plane or all, the whole or a part."""
         if self._image is None or self._running:
             return
+        level = self.view.options().level
+        if level is None and level_count(self._image) > 1:
+            self._find_level(self._image)
+        else:
+            self._segment(self._image, level or 0)
+
+    def _find_level(self, image: Image) -> None:
+        """Let the engine choose the level of a pyramid, then segment."""
         try:
-            request = self._wanted(self._image)
+            shown = on_screen(image, self.viewer.dims.order)
+            request = self.request(image, whole(image, shown))
         except PlaneError as error:
             show_error(str(error))
             return
+        factors = [float(level_factors(image, level)[shown].max()) for level in range(level_count(image))]
+        cancel = self._start(request.model)
+        self.view.set_status("Looking at the size of the nuclei…")
+        self.background(
+            f"PFFNet: {image.name}",
+            lambda _report: self.engine.level(request, factors),
+            done=lambda level: self._found_level(image, level, cancel),
+            failed=self._fail,
+            progressed=lambda _done, _total: None,
+            cancel=self.cancel,
+        )
+
+    def _found_level(self, image: Image, level: int, cancel: threading.Event) -> None:
+        self._set_running(False)
+        if cancel.is_set():
+            self.view.set_status("Stopped.")
+        else:
+            self._segment(image, level)
+
+    def _segment(self, image: Image, level: int) -> None:
+        try:
+            request = self._wanted(image, level)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}")
+            show_error(str(error))
+            return
         if isinstance(request, LargeRequest):
-            self._run_large(self._image, request)
+            self._run_large(image, request)
         elif request is not None:
-            self._run(self._image, request)
+            self._run(image, request)
+        else:
+            self.view.set_status(self._idle())
 
     def _run(self, image: Image, request: Request | StackRequest) -> None:
         cancel = self._start(request.model)
@@ -142,18 +183,19 @@ class SegmentController:
         options = self.view.options()
         return Request(self._plane(image, part), options.model, options.device, options.config)
 
-    def _wanted(self, image: Image) -> Request | StackRequest | LargeRequest | None:
-        """Return the run of the plane in view, or of all planes where the user wants them and there are several."""
+    def _wanted(self, image: Image, level: int) -> Request | StackRequest | LargeRequest | None:
+        """Return the run that the view asks for, on a level; None if the user does not want it after all."""
         options, dims = self.view.options(), self.viewer.dims
-        part, inside = wanted_part(self.viewer, image, options.where, options.level or 0)
+        part, inside = wanted_part(self.viewer, image, options.where, level)
+        config = _on_level(options.config, float(level_factors(image, level).max()))
         several = options.all_planes and plane_count(image, dims.order) > 1
         take = take_stack if several else take_plane
         taken = take(image, dims.point, dims.order, options.channel, part, inside)
         if is_large(taken):
-            return self.large.request(image, taken, options)
+            return self.large.request(image, taken, replace(options, config=config))
         if isinstance(taken, Stack):
-            return StackRequest(taken, options.model, options.device, options.config, options.linked)
-        return Request(taken, options.model, options.device, options.config)
+            return StackRequest(taken, options.model, options.device, config, options.linked)
+        return Request(taken, options.model, options.device, config)
 
     def _work(
         self, request: Request | StackRequest, report: Callable[[int, int], None], cancel: threading.Event
@@ -415,6 +457,11 @@ class SegmentController:
     def _plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
         dims = self.viewer.dims
         return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
+
+
+def _on_level(config: SegmentConfig, factor: float) -> SegmentConfig:
+    """Return the configuration for a level of a pyramid; the diameter is given in pixels of the largest one."""
+    return config.model_copy(update={"diameter": config.diameter / factor}) if config.diameter else config
 
 
 def _planes_of(request: Request | StackRequest) -> int:

@@ -140,7 +140,7 @@ class _Composer:
     def add(self, prediction: Prediction) -> None:
         place = self.stack.places[self._done]
         self._done += 1
-        part = prediction.compose(self.config)
+        part = prediction.compose(self.config).within(self.stack.inside)
         if not self.linked or self.stack.begins(place):
             self._linker.part()
         self._labels[place], ids = self._linker.add(part.labels)
