@@ -23,6 +23,8 @@ IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 300
 KEYS = {name: getattr(Qt.Key, f"Key_{name}") for name in "NQ"}
 LEFT, NOTHING = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+#: Corners of an area drawn on the sample.
+AREA = [(180, 150), (200, 330), (330, 380), (390, 250), (300, 130)]
 #: Corners of a box around a nucleus of the sample that the run takes for a part of its neighbour.
 MERGED = (114, 210), (132, 229)
 
@@ -107,6 +109,44 @@ def segment(sample: str, theme: str, name: str) -> None:
     window.segment()
     window.save(name)
     window.viewer.close()
+
+
+def large() -> None:
+    """A mosaic of 72 megapixels, a part of it done; before that, the nuclei in a drawn area."""
+    window = Window("dark")
+    (image, _, _), _ = u2os()
+    mosaic = np.tile(image, (19, 19))
+    pyramid = [mosaic[:: 2**level, :: 2**level] for level in range(4)]
+    window.viewer.add_image(pyramid, multiscale=True, name="mosaic", scale=(0.2, 0.2), units=("um", "um"))
+    view = window.panel.segment
+    shapes = window.viewer.add_shapes(
+        [AREA],
+        shape_type="polygon",
+        scale=(0.2, 0.2),
+        units=("um", "um"),
+        face_color="transparent",
+        edge_color="yellow",
+    )
+    shapes.edge_width = 3
+    window.look_at(52, 52, 7)
+    view.where.setCurrentIndex(2)
+    view.run_button.click()
+    window.wait(lambda: "nuclei" in window.viewer.layers)
+    window.rest()
+    window.save("drawn")
+    for name in ("nuclei", "semantic", "Shapes"):
+        window.viewer.layers.remove(name)
+    with tempfile.TemporaryDirectory() as folder:
+        view.ask_folder = lambda _title, _start: folder  # type: ignore[method-assign]
+        view.where.setCurrentIndex(0)
+        view.level.setCurrentIndex(1)
+        window.viewer.reset_view()
+        view.run_button.click()
+        window.wait(lambda: view.progress.maximum() > 1 and view.progress.value() > 0.3 * view.progress.maximum())
+        window.save("large")
+        view.cancel_button.click()
+        window.wait(view.run_button.isVisible)
+        window.viewer.close()
 
 
 def correct() -> None:
@@ -206,6 +246,7 @@ def annotated_project(folder: Path) -> Path:
 if __name__ == "__main__":
     segment("u2os", "dark", "panel")
     segment("histology", "light", "panel_histology")
+    large()
     correct()
     review()
     project()
