@@ -17,6 +17,7 @@ class BrightSquares(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.seen = []
+        self.most_regions = None
 
     def encode(self, images):
         self.seen += [tuple(image.shape[1:]) for image in images]

@@ -164,6 +164,21 @@ def test_regions_looked_at_in_small_runs_are_described_alike(monkeypatch):
             torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 
 
+def test_predictions_do_not_depend_on_how_many_regions_are_looked_at_together():
+    network = PFFNet(tiny()).eval()
+    with torch.inference_mode():
+        features = network.encode(list(torch.rand(2, 3, 96, 96)))
+        whole = network.predict(features)
+        network.most_regions = 3
+        parts = network.predict(features)
+        rated = network.rate(features, [torch.zeros(0, 4), torch.zeros(0, 4)])
+    assert [len(each.scores) for each in rated] == [0, 0]
+    for one, other in zip(whole, parts, strict=True):
+        assert len(one["boxes"]) > 3
+        for name in ("boxes", "scores", "masks", "mask_quality"):
+            torch.testing.assert_close(one[name], other[name], atol=1e-4, rtol=0)
+
+
 def test_prediction_leaves_the_fused_map_out_unless_it_is_wanted():
     network = PFFNet(tiny()).eval()
     with torch.inference_mode():

@@ -151,6 +151,34 @@ def test_out_of_memory_first_means_one_tile_at_a_time():
     assert segmenter.config.tile == TILED.tile
 
 
+class Greedy(BrightSquares):
+    """Runs out of memory while more than 64 regions are looked at together."""
+
+    def predict(self, features):
+        if self.most_regions is None or self.most_regions > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().predict(features)
+
+
+def test_out_of_memory_with_the_smallest_tile_means_fewer_proposals_at_once():
+    image, count = squares_image((200, 200))
+    model = fake_model(Greedy())
+    segmenter = Segmenter(model, SegmentConfig(tile=256))
+    with pytest.warns(UserWarning, match="64 proposals at once"):
+        assert len(segmenter.predict(image).boxes) == count
+    seen = len(model.network.seen)
+    Segmenter(model, SegmentConfig(tile=256)).predict(image)
+    assert len(model.network.seen) == seen + 1, "it is remembered"
+
+
+def test_a_tile_of_a_large_image_is_looked_at_with_fewer_proposals_too():
+    image, count = squares_image((200, 200))
+    with pytest.warns(UserWarning, match="64 proposals at once"):
+        assert len(Segmenter(fake_model(Greedy())).look(image, (0, 1))["boxes"]) == count
+    with pytest.raises(MemoryError, match="a tile of 200"), pytest.warns(match="64 proposals"):
+        Segmenter(fake_model(Hungry(1))).look(image, (0, 1))
+
+
 def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     class OnGPU(Hungry):
         where = "cuda"
@@ -162,13 +190,14 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
     image, count = squares_image()
+    monkeypatch.setattr("napari_pffnet.segment.segmenter.FEWEST_REGIONS", None)
     with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):
         prediction = Segmenter(fake_model(OnGPU(1)), SegmentConfig(tile=256, tile_batch=1)).predict(image)
     assert len(prediction.boxes) == count
 
 
 def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
-    with pytest.raises(MemoryError, match="256 pixels"):
+    with pytest.raises(MemoryError, match="256 pixels"), pytest.warns(match="64 proposals"):
         Segmenter(fake_model(Hungry(1)), SegmentConfig(tile=256)).predict(np.zeros((50, 50)))
 
     class Broken(BrightSquares):

@@ -83,11 +83,18 @@ class PFFNet(nn.Module):
     ----------
     config : ModelConfig
         Widths, switches and thresholds.
+
+    Attributes
+    ----------
+    most_regions : int or None
+        Most regions that the heads look at together when predicting; None is as many as suit the memory. Results do not
+        depend on it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.most_regions: int | None = None
         classes, channels = config.num_classes, config.fpn_channels
         self.body = build_body(config.body)
         self.fpn = FeaturePyramidNetwork(self.body.channels, channels, LastLevelMaxPool(), norm_layer=GroupNorm32)
@@ -191,7 +198,7 @@ class PFFNet(nn.Module):
         maps = {"semantic": self.semantic_branch(features.body).float().softmax(1)}
         cells = features.cells()
         proposals, _ = self.rpn(features.images, features.pyramid)
-        logits, deltas = self.box_head(self._pool(self.box_pool, cells, proposals))
+        logits, deltas = self._classify(cells, proposals)
         counts = [len(p) for p in proposals]
         found = [
             detect(*per_image, self.config.roi)
@@ -209,7 +216,7 @@ class PFFNet(nn.Module):
 
     def rate(self, features: Features, boxes: list[Tensor]) -> list[Detections]:
         """Class, score and refined box of any boxes (N×4) of each image, in the order given, from cached features."""
-        logits, deltas = self.box_head(self._pool(self.box_pool, features.cells(), boxes))
+        logits, deltas = self._classify(features.cells(), boxes)
         counts, rated = [len(b) for b in boxes], []
         for logit, delta, box, size in zip(
             logits.split(counts), deltas.split(counts), boxes, features.images.image_sizes, strict=True
@@ -223,6 +230,15 @@ class PFFNet(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Mask logits (N×K×28×28) and quality in [0, 1] (N) of any boxes (N×4) of each image, from cached features."""
         return self._describe(features.cells(), boxes, labels)
+
+    def _classify(self, cells: Cells, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Class logits and box deltas of the boxes of all images, one image after the other."""
+        counts, parts = [len(b) for b in boxes], []
+        for rows in _runs(counts, self.most_regions or max(sum(counts), 1)):
+            pooled = self._pool(self.box_pool, cells, [b[r] for b, r in zip(boxes, rows, strict=True)])
+            parts.append(self.box_head(pooled))
+        logits, deltas = (torch.cat(part) for part in zip(*parts, strict=True))
+        return logits, deltas
 
     def _describe(self, cells: Cells, boxes: list[Tensor], labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         counts, parts = [len(b) for b in boxes], []
@@ -242,7 +258,8 @@ class PFFNet(nn.Module):
     def _regions_at_once(self, cells: Cells) -> int:
         """So many that the widest map of the mask head stays in a CPU's cache, or in part of a GPU's memory."""
         budget = WIDEST_MAP_ON_CPU if cells.values.device.type == "cpu" else WIDEST_MAP
-        return max(1, budget // (4 * self.config.mask_channels * 14 * 14 * 4))
+        fitting = max(1, budget // (4 * self.config.mask_channels * 14 * 14 * 4))
+        return min(fitting, self.most_regions or fitting)
 
     def _normalize(self, image: Tensor) -> Tensor:
         image = image.flip(0) if self.config.input.bgr else image

@@ -24,6 +24,7 @@ from napari_pffnet.segment.tiles import Tile, make_tiles
 
 Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
+FEWEST_REGIONS = 64
 TILES_ON_GPU = 8
 STRIDE = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
@@ -92,14 +93,14 @@ class Segmenter:
 
         Notes
         -----
-        Where memory is short, one tile at a time is tried, then smaller ones, then the CPU, to which the model's
-        network is moved. Each step is a warning, and holds for later images too.
+        Where memory is short, one tile at a time is tried, then smaller ones, then fewer proposals at once, then the
+        CPU, to which the model's network is moved. Each step is a warning, and holds for later images too.
         """
         while True:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
             except RuntimeError as error:
-                if not any(text in str(error) for text in MEMORY_ERRORS):
+                if not _is_of_memory(error):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
             self._use_less_memory()
@@ -180,17 +181,16 @@ class Segmenter:
         """Run the network on one tile (H×W or H×W×3).
 
         Returns `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's pixels.
-        Where the device has not enough memory, the CPU takes over.
+        Where memory is short, fewer proposals at once are tried, then the CPU, as in `predict`.
         """
         whole = [(slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))]
-        try:
-            return self._look(pixels, whole, bounds, _ignore)[0]
-        except RuntimeError as error:
-            if self.device.type == "cpu" or not any(text in str(error) for text in MEMORY_ERRORS):
-                raise
-        warnings.warn(f"not enough memory on {self.device}: going on with the CPU", stacklevel=2)
-        self.model.network.to("cpu")
-        return self._look(pixels, whole, bounds, _ignore)[0]
+        while True:
+            try:
+                return self._look(pixels, whole, bounds, _ignore)[0]
+            except RuntimeError as error:
+                if not _is_of_memory(error):
+                    raise
+            self._work_on_less(f"a tile of {max(pixels.shape[:2])} pixels")
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
@@ -251,7 +251,6 @@ class Segmenter:
         return self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
 
     def _use_less_memory(self) -> None:
-        device = self.device
         if self._tiles_at_once() > 1:
             self.config = self.config.model_copy(update={"tile_batch": 1})
             warnings.warn("not enough memory: going on with one tile at a time", stacklevel=3)
@@ -259,13 +258,23 @@ class Segmenter:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
             warnings.warn(f"not enough memory: going on with tiles of {tile} pixels", stacklevel=3)
-        elif device.type != "cpu":
-            self.model.network.to("cpu")
-            warnings.warn(f"not enough memory on {device} for the smallest tiles: going on with the CPU", stacklevel=3)
         else:
-            raise MemoryError(f"not enough memory for a tile of {self.config.tile} pixels; close other programs")
-        if device.type != "cpu":
-            getattr(torch, device.type).empty_cache()
+            self._work_on_less(f"a tile of {self.config.tile} pixels")
+            return
+        _let_go(self.device)
+
+    def _work_on_less(self, tile: str) -> None:
+        """Take the next step that leaves the tiles as they are."""
+        network, device = self.model.network, self.device
+        if network.most_regions != FEWEST_REGIONS:
+            network.most_regions = FEWEST_REGIONS
+            warnings.warn(f"not enough memory: going on with {FEWEST_REGIONS} proposals at once", stacklevel=4)
+        elif device.type != "cpu":
+            network.to("cpu")
+            warnings.warn(f"not enough memory on {device} for {tile}: going on with the CPU", stacklevel=4)
+        else:
+            raise MemoryError(f"not enough memory for {tile}; close other programs")
+        _let_go(device)
 
 
 def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
@@ -274,6 +283,16 @@ def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) 
         np.linspace(0, max(0, length - side), min(most, -(-length // side))).round().astype(int) for length in shape
     ]
     return [(slice(int(y), int(y) + side), slice(int(x), int(x) + side)) for y in starts[0] for x in starts[1]]
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    return any(text in str(error) for text in MEMORY_ERRORS)
+
+
+def _let_go(device: torch.device) -> None:
+    """Give memory that torch keeps for later back to the device."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()
 
 
 def _scale(model: Model, config: SegmentConfig) -> float:
