@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pffnet.curate.lock import Lock
 from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
 from napari_pffnet.io.images import ImageError
+from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.regions import Regions
 from projects import SHAPE, images, project
 
@@ -164,28 +164,6 @@ def test_opened_twice_is_noticed(tmp_path):
     thief.set_state("a", "done")
     thief.close()
     Project.open(made.folder).close()
-
-
-@pytest.mark.parametrize(
-    ("change", "stale"),
-    [
-        ({}, False),
-        ({"started": 1}, True),
-        ({"pid": 2**22 - 3, "started": None}, True),
-        ({"host": "another", "pid": 2**22 - 3}, False),
-        (None, True),
-    ],
-)
-def test_lock_of_an_ended_program_is_no_lock(tmp_path, change, stale):
-    lock = Lock(tmp_path)
-    content = json.loads(lock.file.read_text())
-    lock.file.write_text("" if change is None else json.dumps({**content, **change}))
-    if stale:
-        assert Lock(tmp_path).held()
-        assert not lock.held()
-    else:
-        with pytest.raises(ProjectLocked):
-            Lock(tmp_path)
 
 
 def test_broken_list_falls_back_to_the_one_before(tmp_path):

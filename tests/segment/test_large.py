@@ -1,5 +1,7 @@
 """Images of any size: the same result as in memory, resumed after a kill, visible while it is made."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,3 +143,57 @@ def test_limits_come_from_squares_spread_over_the_image(monkeypatch):
     sampled, pixels = sampled_limits(LazyPlane(IMAGE), (1, 99.8))
     assert pixels.size == 16 * 16 * 16**2
     np.testing.assert_allclose(sampled, exact, atol=0.05)
+
+
+def test_two_at_one_place_do_not_damage_each_other(tmp_path):
+    plane = LazyPlane(IMAGE)
+
+    def second(done, total):
+        if done == 3:
+            with pytest.raises(LargeError, match=r"is being made already, by .*; wait for that, or delete"):
+                segment_large(plane, segmenter(), tmp_path / "a", restart=True)
+
+    done = segment_large(plane, segmenter(), tmp_path / "a", progress=second)
+    assert done.count == COUNT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.zarr"]
+    assert segment_large(plane, segmenter(), tmp_path / "a").count == COUNT
+
+
+@pytest.mark.parametrize("at_once", [2, 5])
+def test_tiles_seen_together_give_the_same_image(tmp_path, at_once):
+    image = IMAGE.copy()
+    image[:, 100:230] = 0  # some tiles are blank
+    together = []
+
+    class Counting(BrightSquares):
+        def encode(self, images):
+            together.append(len(images))
+            return super().encode(images)
+
+    def labels(name, count):
+        config = CONFIG.model_copy(update={"tile_batch": count})
+        return read(segment_large(LazyPlane(image), segmenter(Counting(), config), tmp_path / name))[0]
+
+    np.testing.assert_array_equal(labels("many", at_once), labels("one", 1))
+    assert max(together) == at_once
+
+
+def test_the_next_tile_is_read_meanwhile_and_its_errors_are_told(tmp_path):
+    threads, reads = set(), []
+
+    class Damaged(LazyPlane):
+        def read(self, window):
+            if (tmp_path / "a.partial" / "job.json").exists():
+                threads.add(threading.current_thread())
+                reads.append(window)
+                if len(reads) == 4:
+                    raise OSError("the disk is gone")
+            return super().read(window)
+
+    seen = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        segment_large(Damaged(IMAGE), segmenter(), tmp_path / "a", progress=lambda done, total: seen.append(done))
+    assert seen == [0, 1, 2, 3], "those before are kept"
+    assert threading.main_thread() not in threads
+    assert not any(thread.is_alive() for thread in threads)
+    assert read(segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a"))[0].max() == COUNT

@@ -174,9 +174,9 @@ def test_out_of_memory_with_the_smallest_tile_means_fewer_proposals_at_once():
 def test_a_tile_of_a_large_image_is_looked_at_with_fewer_proposals_too():
     image, count = squares_image((200, 200))
     with pytest.warns(UserWarning, match="64 proposals at once"):
-        assert len(Segmenter(fake_model(Greedy())).look(image, (0, 1))["boxes"]) == count
+        assert len(Segmenter(fake_model(Greedy())).look([image], (0, 1))[0]["boxes"]) == count
     with pytest.raises(MemoryError, match="a tile of 200"), pytest.warns(match="64 proposals"):
-        Segmenter(fake_model(Hungry(1))).look(image, (0, 1))
+        Segmenter(fake_model(Hungry(1))).look([image], (0, 1))
 
 
 def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):

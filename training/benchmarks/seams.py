@@ -72,7 +72,7 @@ def by_parts(segmenter: Segmenter, image: Array, side: int, config: SegmentConfi
     with steady(segmenter.model.network, segmenter.statistics(image, bounds)):
         for y in range(0, image.shape[0], side):
             for x in range(0, image.shape[1], side):
-                found = segmenter.look(image[y : y + side, x : x + side], bounds)
+                [found] = segmenter.look([image[y : y + side, x : x + side]], bounds)
                 labels = Prediction(**found).compose(config).labels
                 result[y : y + side, x : x + side] = np.where(labels > 0, labels + result.max(), 0)
     return result

@@ -18,7 +18,7 @@ from napari_pffnet._qt.origin import layer_origin
 from napari_pffnet._qt.undo import Undo
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.provenance import TEXT
-from napari_pffnet.curate.user import user_name
+from napari_pffnet.io.user import user_name
 
 EDITED, NEW, ACCEPTED = "edited", "new", "accepted"
 PAINTED = "painted"

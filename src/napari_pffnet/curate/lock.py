@@ -1,17 +1,10 @@
-"""A file that says who has a project open, so that a second opening is noticed."""
+"""Who has a project open."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import time
-import uuid
 from pathlib import Path
-from typing import Any
 
-from napari_pffnet.curate.user import user_name
-from napari_pffnet.io.process import alive, started
+from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.io.project import ProjectError
 
 LOCK_FILE = "project.lock"
@@ -21,78 +14,19 @@ class ProjectLocked(ProjectError):
     """Somebody has the project open."""
 
 
-class Lock:
-    """Holds ``project.lock`` from creation to `release`.
-
-    Parameters
-    ----------
-    folder : Path
-        The project's folder.
-    take_over : bool
-        Take the lock also from a holder that seems to be alive.
+def lock_project(folder: Path, take_over: bool = False) -> Lock:
+    """Take the lock of a project's folder; arguments as of `Lock`.
 
     Raises
     ------
     ProjectLocked
-        Somebody else holds it. A lock whose process on this machine has ended counts as none.
+        Somebody else has it open.
     OSError
         The folder is not writable.
     """
-
-    def __init__(self, folder: Path, take_over: bool = False) -> None:
-        self.file = folder / LOCK_FILE
-        self.key = uuid.uuid4().hex
-        holder = _read(self.file)
-        if holder is not None and not take_over and _in_use(holder):
-            raise ProjectLocked(
-                f"{folder} is open already, by {holder.get('user') or 'somebody'} on {holder.get('host')} since "
-                f"{holder.get('since')}; close it there first, or take it over if nobody works on it"
-            )
-        if holder is not None:
-            self.file.unlink(missing_ok=True)
-        self._write()
-
-    def held(self) -> bool:
-        """Whether the lock is still ours; another program may have taken it over."""
-        holder = _read(self.file)
-        return holder is not None and holder.get("key") == self.key
-
-    def release(self) -> None:
-        """Give the lock back, if it is ours."""
-        if self.held():
-            self.file.unlink(missing_ok=True)
-
-    def _write(self) -> None:
-        content = {
-            "pid": os.getpid(),
-            "started": started(os.getpid()),
-            "host": socket.gethostname(),
-            "user": user_name(),
-            "since": time.strftime("%Y-%m-%d %H:%M"),
-            "key": self.key,
-        }
-        try:
-            with self.file.open("x", encoding="utf-8") as stream:
-                json.dump(content, stream)
-        except FileExistsError:
-            raise ProjectLocked(f"{self.file.parent} is being opened by another program; try again") from None
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    """Return who holds the lock; {} if the file says nothing useful, None if there is none."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _in_use(holder: dict[str, Any]) -> bool:
-    """Of another machine nothing is known: its lock counts. An unreadable lock was never finished."""
-    if not isinstance(holder.get("pid"), int):
-        return False
-    if holder.get("host") != socket.gethostname():
-        return True
-    return alive(holder["pid"], holder.get("started"))
+        return Lock(folder / LOCK_FILE, take_over)
+    except InUse as error:
+        raise ProjectLocked(
+            f"{folder} is open already, {error}; close it there first, or take it over if nobody works on it"
+        ) from None

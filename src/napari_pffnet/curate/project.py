@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from napari_pffnet.curate.intake import Intake, image_files, relative
-from napari_pffnet.curate.lock import LOCK_FILE, Lock, ProjectLocked
+from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
 from napari_pffnet.curate.work import Work
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.own_file import OwnFile
 from napari_pffnet.io.project import (
     FOLDERS,
@@ -116,7 +117,7 @@ class Project:
         if not is_project(folder) and not _former(folder).is_file():
             raise ProjectError(f"{folder}: no project here; it has no {PROJECT_FILE}")
         try:
-            lock = Lock(folder, take_over)
+            lock = lock_project(folder, take_over)
         except OSError:
             lock = None
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.lazy import LazyPlane, Source, open_plane
 from napari_pffnet.library import load_model, pick_device
-from napari_pffnet.segment.large_tiles import Setting, compute
+from napari_pffnet.segment.large_tiles import Setting, compute, read
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.tiles import Tile
 
@@ -65,7 +65,7 @@ class SpreadTiles:
     def __init__(self, client: Any, source: Source, model: str, device: str, config: SegmentConfig) -> None:
         self.client, self.source, self.model, self.device, self.config = client, source, model, device, config
 
-    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Iterator[tuple[int, bytes]]:
+    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Generator[tuple[int, bytes]]:
         """Yield number and file content of each tile as they come."""
         statistics = {name: (mean.cpu(), variance.cpu()) for name, (mean, variance) in setting.statistics.items()}
         common = (self.source, self.model, self.device, self.config, Setting(setting.bounds, statistics))
@@ -100,7 +100,8 @@ def _compute(
             name: (mean.to(segmenter.device), variance.to(segmenter.device))
             for name, (mean, variance) in setting.statistics.items()
         }
-        return compute(segmenter, _worker_plane(source), task[1], Setting(setting.bounds, statistics))
+        tile, here = task[1], Setting(setting.bounds, statistics)
+        return compute(segmenter, [tile], [read(segmenter, _worker_plane(source), tile, here)], here)[0]
 
 
 @lru_cache(maxsize=1)

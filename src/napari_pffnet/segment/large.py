@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,16 +19,19 @@ import torch
 from napari_pffnet.data.normalize import limits
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lazy import LazyPlane
+from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.io.ome_zarr import LabelPyramid
 from napari_pffnet.io.results import write_table
 from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
-from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, Setting, TileFiles, compute
+from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, Setting, TileFiles, compute, read
 from napari_pffnet.segment.segmenter import Cancelled, Segmenter, sample_windows
-from napari_pffnet.segment.tiles import Tile
+from napari_pffnet.segment.tiles import Tile, batches
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 16, 128
 PLACES_ALONG, PLACES = 8, 9
@@ -54,7 +60,7 @@ class OtherWork(LargeError):
 class Spread(Protocol):
     """Computes tiles elsewhere."""
 
-    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Iterator[tuple[int, bytes]]:
+    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Generator[tuple[int, bytes]]:
         """Yield number and file content of each tile, in any order."""
 
 
@@ -117,9 +123,26 @@ def segment_large(
     ------
     OtherWork
         Another image, model or configuration was begun at this place.
+    LargeError
+        Another process is at work there.
     Cancelled
         `cancelled` returned True; what is done is kept.
     """
+    with _only_one(output):
+        return _segment(plane, segmenter, output, progress, cancelled, shown, spread, restart, version)
+
+
+def _segment(
+    plane: LazyPlane,
+    segmenter: Segmenter,
+    output: Path,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+    shown: Callable[[Shown], None] | None,
+    spread: Spread | None,
+    restart: bool,
+    version: str,
+) -> Done:
     work = output.with_name(f"{output.name}.partial")
     if restart and work.exists():
         shutil.rmtree(work)
@@ -155,6 +178,23 @@ def segment_large(
     return Done(target, table, len(rows))
 
 
+@contextmanager
+def _only_one(output: Path) -> Iterator[None]:
+    """Hold the lock of an output."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    file = output.with_name(f".{output.name}.lock")
+    try:
+        lock = Lock(file)
+    except InUse as error:
+        raise LargeError(
+            f"{output} is being made already, {error}; wait for that, or delete {file} if nobody works on it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[tuple[float, float], Array]:
     """Return the image's limits of intensity, and the pixels that they were measured on.
 
@@ -178,30 +218,47 @@ def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
 
 
 class _Here:
-    """Computes tiles in this process."""
+    """Computes tiles in this process; those that come next are read meanwhile."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
 
-    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Iterator[tuple[int, bytes]]:
-        for number, tile in tiles.items():
-            yield number, compute(self.segmenter, plane, tile, setting)
+    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Generator[tuple[int, bytes]]:
+        numbers = {tile: number for number, tile in tiles.items()}
+
+        def load(batch: list[Tile]) -> list[Array | None]:
+            return [read(self.segmenter, plane, tile, setting) for tile in batch]
+
+        for batch, pixels in _ahead(list(batches(numbers, self.segmenter.tiles_at_once)), load):
+            contents = compute(self.segmenter, batch, pixels, setting)
+            yield from zip((numbers[tile] for tile in batch), contents, strict=True)
+
+
+def _ahead(items: list[T], load: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Yield items with what is loaded for them, each while the one before is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = deque(reader.submit(load, item) for item in items[:1])
+        for number, item in enumerate(items):
+            loaded = coming.popleft().result()
+            coming.extend(reader.submit(load, following) for following in items[number + 1 : number + 2])
+            yield item, loaded
 
 
 def _with_files(
-    computed: Iterable[tuple[int, bytes]], files: TileFiles, done: set[int], stop: Callable[[], bool]
+    computed: Generator[tuple[int, bytes]], files: TileFiles, done: set[int], stop: Callable[[], bool]
 ) -> Iterator[set[int]]:
     """Write each tile as it comes; the numbers of all that are there, at first and after each."""
     finished = set(done)
     yield finished
-    if stop():
-        raise Cancelled
-    for number, content in computed:
-        files.write(number, content)
-        finished.add(number)
-        yield finished
+    with closing(computed):
         if stop():
             raise Cancelled
+        for number, content in computed:
+            files.write(number, content)
+            finished.add(number)
+            yield finished
+            if stop():
+                raise Cancelled
 
 
 def _in_order(tiles: list[Tile]) -> list[int]:

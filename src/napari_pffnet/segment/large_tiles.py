@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -33,14 +34,31 @@ class Setting:
     statistics: Statistics
 
 
-def compute(segmenter: Segmenter, plane: LazyPlane, tile: Tile, setting: Setting) -> bytes:
-    """Run the network on a tile; return the content of its file."""
+def read(segmenter: Segmenter, plane: LazyPlane, tile: Tile, setting: Setting) -> Array | None:
+    """Return the pixels of a tile; None if it is blank."""
     pixels = plane.read(tile.window)
     diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
-    if is_blank(pixels, setting.bounds, diameter):
-        return _pack(_nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
+    return None if is_blank(pixels, setting.bounds, diameter) else pixels
+
+
+def compute(
+    segmenter: Segmenter, tiles: Sequence[Tile], pixels: Sequence[Array | None], setting: Setting
+) -> list[bytes]:
+    """Run the network on tiles of one shape; return the content of their files."""
+    seen = [part for part in pixels if part is not None]
     with steady(segmenter.model.network, setting.statistics):
-        result = segmenter.look(pixels, setting.bounds)
+        results = iter(segmenter.look(seen, setting.bounds) if seen else ())
+    return [
+        _blank(tile) if part is None else _file(segmenter, tile, next(results))
+        for tile, part in zip(tiles, pixels, strict=True)
+    ]
+
+
+def _blank(tile: Tile) -> bytes:
+    return _pack(_nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
+
+
+def _file(segmenter: Segmenter, tile: Tile, result: Parts) -> bytes:
     semantic = result.pop("semantic")[tile.core_in_tile] >= 0.5
     found = in_image(result, tile, segmenter.margin)
     return _pack(_promising(found, segmenter.config), semantic)

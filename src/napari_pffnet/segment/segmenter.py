@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.seams import in_image, merge
 from napari_pffnet.segment.steady import Statistics, measure, steady, whole_map_norms
-from napari_pffnet.segment.tiles import Tile, make_tiles
+from napari_pffnet.segment.tiles import Tile, batches, make_tiles
 
 Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
@@ -120,7 +119,7 @@ class Segmenter:
         semantic = np.zeros(shape, np.float16)
         found: list[dict[str, Array]] = []
         with steady(self.model.network, self.statistics(image, bounds) if len(tiles) > 1 else {}):
-            for batch in _batches(tiles, self._tiles_at_once()):
+            for batch in batches(tiles, self.tiles_at_once):
                 progress(len(found), len(tiles))
                 if cancelled():
                     raise Cancelled
@@ -177,20 +176,27 @@ class Segmenter:
 
         return measure(network, run)
 
-    def look(self, pixels: Array, bounds: tuple[float, float]) -> dict[str, Array]:
-        """Run the network on one tile (H×W or H×W×3).
+    def look(self, parts: Sequence[Array], bounds: tuple[float, float]) -> list[dict[str, Array]]:
+        """Run the network on tiles of one shape (H×W or H×W×3).
 
-        Returns `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's pixels.
-        Where memory is short, fewer proposals at once are tried, then the CPU, as in `predict`.
+        Returns, for each, `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's
+        pixels. Where memory is short, one tile at a time is tried, then fewer proposals at once, then the CPU, as in
+        `predict`.
         """
-        whole = [(slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))]
-        while True:
-            try:
-                return self._look(pixels, whole, bounds, _ignore)[0]
-            except RuntimeError as error:
-                if not _is_of_memory(error):
-                    raise
-            self._work_on_less(f"a tile of {max(pixels.shape[:2])} pixels")
+        if len(parts) > self.tiles_at_once:
+            return [result for part in parts for result in self.look([part], bounds)]
+        try:
+            features, zoom = self._encode_pixels(np.stack([apply_limits(part, bounds) for part in parts]))
+            return self._run(features, zoom, list(parts[0].shape[:2]))
+        except RuntimeError as error:
+            if not _is_of_memory(error):
+                raise
+        # outside the handler: the error's traceback holds the tensors that are to be freed
+        if len(parts) > 1:
+            self._look_one_by_one()
+        else:
+            self._work_on_less(f"a tile of {max(parts[0].shape[:2])} pixels")
+        return self.look(parts, bounds)
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
@@ -247,20 +253,25 @@ class Segmenter:
         parts["semantic"] = list(semantic.cpu().numpy())
         return [{name: values[i] for name, values in parts.items()} for i in range(len(results))]
 
-    def _tiles_at_once(self) -> int:
+    @property
+    def tiles_at_once(self) -> int:
+        """How many tiles the network looks at together."""
         return self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
 
     def _use_less_memory(self) -> None:
-        if self._tiles_at_once() > 1:
-            self.config = self.config.model_copy(update={"tile_batch": 1})
-            warnings.warn("not enough memory: going on with one tile at a time", stacklevel=3)
+        if self.tiles_at_once > 1:
+            self._look_one_by_one()
         elif self.config.tile > SMALLEST_TILE:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
-            warnings.warn(f"not enough memory: going on with tiles of {tile} pixels", stacklevel=3)
+            _tell(f"going on with tiles of {tile} pixels")
+            _let_go(self.device)
         else:
             self._work_on_less(f"a tile of {self.config.tile} pixels")
-            return
+
+    def _look_one_by_one(self) -> None:
+        self.config = self.config.model_copy(update={"tile_batch": 1})
+        _tell("going on with one tile at a time")
         _let_go(self.device)
 
     def _work_on_less(self, tile: str) -> None:
@@ -268,10 +279,10 @@ class Segmenter:
         network, device = self.model.network, self.device
         if network.most_regions != FEWEST_REGIONS:
             network.most_regions = FEWEST_REGIONS
-            warnings.warn(f"not enough memory: going on with {FEWEST_REGIONS} proposals at once", stacklevel=4)
+            _tell(f"going on with {FEWEST_REGIONS} proposals at once")
         elif device.type != "cpu":
             network.to("cpu")
-            warnings.warn(f"not enough memory on {device} for {tile}: going on with the CPU", stacklevel=4)
+            _tell("going on with the CPU", f" on {device} for {tile}")
         else:
             raise MemoryError(f"not enough memory for {tile}; close other programs")
         _let_go(device)
@@ -287,6 +298,10 @@ def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) 
 
 def _is_of_memory(error: RuntimeError) -> bool:
     return any(text in str(error) for text in MEMORY_ERRORS)
+
+
+def _tell(step: str, where: str = "") -> None:
+    warnings.warn(f"not enough memory{where}: {step}", stacklevel=4)
 
 
 def _let_go(device: torch.device) -> None:
@@ -324,14 +339,6 @@ def _resize(image: Tensor, size: list[int]) -> Tensor:
     if list(image.shape[2:]) == size:
         return image
     return F.interpolate(image, size, mode="bilinear", antialias=True)
-
-
-def _batches(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
-    """So many tiles at once, all of one shape."""
-    for _, alike in groupby(tiles, key=lambda tile: tile.shape):
-        group = list(alike)
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
 
 
 def _ignore(*_arguments: object) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 
@@ -92,3 +93,11 @@ def _steps_up(length: int, step: float) -> int:
 
 def _divide_up(a: int, b: int) -> int:
     return -(-a // b)
+
+
+def batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    """Yield so many tiles at once, all of one shape; tiles of one shape must follow each other."""
+    for _, alike in groupby(tiles, key=lambda tile: tile.shape):
+        group = list(alike)
+        for start in range(0, len(group), size):
+            yield group[start : start + size]

@@ -1,0 +1,36 @@
+"""Who works on something."""
+
+import json
+
+import pytest
+
+from napari_pffnet.io.lock import InUse, Lock
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({}, False),
+        ({"started": 1}, True),
+        ({"pid": 2**22 - 3, "started": None}, True),
+        ({"host": "another", "pid": 2**22 - 3}, False),
+        (None, True),
+    ],
+)
+def test_lock_of_an_ended_program_is_no_lock(tmp_path, change, stale):
+    file = tmp_path / "work.lock"
+    lock = Lock(file)
+    content = json.loads(file.read_text())
+    file.write_text("" if change is None else json.dumps({**content, **change}))
+    if stale:
+        assert Lock(file).held()
+        assert not lock.held()
+    else:
+        with pytest.raises(InUse, match=r"^by .* on .* since "):
+            Lock(file)
+
+
+def test_lock_is_given_back(tmp_path):
+    Lock(tmp_path / "a").release()
+    assert not list(tmp_path.iterdir())
+    Lock(tmp_path / "a")
