@@ -45,9 +45,9 @@ class FakeEngine:
     def zoom(self, request):
         return request.config.scale or 1.0
 
-    def level(self, request, factors):
-        self.looked_at = request.plane.pixels.shape, factors
-        return len(factors) - 1
+    def level(self, request, levels, pixel_size):
+        self.looked_at = request.plane.pixels.shape, [level.pixels.shape for level in levels], pixel_size
+        return len(levels) - 1
 
     def run(self, request, progress, cancelled):
         self.requests.append(request)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from napari.layers import Image
 
-from fakes import fake_model, squares_image
+from fakes import fake_model
 from helpers import tiny
 from model_files import write_model
 from napari_pffnet._qt.engine import Engine, Request
-from napari_pffnet._qt.planes import take_plane
+from napari_pffnet._qt.planes import take_plane, whole
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.library import LibraryError, add, available, remove, save_model
 from napari_pffnet.model import PFFNet
@@ -49,18 +49,25 @@ def test_run_gives_a_prediction_of_the_plane(request_):
 
 
 def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
-    image, _ = squares_image((300, 420))
-    engine = Engine()
+    pixels = np.random.default_rng(0).random((2048, 2048), np.float32)
+    layer = Image([pixels, pixels[::2, ::2], pixels[::4, ::4]], multiscale=True)
+    engine, looked = Engine(), []
     engine._load = lambda name, device: fake_model(diameter=8)
-    plane = take_plane(Image(np.kron(image, np.ones((4, 4), image.dtype))), (0, 0), (0, 1))
+    levels = [take_plane(layer, (0, 0), (0, 1), part=whole(layer, (0, 1), level)) for level in range(3)]
 
-    def level(**config):
-        return engine.level(Request(plane, "default", "cpu", SegmentConfig(**config)), [1, 2, 4, 8])
+    def level(pixel_size=None, **config):
+        return engine.level(Request(levels[0], "default", "cpu", SegmentConfig(**config)), levels, pixel_size)
+
+    def estimate(segmenter, part):
+        looked.append(part.shape)
+        return 10.0
 
     assert level(diameter=8) == 0
     assert level(diameter=17) == 1
-    monkeypatch.setattr("napari_pffnet.segment.estimate_diameter", lambda segmenter, pixels: pixels.shape[0] / 16)
-    assert level() == 2, "512 pixels were looked at"
+    assert not looked
+    monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", estimate)
+    assert level() == 0
+    assert level(pixel_size=0.09) == 2, "10 pixels of the smallest level are 40 of the largest"
 
 
 def test_model_is_loaded_once(request_):

@@ -103,10 +103,12 @@ def test_level_of_a_pyramid_is_that_of_the_result():
 
 def test_level_of_a_pyramid_is_chosen_by_the_engine_from_the_full_resolution():
     viewer = ViewerModel()
-    viewer.add_image([np.zeros((40, 40)), np.zeros((20, 20)), np.zeros((10, 10))], multiscale=True)
+    viewer.add_image(
+        [np.zeros((40, 40)), np.zeros((20, 20)), np.zeros((10, 10))], multiscale=True, scale=(2, 2), units=("um", "um")
+    )
     controller = make(viewer, engine := FakeEngine())
     controller.run()
-    assert engine.looked_at == ((40, 40), [1, 2, 4])
+    assert engine.looked_at == ((40, 40), [(40, 40), (20, 20), (10, 10)], 2)
     assert engine.requests[0].plane.part.level == 2
     assert "1 nucleus" in controller.view.last("set_status").args[0]
 

@@ -115,3 +115,99 @@ def test_help_documents_the_files(segment, capsys):
         segment("--help")
     text = capsys.readouterr().out
     assert all(f"NAME{suffix}" in text for suffix in SUFFIXES)
+
+
+def moving(count=3):
+    """The squares, one pixel further down on each plane; the last plane is empty."""
+    return np.stack([np.roll(IMAGE, i, 0) if i < count - 1 else IMAGE * 0 for i in range(count)])
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_all_planes_of_a_stack(segment, tmp_path, linked):
+    stack = moving()
+    tifffile.imwrite(tmp_path / "z.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    assert segment(tmp_path / "z.tif", "--all-planes", *["--link"] * linked, "--scale", 1) == 0
+    with tifffile.TiffFile(tmp_path / "out" / "z_labels.tif") as file:
+        assert file.series[0].axes == "ZYX"
+        labels = file.asarray()
+    table = pd.read_csv(tmp_path / "out" / "z.csv")
+    assert labels.shape == stack.shape
+    assert (labels[0] > 0).sum() == (labels[1] > 0).sum() > 0
+    assert not labels[2].any()
+    assert table["index"].tolist() == np.unique(labels[labels > 0]).tolist()
+    if linked:
+        assert len(table) == COUNT
+        np.testing.assert_array_equal(np.roll(labels[0], 1, 0)[1:], labels[1][1:])
+        assert set(zip(table["first"], table["last"], strict=True)) == {(0, 1)}
+    else:
+        assert len(table) == 2 * COUNT
+        assert not set(np.unique(labels[0])) & set(np.unique(labels[1])) - {0}
+    assert table["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+    assert tifffile.imread(tmp_path / "out" / "z_semantic.tif").shape == stack.shape
+    with Image.open(tmp_path / "out" / "z_overlay.png") as overlay:
+        assert overlay.size == (240, 200)
+
+
+def test_series_of_stacks_is_linked_within_each(segment, tmp_path):
+    tifffile.imwrite(
+        tmp_path / "tz.tif", np.stack([moving(2), moving(2)]), photometric="minisblack", metadata={"axes": "TZYX"}
+    )
+    assert segment(tmp_path / "tz.tif", "--all-planes", "--link", "--scale", 1) == 0
+    labels = tifffile.imread(tmp_path / "out" / "tz_labels.tif")
+    assert labels.shape == (2, 2, 200, 240)
+    assert not set(np.unique(labels[0])) & set(np.unique(labels[1])) - {0}
+
+
+def test_all_planes_of_a_single_one_is_that_one(segment, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE[None], photometric="minisblack", metadata={"axes": "ZYX"})
+    assert segment(tmp_path / "a.tif", "--all-planes", "--link") == 0
+    assert tifffile.imread(tmp_path / "out" / "a_labels.tif").shape == IMAGE.shape
+
+
+def test_linking_needs_all_planes(segment, tmp_path, capsys):
+    path = write(tmp_path / "a.tif")
+    assert segment(path, "--link") != 0
+    assert "--link needs --all-planes" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        segment(path, "--all-planes", "--plane", 1)
+
+
+def pyramid(folder, image, count, size=None):
+    """An OME-Zarr with smaller copies."""
+    group = zarr.open_group(folder, mode="w", zarr_format=2)
+    unit = {"unit": "micrometer"} if size else {}
+    levels = []
+    for level in range(count):
+        part = image[:: 2**level, :: 2**level]
+        group.create_array(str(level), shape=part.shape, chunks=(64, 64), dtype=part.dtype)[:] = part
+        scale = [(size or 1) * 2**level] * 2
+        levels.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+    axes = [{"name": name, "type": "space", **unit} for name in "yx"]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": levels}]
+    return folder
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_level_is_chosen_by_the_size_of_the_nuclei(segment, tmp_path, capsys, monkeypatch, known):
+    monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", lambda segmenter, part: 25.0)
+    path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)
+    given = ("--diameter", 25) if known else ()
+    assert segment(path, "--level", "auto", *given) == 0
+    printed = capsys.readouterr()
+    assert "a.zarr: level 1 of 0 to 2, 200 × 240 (nuclei of about 25 pixels at level 0)" in printed.err
+    assert zarr.open(tmp_path / "out" / "a.zarr")["labels/nuclei/0"].shape == IMAGE.shape
+    assert len(pd.read_csv(tmp_path / "out" / "a.csv")) == COUNT
+
+
+def test_quick_look_is_made_where_the_pixels_have_the_usual_size(segment, tmp_path, monkeypatch, capsys):
+    looked = []
+
+    def estimate(segmenter, part):
+        looked.append(part.shape)
+        return 12.0
+
+    monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", estimate)
+    path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3, size=0.15)
+    assert segment(path, "--level", "auto") == 0
+    assert looked == [(200, 240)]
+    assert "nuclei of about 24 pixels at level 0" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from napari_pffnet._qt.torch_import import import_torch
 from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
+    from napari_pffnet.io.lazy import LazyPlane
     from napari_pffnet.library import Model
     from napari_pffnet.segment import FeatureCache, Pointer, Prediction
     from napari_pffnet.segment.large import Shown
@@ -157,12 +158,10 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
-        from napari_pffnet.io.lazy import LazyPlane
         from napari_pffnet.segment import Segmenter, sized
         from napari_pffnet.segment.large import liveliest_place, segment_large
 
-        start, pixels = time.perf_counter(), request.plane.pixels
-        plane = LazyPlane(pixels, "YXS"[: len(pixels.shape)], pixel_size=request.pixel_size)
+        start, plane = time.perf_counter(), _lazy(request.plane, request.pixel_size)
         model = self._load(request.model, request.device)
         segmenter = sized(Segmenter(model, request.config), liveliest_place(plane))
         done = segment_large(
@@ -177,30 +176,23 @@ class Engine:
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
         return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, segmenter.scale)
 
-    def level(self, request: Request, factors: Sequence[float]) -> int:
-        """Level of a pyramid that shows nuclei well; see `data.sizes.suitable_level`.
+    def level(self, request: Request, levels: Sequence[Plane], pixel_size: float | None) -> int:
+        """Level of a pyramid that shows nuclei well; see `choose_level`.
 
-        `request` is for the largest level. Without a diameter, that of nuclei in the liveliest place is estimated.
+        `request` is for the largest of the levels, whose pixels have this size in µm, if it is known.
 
         Raises
         ------
         LibraryError
             The model or the device cannot be used.
         """
-        from napari_pffnet.data.sizes import suitable_level
-        from napari_pffnet.io.lazy import LazyPlane
-        from napari_pffnet.segment import Segmenter, estimate_diameter
-        from napari_pffnet.segment.large import liveliest_place
+        from napari_pffnet.segment import Segmenter
+        from napari_pffnet.segment.levels import choose_level
 
-        model, pixels, diameter = (
-            self._load(request.model, request.device),
-            request.plane.pixels,
-            request.config.diameter,
-        )
-        if diameter is None:
-            place = liveliest_place(LazyPlane(pixels, "YXS"[: len(pixels.shape)]))
-            diameter = estimate_diameter(Segmenter(model, request.config), place)
-        return suitable_level(factors, diameter, model.config.diameter)
+        segmenter = Segmenter(self._load(request.model, request.device), request.config)
+        factors = [levels[0].part.height / level.part.height for level in levels]
+        planes = [_lazy(level, pixel_size and pixel_size * f) for level, f in zip(levels, factors, strict=True)]
+        return choose_level(segmenter, planes, request.config.diameter).level
 
     def zoom(self, request: Request) -> float:
         """Zoom at which `run` would look at the plane.
@@ -241,3 +233,9 @@ class Engine:
         if self._model is None or self._key != key:
             self._model, self._key = load_model(name, pick_device(device)), key
         return self._model
+
+
+def _lazy(plane: Plane, pixel_size: float | None) -> LazyPlane:
+    from napari_pffnet.io.lazy import LazyPlane
+
+    return LazyPlane(plane.pixels, "YXS"[: len(plane.pixels.shape)], pixel_size=pixel_size)

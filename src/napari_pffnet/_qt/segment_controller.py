@@ -112,16 +112,17 @@ class SegmentController:
         """Let the engine choose the level of a pyramid, then segment."""
         try:
             shown = on_screen(image, self.viewer.dims.order)
-            request = self.request(image, whole(image, shown))
+            parts = [whole(image, shown, level) for level in range(level_count(image))]
+            levels, request = [self._plane(image, part) for part in parts], self.request(image, parts[0])
         except PlaneError as error:
             show_error(str(error))
             return
-        factors = [float(level_factors(image, level)[shown].max()) for level in range(level_count(image))]
+        size = pixel_size(image)
         cancel = self._start(request.model)
         self.view.set_status("Looking at the size of the nuclei…")
         self.background(
             f"PFFNet: {image.name}",
-            lambda _report: self.engine.level(request, factors),
+            lambda _report: self.engine.level(request, levels, size),
             done=lambda level: self._found_level(image, level, cancel),
             failed=self._fail,
             progressed=lambda _done, _total: None,

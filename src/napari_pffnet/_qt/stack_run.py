@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from napari_pffnet._qt.engine import Engine, Outcome, Progress, Request
 from napari_pffnet._qt.planes import Array, Stack
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Prediction, Segmentation
 
 KEPT_BYTES = 512 * 2**20
-MEANS = ["score", "quality", "mask_score", "overlap"]
 
 
 @dataclass(frozen=True)
@@ -128,38 +124,22 @@ class _Run:
 
 
 class _Composer:
-    """Puts planes into one array; ids are unique through the stack."""
+    """Puts the planes of an image layer into one array."""
 
     def __init__(self, stack: Stack, config: SegmentConfig, linked: bool) -> None:
-        from napari_pffnet.segment.linking import Linker
+        from napari_pffnet.segment.stack import StackComposer
 
-        self.stack, self.config, self.linked = stack, config, linked
-        self._labels, self._semantic = np.zeros(stack.shape, np.int32), np.zeros(stack.shape, np.uint8)
-        self._linker, self._tables, self._done = Linker(), list[pd.DataFrame](), 0
+        self.stack, self.config = stack, config
+        self._composer, self._done = StackComposer(stack.shape, linked), 0
 
     def add(self, prediction: Prediction) -> None:
         place = self.stack.places[self._done]
         self._done += 1
         part = prediction.compose(self.config).within(self.stack.inside)
-        if not self.linked or self.stack.begins(place):
-            self._linker.part()
-        self._labels[place], ids = self._linker.add(part.labels)
-        self._semantic[place] = part.semantic
-        self._tables.append(part.table.assign(index=part.table["index"].map(ids).astype(np.int64)))
+        self._composer.add(place, part, self.stack.begins(place))
 
     def result(self) -> Segmentation:
-        from napari_pffnet.segment.prediction import Segmentation
-
-        return Segmentation(self._labels, self._semantic, one_row_each(self._tables))
-
-
-def one_row_each(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of planes; of an id on several planes areas are summed, the other columns averaged."""
-    rows = pd.concat(list(tables), ignore_index=True)
-    grouped = rows.groupby("index", sort=True)
-    joined: Any = grouped.agg({name: "sum" if name == "area" else "mean" for name in [*MEANS, "area"]})
-    table: pd.DataFrame = joined.reset_index()
-    return table
+        return self._composer.result()
 
 
 def _size(outcome: Outcome) -> int:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
     from napari_pffnet.io.lazy import Source
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.cluster import SpreadTiles
+    from napari_pffnet.segment.prediction import Segmentation
 
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
@@ -23,6 +30,9 @@ OUTPUTS = {
     ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score, overlap",
     "_overlay.png": "the image with the outlines",
 }
+STACKS = """
+With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
+plane, the sum of its areas, the means of the rest. The overlay is that of the middle plane."""
 LARGE_OUTPUTS = {
     ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
     ".csv": "as above, index in the order of the blocks of the image",
@@ -35,6 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = "Segment images. For each image NAME these files are written, older ones are replaced:"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())
+    parser.description += STACKS
     parser.description += "\n\nOME-Zarr folders and TIFFs over 64 Mpx are read and written part by part instead:"
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in LARGE_OUTPUTS.items())
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
@@ -47,18 +58,34 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score", type=float, help="lowest score of a nucleus, 0 to 1 (default: 0.5)")
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
-    parser.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
+    planes = parser.add_mutually_exclusive_group()
+    planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
+    planes.add_argument("--all-planes", action="store_true", help="of stacks and series: every plane")
+    parser.add_argument("--link", action="store_true", help="with --all-planes: a nucleus has one number on all planes")
     parser.add_argument(
-        "--level", type=int, default=0, metavar="N", help="of large pyramids: which one, 0 is the largest"
+        "--level",
+        type=_level,
+        default=0,
+        metavar="N|auto",
+        help="of large pyramids: which one, 0 is the largest (default); auto is the smallest that shows nuclei well",
     )
     parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--diameter", type=float, help="typical nucleus diameter, pixels (default: found out)")
+    size.add_argument(
+        "--diameter",
+        type=float,
+        help="typical nucleus diameter, pixels (of the level, of level 0 with --level auto; default: found out)",
+    )
     size.add_argument("--scale", type=float, help="zoom before the network; 1 takes images as they are")
     parser.set_defaults(run=run)
+
+
+def _level(text: str) -> int | None:
+    """Number of a level; None is auto."""
+    return None if text == "auto" else int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_pffnet.library import load_model, pick_device
     from napari_pffnet.segment import Segmenter
 
+    if options.link and not options.all_planes:
+        raise ValueError("--link needs --all-planes")
     config = _config(options)
     paths = find_images(options.inputs)
     _protect(paths, options.output)
@@ -201,7 +230,9 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     from napari_pffnet.segment import sized
     from napari_pffnet.segment.large import liveliest_place, segment_large
 
-    source = Source(str(path.resolve()), options.channel, options.plane, options.level)
+    source = Source(str(path.resolve()), options.channel, options.plane, options.level or 0)
+    if options.level is None:
+        source, segmenter = _on_its_level(source, segmenter)
     quiet = not sys.stderr.isatty()
     with (
         open_plane(source) as plane,
@@ -225,6 +256,25 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     return done.count
 
 
+def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
+    """Return the source at the level that suits its nuclei, and the segmenter for it; say which one it is."""
+    from napari_pffnet.io.lazy import level_count, open_plane
+    from napari_pffnet.segment import Segmenter
+    from napari_pffnet.segment.levels import choose_level
+
+    with ExitStack() as stack:
+        sources = [replace(source, level=level) for level in range(level_count(source))]
+        levels = [stack.enter_context(open_plane(each)) for each in sources]
+        level, factor, diameter = choose_level(segmenter, levels, segmenter.config.diameter)
+        shape = levels[level].shape
+    seen = f"nuclei of about {diameter:.0f} pixels at level 0" if diameter else "no nuclei seen"
+    _note(f"{Path(source.path).name}: level {level} of 0 to {len(sources) - 1}, {shape[0]} × {shape[1]} ({seen})")
+    config = segmenter.config
+    if config.diameter:
+        config = config.model_copy(update={"diameter": config.diameter / factor})
+    return sources[level], Segmenter(segmenter.model, config)
+
+
 def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argparse.Namespace) -> SpreadTiles | None:
     if cluster is None:
         return None
@@ -236,26 +286,59 @@ def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argpars
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.data.normalize import normalize
-    from napari_pffnet.io.images import read_image, to_plane
-    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
-    from napari_pffnet.segment import sized
+    from napari_pffnet.io.images import read_image, to_plane, to_stack
 
     array, axes, _ = read_image(path)
-    image = to_plane(array, axes, options.channel, options.plane)
-    with tqdm(desc=path.name, unit="tile", leave=False, disable=None) as bar:
+    stack, stacked = to_stack(array, axes, options.channel) if options.all_planes else (array, "")
+    whole = bool(stacked) and math.prod(stack.shape[: len(stacked)]) > 1
+    with tqdm(desc=path.name, unit="plane" if whole else "tile", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        labels, semantic, table = sized(segmenter, image).predict(image, progress).compose(segmenter.config)
-    targets = _targets(path, options.output)
-    write_labels(targets[0], labels)
-    write_semantic(targets[1], semantic)
-    write_table(targets[2], table)
-    write_overlay(targets[3], normalize(image), labels)
-    return len(table)
+        if whole:
+            result, shown, number = _all_planes(segmenter, stack, len(stacked), options.link, progress)
+        else:
+            shown = to_plane(array, axes, options.channel, options.plane)
+            result = _one_plane(segmenter, shown, progress)
+            stacked, number = "", ()
+    _write(_targets(path, options.output), result, f"{stacked}YX", shown, number)
+    return len(result.table)
+
+
+def _one_plane(segmenter: Segmenter, image: Array, progress: Progress) -> Segmentation:
+    from napari_pffnet.segment import sized
+
+    return sized(segmenter, image).predict(image, progress).compose(segmenter.config)
+
+
+def _all_planes(
+    segmenter: Segmenter, stack: Array, axes: int, linked: bool, progress: Progress
+) -> tuple[Segmentation, Array, tuple[int, ...]]:
+    """Segment all planes at the zoom that suits the middle one; the result, the middle plane and its place."""
+    from napari_pffnet.segment import sized
+    from napari_pffnet.segment.stack import StackComposer
+
+    places = list(np.ndindex(stack.shape[:axes]))
+    middle = places[len(places) // 2]
+    fitting = sized(segmenter, stack[middle])
+    composer = StackComposer(stack.shape[: axes + 2], linked)
+    for number, place in enumerate(places):
+        progress(number, len(places))
+        composer.add(place, fitting.predict(stack[place]).compose(segmenter.config), begins=place[-1] == 0)
+    return composer.result(), stack[middle], middle
+
+
+def _write(targets: list[Path], result: Segmentation, axes: str, image: Array, place: tuple[int, ...]) -> None:
+    """Write labels and semantic (`axes`), table, and the overlay of the image at a place in them."""
+    from napari_pffnet.data.normalize import normalize
+    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
+
+    write_labels(targets[0], result.labels, axes)
+    write_semantic(targets[1], result.semantic, axes)
+    write_table(targets[2], result.table)
+    write_overlay(targets[3], normalize(image), result.labels[place])
 
 
 def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:

@@ -147,6 +147,23 @@ def open_plane(source: Source) -> LazyPlane:
     return LazyPlane(array, axes, source.channel, source.plane, size, close)
 
 
+def level_count(source: Source) -> int:
+    """Return how many levels the image has.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read.
+    """
+    path = Path(source.path)
+    if not is_zarr(path):
+        with tifffile.TiffFile(path) as file:
+            return len(file.series[0].levels)
+    node = zarr.open(path, mode="r")
+    facts = describe(node) if isinstance(node, zarr.Group) else None
+    return len(facts.paths) if facts else 1
+
+
 def _open_zarr(path: Path, level: int) -> Opened:
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):

@@ -12,18 +12,21 @@ Array = np.ndarray[Any, Any]
 KINDS = (np.uint16, np.uint32, np.uint64)
 
 
-def label_tiff(labels: Array) -> bytes:
-    """Return a zlib TIFF of a label image H×W ≥ 0: uint16 up to id 65 535, else uint32, else uint64."""
+def label_tiff(labels: Array, axes: str = "YX") -> bytes:
+    """Return a zlib TIFF of a label image ≥ 0: uint16 up to id 65 535, else uint32, else uint64."""
     largest = int(labels.max(initial=0))
     kind = next(kind for kind in KINDS if largest <= np.iinfo(kind).max)
-    return tiff(labels.astype(kind, copy=False))
+    return tiff(labels.astype(kind, copy=False), axes=axes)
 
 
-def tiff(array: Array, pixel_size: float | None = None) -> bytes:
-    """Return a zlib TIFF of an array H×W or H×W×3 in its own type; an OME-TIFF if the pixels' width in µm is known."""
+def tiff(array: Array, pixel_size: float | None = None, axes: str | None = None) -> bytes:
+    """Return a zlib TIFF of an array in its own type; an OME-TIFF if the pixels' width in µm is known.
+
+    `axes` has a letter for each dimension; without it the array is H×W or H×W×3.
+    """
     file = BytesIO()
-    kind = "rgb" if array.ndim == 3 else "minisblack"
-    facts: dict[str, Any] = {"axes": "YXS"[: array.ndim]}
+    facts: dict[str, Any] = {"axes": axes or "YXS"[: array.ndim]}
+    kind = "rgb" if facts["axes"].endswith("S") else "minisblack"
     if pixel_size:
         facts |= {f"PhysicalSize{axis}": pixel_size for axis in "XY"}
         facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}

@@ -1,0 +1,61 @@
+"""Planes of a stack or frames of a series, put into one label array with one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_pffnet.segment.linking import Linker
+from napari_pffnet.segment.prediction import Segmentation
+
+MEANS = ["score", "quality", "mask_score", "overlap"]
+CENTRE = ["y", "x"]
+Place = tuple[int | slice, ...]
+
+
+class StackComposer:
+    """Takes planes one by one; ids are unique through the stack.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the label array.
+    linked : bool
+        Whether the same nucleus has one id on all planes.
+    """
+
+    def __init__(self, shape: tuple[int, ...], linked: bool) -> None:
+        self.linked = linked
+        self._labels, self._semantic = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
+        self._linker, self._tables = Linker(), list[pd.DataFrame]()
+
+    def add(self, place: Place, part: Segmentation, begins: bool) -> None:
+        """Put a plane at its place in the array; one that `begins` a stack is linked to none before it."""
+        if not self.linked or begins:
+            self._linker.part()
+        self._labels[place], ids = self._linker.add(part.labels)
+        self._semantic[place] = part.semantic
+        number = len(self._tables)
+        known = part.table.assign(index=part.table["index"].map(ids).astype(np.int64), first=number, last=number)
+        self._tables.append(known)
+
+    def result(self) -> Segmentation:
+        """Return all planes added so far, zeros on the others; the table is that of `one_row_each`."""
+        return Segmentation(self._labels, self._semantic, one_row_each(self._tables))
+
+
+def one_row_each(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of planes: one row for each id.
+
+    Of an id on several planes areas are summed, centres and the figures from 0 to 1 averaged; `first` and `last` are
+    the planes, counted from 0 through all of them, where it begins and ends.
+    """
+    rows = pd.concat(list(tables), ignore_index=True)
+    means = dict.fromkeys([*CENTRE, *MEANS], "mean")
+    how: dict[str, Any] = {"first": "min", "last": "max", "area": "sum", **means}
+    joined: Any = rows.groupby("index", sort=True).agg({name: how[name] for name in how if name in rows})
+    table: pd.DataFrame = joined.reset_index()
+    return table
