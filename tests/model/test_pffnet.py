@@ -165,13 +165,19 @@ def test_regions_looked_at_in_small_runs_are_described_alike(monkeypatch):
 
 
 def test_predictions_do_not_depend_on_how_many_regions_are_looked_at_together():
-    network = PFFNet(tiny()).eval()
+    network, seen = PFFNet(tiny()).eval(), []
+    heads = network.box_head, network.mask_head, network.quality_head
+    for head in heads:
+        head.register_forward_hook(lambda head, inputs, _: seen.append((head, len(inputs[0]))))
     with torch.inference_mode():
         features = network.encode(list(torch.rand(2, 3, 96, 96)))
         whole = network.predict(features)
+        assert all(max(count for head, count in seen if head is each) > 3 for each in heads)
+        seen.clear()
         network.most_regions = 3
         parts = network.predict(features)
         rated = network.rate(features, [torch.zeros(0, 4), torch.zeros(0, 4)])
+    assert all(max(count for head, count in seen if head is each) == 3 for each in heads)
     assert [len(each.scores) for each in rated] == [0, 0]
     for one, other in zip(whole, parts, strict=True):
         assert len(one["boxes"]) > 3

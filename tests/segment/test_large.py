@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import zarr
 
 from fakes import BrightSquares, fake_model, squares_image
@@ -176,6 +177,24 @@ def test_tiles_seen_together_give_the_same_image(tmp_path, at_once):
 
     np.testing.assert_array_equal(labels("many", at_once), labels("one", 1))
     assert max(together) == at_once
+
+
+def test_a_run_goes_on_after_memory_allowed_one_tile_at_a_time_only(tmp_path):
+    class Narrow(BrightSquares):
+        def encode(self, images):
+            if len(images) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().encode(images)
+
+    network = Narrow()
+    short = segmenter(network, CONFIG.model_copy(update={"tile_batch": 4}))
+    with pytest.warns(UserWarning, match="one tile at a time"), pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), short, tmp_path / "a", cancelled=lambda: len(network.seen) >= 3)
+    assert short.config.tile_batch == 1
+    steps = []
+    done = segment_large(LazyPlane(IMAGE), short, tmp_path / "a", progress=lambda *step: steps.append(step[0]))
+    assert steps[0] > 0
+    assert done.count == COUNT
 
 
 def test_the_next_tile_is_read_meanwhile_and_its_errors_are_told(tmp_path):

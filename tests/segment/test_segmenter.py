@@ -179,6 +179,18 @@ def test_a_tile_of_a_large_image_is_looked_at_with_fewer_proposals_too():
         Segmenter(fake_model(Hungry(1))).look([image], (0, 1))
 
 
+def test_a_tile_of_a_large_image_is_encoded_without_keeping_anything_for_gradients():
+    kept = []
+
+    class Watched(BrightSquares):
+        def encode(self, images):
+            kept.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
+            return super().encode(images)
+
+    Segmenter(fake_model(Watched())).look([squares_image((200, 200))[0]], (0, 1))
+    assert kept == [(False, True)]
+
+
 def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     class OnGPU(Hungry):
         where = "cuda"

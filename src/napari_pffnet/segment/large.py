@@ -272,7 +272,7 @@ def _begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> Setting:
     now = {
         "image": _digest(np.array(plane.shape), np.array(bounds), pixels),
         "model": _digest(*(value.cpu().numpy() for value in segmenter.model.network.state_dict().values())),
-        "configuration": segmenter.config.model_dump_json(),
+        "configuration": segmenter.config.model_copy(update={"tile_batch": None}).model_dump_json(),
     }
     job, measured = work / "job.json", work / "statistics.npz"
     if job.exists() and measured.exists():

@@ -203,13 +203,13 @@ class Segmenter:
         features, zoom = self._encode(image, [window], bounds)
         return TileFeatures(window, zoom, features)
 
-    @torch.inference_mode()
     def _encode(
         self, image: Array, windows: list[Window], bounds: tuple[float, float]
     ) -> tuple[Features, tuple[float, float]]:
         """Features of windows of one shape as one batch, and how much larger the network sees them, along y and x."""
         return self._encode_pixels(np.stack([apply_limits(image[window], bounds) for window in windows]))
 
+    @torch.inference_mode()
     def _encode_pixels(self, pixels: Array) -> tuple[Features, tuple[float, float]]:
         height, width = pixels.shape[2:]
         zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
