@@ -26,7 +26,7 @@ from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
 from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, Setting, TileFiles, compute, read
-from napari_pffnet.segment.segmenter import Cancelled, Segmenter, sample_windows
+from napari_pffnet.segment.segmenter import MOST_SAMPLES, Cancelled, Segmenter, sample_windows
 from napari_pffnet.segment.tiles import Tile, batches
 
 Array = np.ndarray[Any, Any]
@@ -147,7 +147,7 @@ def _segment(
     if restart and work.exists():
         shutil.rmtree(work)
     if segmenter.device.type != "cpu":
-        segmenter.predict(plane.read(sample_windows(plane.shape, segmenter.side)[0]))  # finds the tile that fits
+        _find_what_fits(plane, segmenter)
     tiles = segmenter.tiles(plane.shape)
     setting = _begin(work, plane, segmenter)
     files = TileFiles(work / "tiles")
@@ -176,6 +176,11 @@ def _segment(
     _replace(result, target)
     shutil.rmtree(work)
     return Done(target, table, len(rows))
+
+
+def _find_what_fits(plane: LazyPlane, segmenter: Segmenter) -> None:
+    """Let the segmenter find the tiles that the device has memory for, on a part with as many places as `_places`."""
+    segmenter.predict(plane.read(sample_windows(plane.shape, MOST_SAMPLES * segmenter.side)[0]))
 
 
 @contextmanager
