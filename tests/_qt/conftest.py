@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def own_keys(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_pffnet._qt.keys.keys_file", lambda: tmp_path / "settings" / "keys.json")
+    monkeypatch.setattr("napari_pffnet._qt.correct.keys.keys_file", lambda: tmp_path / "settings" / "keys.json")

@@ -5,9 +5,9 @@ from unittest.mock import Mock
 
 from napari.components import ViewerModel
 
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.correct_controller import CorrectController
-from napari_pffnet._qt.keys import Keys
+from napari_pffnet._qt.correct.controller import CorrectController
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
 
 
 def make(layer, *images, tools=()):

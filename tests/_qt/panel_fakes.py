@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import numpy as np
 
 from napari_pffnet._qt.engine import Choices, Outcome
-from napari_pffnet._qt.segment_protocol import Options
+from napari_pffnet._qt.segment.protocol import Options
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.segment import Cancelled, Prediction
 

@@ -6,10 +6,10 @@ from unittest.mock import Mock
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.keys import Keys
-from napari_pffnet._qt.review_controller import ReviewController
-from napari_pffnet._qt.review_list import Wanted
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.review.controller import ReviewController
+from napari_pffnet._qt.review.rows import Wanted
 from napari_pffnet.curate.candidates import Candidate
 
 #: Estimated fits of the nuclei of `nuclei`.

@@ -6,8 +6,8 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from label_planes import squares
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.label_rows import ACCEPTED
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.label_rows import ACCEPTED
 
 
 def follow(layer):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_pffnet._qt.compare_layers import FALSE, FOUND, GONE, LOST, CompareLayers, compare_labels
+from napari_pffnet._qt.train.compare_layers import FALSE, FOUND, GONE, LOST, CompareLayers, compare_labels
 
 
 def squares(*columns):

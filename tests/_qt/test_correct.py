@@ -10,9 +10,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from label_planes import TURNED, ids, squares
+from napari_pffnet._qt.correct.tools import Tool
 from napari_pffnet._qt.panel import Panel
-from napari_pffnet._qt.results import semantic_colours
-from napari_pffnet._qt.tools import Tool
+from napari_pffnet._qt.segment.results import semantic_colours
 
 PATIENCE_S = 5
 NOTHING = Qt.KeyboardModifier.NoModifier

@@ -8,10 +8,10 @@ from correct_fakes import make, mouse, point, press, status, waiting
 from napari.layers import Image, Labels
 
 from label_planes import INTEGERS, TURNED, ids, squares
-from napari_pffnet._qt.image_under import grey_under
-from napari_pffnet._qt.label_plane import label_plane
-from napari_pffnet._qt.results import semantic_colours
-from napari_pffnet._qt.tools import Edit, Later, Tool
+from napari_pffnet._qt.correct.tools import Edit, Later, Tool
+from napari_pffnet._qt.layers.image_under import grey_under
+from napari_pffnet._qt.layers.label_plane import label_plane
+from napari_pffnet._qt.segment.results import semantic_colours
 from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.readers import FOREGROUND_COLOUR, IGNORE_COLOUR

@@ -9,7 +9,7 @@ from fakes import fake_model
 from helpers import tiny
 from model_files import write_model
 from napari_pffnet._qt.engine import Engine, Request
-from napari_pffnet._qt.planes import take_plane, whole
+from napari_pffnet._qt.layers.planes import take_plane, whole
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.library import LibraryError, add, available, remove, save_model
 from napari_pffnet.model import PFFNet

@@ -10,7 +10,7 @@ from correct_fakes import make, mouse, point, status, waiting
 from napari.layers import Labels
 
 from label_planes import TURNED, squares
-from napari_pffnet._qt.tools import Tool
+from napari_pffnet._qt.correct.tools import Tool
 
 
 def start(*gestures, layer=None, **facts):

@@ -8,8 +8,8 @@ from panel_fakes import FakeEngine, options
 from label_planes import TURNED
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.insight import KEPT_PLANES, Insights
-from napari_pffnet._qt.label_plane import label_plane
-from napari_pffnet._qt.planes import take_plane
+from napari_pffnet._qt.layers.label_plane import label_plane
+from napari_pffnet._qt.layers.planes import take_plane
 
 
 def run(viewer, image):

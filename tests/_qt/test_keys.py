@@ -8,8 +8,8 @@ import pytest
 from app_model.types import KeyBinding
 from napari.components import ViewerModel
 
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.keys import Keys, keys_file, napari_has, normal
+from napari_pffnet._qt.correct.keys import Keys, keys_file, napari_has, normal
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from qtpy.QtTest import QTest
 from test_correct import start
 
 from label_planes import squares
-from napari_pffnet._qt.keys_view import KeysDialog
+from napari_pffnet._qt.correct.keys_view import KeysDialog
 
 
 @pytest.fixture

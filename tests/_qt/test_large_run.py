@@ -12,8 +12,8 @@ from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from fakes import fake_model, squares_image
 from napari_pffnet._qt.engine import Engine
-from napari_pffnet._qt.large_layers import LargeLayers, Lifted
-from napari_pffnet._qt.segment_controller import ON_DISK, SegmentController
+from napari_pffnet._qt.segment.controller import ON_DISK, SegmentController
+from napari_pffnet._qt.segment.large_layers import LargeLayers, Lifted
 from napari_pffnet.io import lazy, ome_zarr
 
 IMAGE, COUNT = squares_image((300, 420))
@@ -33,7 +33,7 @@ class SquaresEngine(Engine):
 def everything_is_large(monkeypatch):
     monkeypatch.setattr(lazy, "LARGE", 100_000)
     monkeypatch.setattr(ome_zarr, "BLOCK", 128)
-    monkeypatch.setattr("napari_pffnet._qt.large_layers.SECONDS_BETWEEN", 0)
+    monkeypatch.setattr("napari_pffnet._qt.segment.large_layers.SECONDS_BETWEEN", 0)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from napari.layers import Labels
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from model_files import write_model
-from napari_pffnet._qt.origin import layer_origin, model_origin
-from napari_pffnet._qt.segment_controller import SegmentController
+from napari_pffnet._qt.layers.origin import layer_origin, model_origin
+from napari_pffnet._qt.segment.controller import SegmentController
 from napari_pffnet.library import add, available, fingerprint, remove, rename
 
 

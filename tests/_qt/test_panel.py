@@ -5,7 +5,7 @@ import pytest
 from panel_fakes import FakeEngine
 
 from napari_pffnet._qt.panel import Panel
-from napari_pffnet._qt.segment_view import THRESHOLDS, TIPS
+from napari_pffnet._qt.segment.view import THRESHOLDS, TIPS
 from napari_pffnet.config import SegmentConfig
 
 

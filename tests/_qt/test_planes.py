@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.planes import PlaneError, channels, describe, pixel_size, take_plane
+from napari_pffnet._qt.layers.planes import PlaneError, channels, describe, pixel_size, take_plane
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
 

@@ -11,13 +11,13 @@ from napari.layers import Image, Labels
 from panel_fakes import FakeEngine, at_once, options
 
 from label_planes import TURNED, ids, squares
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.correct_controller import CorrectController
+from napari_pffnet._qt.correct.controller import CorrectController
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.correct.point_tools import LOOKING, NO_IMAGE, NOT_SEEN, PointTools
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.keys import Keys
-from napari_pffnet._qt.planes import take_plane
-from napari_pffnet._qt.point_tools import LOOKING, NO_IMAGE, NOT_SEEN, PointTools
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.planes import take_plane
 from napari_pffnet.library import LibraryError
 from napari_pffnet.segment import Found
 

@@ -8,10 +8,10 @@ import tifffile
 from napari.components import ViewerModel
 from panel_fakes import at_once
 
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.label_rows import ACCEPTED
-from napari_pffnet._qt.project_controller import ALL_DONE, NO_PROJECT, ProjectController
-from napari_pffnet._qt.project_image import NO_NUCLEI, NOT_TAKEN
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.label_rows import ACCEPTED
+from napari_pffnet._qt.project.controller import ALL_DONE, NO_PROJECT, ProjectController
+from napari_pffnet._qt.project.image import NO_NUCLEI, NOT_TAKEN
 from napari_pffnet.curate.calibration import project_pairs
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.project import Project

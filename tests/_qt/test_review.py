@@ -12,10 +12,10 @@ from test_correct import CONTROL, NOTHING, SHIFT, User
 from test_correct import start as start_panel
 
 from label_planes import TURNED
-from napari_pffnet._qt.active_labels import ActiveLabels
-from napari_pffnet._qt.keys import Keys
-from napari_pffnet._qt.review_controller import ReviewController
-from napari_pffnet._qt.review_view import ReviewView
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.review.controller import ReviewController
+from napari_pffnet._qt.review.view import ReviewView
 from napari_pffnet._qt.theme import style_sheet
 
 NEXT, ACCEPT, CANDIDATE, DELETE, EDIT, UNDO = (getattr(Qt.Key, f"Key_{letter}") for letter in "NACDIU")

@@ -7,11 +7,11 @@ from napari.layers import Labels
 from review_fakes import features, insight, nuclei, review
 
 from label_planes import TURNED
-from napari_pffnet._qt.keys import napari_has
-from napari_pffnet._qt.planes import is_image
-from napari_pffnet._qt.review_controller import LARGE, NO_LAYER, NOTHING_LEFT
-from napari_pffnet._qt.review_list import ALL, CANDIDATES, EDITED, Wanted
-from napari_pffnet._qt.review_protocol import KEYS
+from napari_pffnet._qt.correct.keys import napari_has
+from napari_pffnet._qt.layers.planes import is_image
+from napari_pffnet._qt.review.controller import LARGE, NO_LAYER, NOTHING_LEFT
+from napari_pffnet._qt.review.protocol import KEYS
+from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted
 from napari_pffnet.curate.calibration import Calibration
 
 COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
@@ -279,7 +279,7 @@ def test_filter_and_order(wanted, listed):
 
 
 def test_very_large_stack_lists_the_plane_in_view_only(monkeypatch):
-    monkeypatch.setattr("napari_pffnet._qt.review_list.MOST_PIXELS", 5000)
+    monkeypatch.setattr("napari_pffnet._qt.review.rows.MOST_PIXELS", 5000)
     layer = Labels(np.stack([nuclei(), nuclei()]))
     controller = review(layer)
     assert len(controller.view.listed) == 4

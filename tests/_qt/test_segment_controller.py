@@ -9,7 +9,7 @@ from napari.utils.notifications import notification_manager
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.segment_controller import NO_IMAGE, SegmentController
+from napari_pffnet._qt.segment.controller import NO_IMAGE, SegmentController
 from napari_pffnet.library import LibraryError
 
 

@@ -6,9 +6,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
-from napari_pffnet._qt import stack_run
-from napari_pffnet._qt.planes import plane_count, take_stack
-from napari_pffnet._qt.segment_controller import TOO_LARGE, SegmentController
+from napari_pffnet._qt.layers.planes import plane_count, take_stack
+from napari_pffnet._qt.segment import stack_run
+from napari_pffnet._qt.segment.controller import TOO_LARGE, SegmentController
 from napari_pffnet.segment import Cancelled
 
 

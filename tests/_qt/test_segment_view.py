@@ -5,7 +5,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.segment_view import FROM_FILE, MANAGE, SegmentView
+from napari_pffnet._qt.segment.view import FROM_FILE, MANAGE, SegmentView
 
 DEVICES = [("automatic (CPU)", "auto"), ("CPU", "cpu")]
 

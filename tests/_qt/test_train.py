@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QMessageBox
 from train_fakes import corrected, fake_command, run_folders
 
 import fake_training
-from napari_pffnet._qt import train_controller
 from napari_pffnet._qt.panel import Panel
+from napari_pffnet._qt.train import controller as train_controller
 
 LEFT = Qt.MouseButton.LeftButton
 HEIGHT = 768

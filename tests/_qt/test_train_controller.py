@@ -12,9 +12,9 @@ from panel_fakes import at_once
 from psygnal import Signal
 from train_fakes import CHOICES, FakeView, corrected, fake_command, poll, run_folders
 
-from napari_pffnet._qt import train_controller
-from napari_pffnet._qt.train_controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
-from napari_pffnet._qt.train_runs import (
+from napari_pffnet._qt.train import controller as train_controller
+from napari_pffnet._qt.train.controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
+from napari_pffnet._qt.train.runs import (
     Options,
     again,
     check_settings,

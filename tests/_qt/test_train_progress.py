@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fake_training import LOSSES, events, step
-from napari_pffnet._qt.train_progress import POINTS, TOTAL, Progress, duration
+from napari_pffnet._qt.train.progress import POINTS, TOTAL, Progress, duration
 
 
 def gathered(wanted):

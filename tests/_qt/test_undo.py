@@ -4,7 +4,7 @@ import numpy as np
 from napari.layers import Labels
 
 from label_planes import squares
-from napari_pffnet._qt.undo import KEPT, Undo
+from napari_pffnet._qt.layers.undo import KEPT, Undo
 
 
 def paint(layer, place, label):

@@ -10,7 +10,7 @@ import tifffile
 
 import fake_training
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.train_runs import Options
+from napari_pffnet._qt.train.runs import Options
 from napari_pffnet.io.regions import Regions
 from projects import paint, painted, project
 

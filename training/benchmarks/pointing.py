@@ -20,8 +20,8 @@ from qtpy.QtWidgets import QApplication
 from skimage.io import imread
 from skimage.measure import regionprops
 
+from napari_pffnet._qt.correct.tools import Gesture
 from napari_pffnet._qt.panel import Panel
-from napari_pffnet._qt.tools import Gesture
 
 REPEATS = 40
 PATIENCE_S = 600

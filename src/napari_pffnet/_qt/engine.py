@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_pffnet._qt.planes import Plane
+from napari_pffnet._qt.layers.planes import Plane
 from napari_pffnet._qt.torch_import import import_torch
 from napari_pffnet.config import SegmentConfig
 

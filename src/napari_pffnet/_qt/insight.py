@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.image_under import images_under
-from napari_pffnet._qt.label_plane import LabelPlane
-from napari_pffnet._qt.planes import Array, Part, Plane, axis_names, channel_axis
+from napari_pffnet._qt.layers.image_under import images_under
+from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet._qt.layers.planes import Array, Part, Plane, axis_names, channel_axis
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.engine import Outcome

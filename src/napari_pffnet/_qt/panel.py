@@ -9,28 +9,28 @@ import napari
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from napari_pffnet._qt.active_labels import ActiveLabels
 from napari_pffnet._qt.background import in_thread
-from napari_pffnet._qt.compare_layers import CompareLayers
-from napari_pffnet._qt.correct_controller import CorrectController
-from napari_pffnet._qt.correct_view import CorrectView
+from napari_pffnet._qt.correct.controller import CorrectController
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.correct.point_tools import PointTools
+from napari_pffnet._qt.correct.sketch import Sketch
+from napari_pffnet._qt.correct.view import CorrectView
 from napari_pffnet._qt.engine import Engine
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.keys import Keys
-from napari_pffnet._qt.models_controller import ModelsController
-from napari_pffnet._qt.models_view import ModelsView
-from napari_pffnet._qt.point_tools import PointTools
-from napari_pffnet._qt.project_controller import ProjectController
-from napari_pffnet._qt.project_view import ProjectView
-from napari_pffnet._qt.review_controller import ReviewController
-from napari_pffnet._qt.review_view import ReviewView
-from napari_pffnet._qt.segment_controller import SegmentController
-from napari_pffnet._qt.segment_view import SegmentView
-from napari_pffnet._qt.sketch import Sketch
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.models.controller import ModelsController
+from napari_pffnet._qt.models.view import ModelsView
+from napari_pffnet._qt.project.controller import ProjectController
+from napari_pffnet._qt.project.view import ProjectView
+from napari_pffnet._qt.review.controller import ReviewController
+from napari_pffnet._qt.review.view import ReviewView
+from napari_pffnet._qt.segment.controller import SegmentController
+from napari_pffnet._qt.segment.view import SegmentView
 from napari_pffnet._qt.theme import style_sheet
-from napari_pffnet._qt.train_controller import TrainController
-from napari_pffnet._qt.train_view import TrainView
+from napari_pffnet._qt.train.compare_layers import CompareLayers
+from napari_pffnet._qt.train.controller import TrainController
+from napari_pffnet._qt.train.view import TrainView
 
 
 class Panel(QWidget):

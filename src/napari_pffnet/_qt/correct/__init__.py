@@ -1,0 +1,1 @@
+"""The step *Correct*: tools, gestures and keys."""

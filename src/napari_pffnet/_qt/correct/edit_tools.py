@@ -1,0 +1,254 @@
+"""The tools that need no network: for nuclei, and for the classes of a semantic layer. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Edit, Gesture, Tool
+from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.curate.operations import (
+    BACKGROUND,
+    FOREGROUND,
+    IGNORE,
+    delete,
+    fill_holes,
+    grow,
+    merge,
+    mostly_inside,
+    new_label,
+    paint_class,
+    relabel,
+    shrink,
+    smooth,
+)
+from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
+
+NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
+
+
+class Settings(Protocol):
+    """What the user has set for the tools."""
+
+    def pixels(self) -> int:
+        """By how much to grow or shrink."""
+
+    def replace_neighbours(self) -> bool:
+        """Whether new nuclei are painted over their neighbours."""
+
+
+def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]) -> list[Tool]:
+    """Make the tools for nuclei; `grey` finds the image under a plane."""
+    together = _Together()
+    return [
+        Tool(
+            "delete",
+            "D",
+            "Delete",
+            "Click the nuclei to delete, or draw around them.",
+            "Make nuclei background: the one that is clicked, or all that lie mostly inside an outline.",
+            ("click", "lasso"),
+            _delete,
+            on_key="do",
+        ),
+        Tool(
+            "merge",
+            "J",
+            "Merge",
+            "Click the nuclei that belong together, or draw around them.",
+            "Give nuclei one id: click the one whose id is kept, then the others; or draw around all of them.",
+            ("click", "lasso"),
+            together,
+            on_key="both",
+            begin=together.forget,
+        ),
+        Tool(
+            "split",
+            "S",
+            "Split",
+            "Draw a line across, straight or bent; or click to split at the waist.",
+            "Split every nucleus that the drawn line crosses; no pixel is lost. A line that crosses none is drawn on.\n"
+            "A click without a line splits at the waist.",
+            ("click", "path"),
+            _split,
+        ),
+        Tool(
+            "seeds",
+            "Shift-S",
+            "Seeds",
+            "Click once in each part, then Enter. Esc forgets the points.",
+            "Split by points: click once in each part, then Enter. The image under it and the shape decide where.",
+            ("seeds",),
+            lambda plane, gesture: _split_at(plane, gesture.points, grey(plane)),
+        ),
+        Tool(
+            "outline",
+            "O",
+            "Outline",
+            "Draw around a nucleus that is missing.",
+            "Draw the outline of a new nucleus with the button held down; it never covers its neighbours,\n"
+            "unless 'Replace neighbours' is on.",
+            ("click", "lasso"),
+            lambda plane, gesture: _outline(plane, gesture, settings.replace_neighbours()),
+        ),
+        *_shape_tools(settings),
+    ]
+
+
+def _shape_tools(settings: Settings) -> list[Tool]:
+    facts: list[tuple[str, str, str, str, str, Do]] = [
+        (
+            "fill_holes",
+            "H",
+            "Fill holes",
+            "Click nuclei with holes.",
+            "Fill background that the nucleus encloses.",
+            _on_nucleus(lambda plane, label: fill_holes(plane.pixels, label), "filled"),
+        ),
+        (
+            "smooth",
+            "R",
+            "Smooth",
+            "Click the nuclei to smooth.",
+            "Round the outline: bumps and notches up to about 3 px wide vanish.",
+            _on_nucleus(lambda plane, label: smooth(plane.pixels, label), "smoothed"),
+        ),
+        (
+            "grow",
+            "G",
+            "Grow",
+            "Click the nuclei to grow.",
+            "Add a rim of so many pixels; never over neighbours.",
+            _on_nucleus(lambda plane, label: grow(plane.pixels, label, settings.pixels()), "grown"),
+        ),
+        (
+            "shrink",
+            "Shift-G",
+            "Shrink",
+            "Click the nuclei to shrink.",
+            "Take away a rim of so many pixels.",
+            _on_nucleus(lambda plane, label: shrink(plane.pixels, label, settings.pixels()), "shrunk"),
+        ),
+    ]
+    tools = [Tool(*each[:5], ("click",), each[5], on_key="do", place="more") for each in facts]
+    return [*tools[:2], _relabel_tool(), *tools[2:]]
+
+
+def _relabel_tool() -> Tool:
+    return Tool(
+        "relabel",
+        "",
+        "Relabel 1..N",
+        "",
+        "Number all nuclei of the layer 1 to N without gaps, in the order of their ids; their rows go along.",
+        ("now",),
+        lambda plane, _gesture: _relabel(plane),
+        place="more",
+    )
+
+
+def class_tools() -> list[Tool]:
+    """Make the tools for a semantic layer: areas of foreground, background and ignored."""
+    facts = [
+        ("foreground", "Shift-F", "Foreground", "are nuclei", FOREGROUND),
+        ("background", "Shift-B", "Background", "are not nuclei", BACKGROUND),
+        ("ignore", "Shift-I", "Ignore", "training leaves out", IGNORE),
+    ]
+    return [
+        Tool(
+            name,
+            key,
+            title,
+            f"Draw around pixels that {what}.",
+            f"Draw around pixels that {what}, with the button held down (value {value}).",
+            ("click", "lasso"),
+            _painter(value, title),
+            content="semantic",
+        )
+        for name, key, title, what, value in facts
+    ]
+
+
+def _on_nucleus(operation: Callable[[LabelPlane, int], Change], done: str) -> Do:
+    def do(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+        label = plane.id_at(gesture.points[0])
+        return Edit(operation(plane, label), f"Nucleus {label} {done}.") if label else NO_NUCLEUS
+
+    return do
+
+
+def _delete(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+    if gesture.kind == "lasso":
+        ids = mostly_inside(plane.pixels, gesture.points)
+        return Edit(delete(plane.pixels, ids), f"{_nuclei(len(ids))} deleted.") if ids else NONE_INSIDE
+    label = plane.id_at(gesture.points[0])
+    return Edit(delete(plane.pixels, [label]), f"Nucleus {label} deleted.") if label else NO_NUCLEUS
+
+
+class _Together:
+    """Merges what is clicked into the nucleus that was clicked first."""
+
+    def __init__(self) -> None:
+        self.first = 0
+
+    def forget(self) -> None:
+        self.first = 0
+
+    def __call__(self, plane: LabelPlane, gesture: Gesture) -> Edit | str:
+        if gesture.kind == "lasso":
+            self.forget()
+            ids = mostly_inside(plane.pixels, gesture.points)
+            return Edit(merge(plane.pixels, ids), f"{_nuclei(len(ids))} merged into {ids[0]}.") if ids else NONE_INSIDE
+        label = plane.id_at(gesture.points[0])
+        if label == 0:
+            return NO_NUCLEUS
+        if self.first in (0, label) or not np.any(plane.pixels == self.first):
+            self.first = label
+            return f"Nucleus {label}: now click those that belong to it, Esc when done."
+        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}.")
+
+
+def _split(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+    if gesture.kind == "path":
+        change = split_by_line(plane.pixels, gesture.points, used_up_to=plane.used_up_to)
+        return _parts(change) if len(change.values) else "Nothing split; draw the line across a nucleus."
+    label = plane.id_at(gesture.points[0])
+    return _parts(split_at_waist(plane.pixels, label, used_up_to=plane.used_up_to)) if label else NO_NUCLEUS
+
+
+def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> Edit:
+    return _parts(split_each_by_seeds(plane.pixels, seeds, grey, plane.used_up_to))
+
+
+def _parts(change: Change) -> Edit:
+    return Edit(change, f"Split: {_nuclei(len(np.unique(change.values)), 'new ')}.")
+
+
+def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
+    if gesture.kind != "lasso":
+        return "Hold the button down and draw around the nucleus."
+    change = new_label(plane.pixels, gesture.points, replace=replace, used_up_to=plane.used_up_to)
+    return Edit(change, f"Nucleus {change.values[0]} added.")
+
+
+def _relabel(plane: LabelPlane) -> Edit:
+    ids = np.unique(plane.layer.data)
+    new = {int(old): number for number, old in enumerate(ids[ids != 0], start=1)}
+    changed = {old: number for old, number in new.items() if old != number}
+    return Edit(relabel(plane.everything), f"{_nuclei(len(new))}, numbered without gaps.", True, changed)
+
+
+def _painter(value: int, title: str) -> Do:
+    def do(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+        if gesture.kind != "lasso":
+            return "Hold the button down and draw around the area."
+        return Edit(paint_class(plane.pixels, gesture.points, value), f"{title} painted.")
+
+    return do
+
+
+def _nuclei(count: int, kind: str = "") -> str:
+    return f"{count} {kind}{'nucleus' if count == 1 else 'nuclei'}"

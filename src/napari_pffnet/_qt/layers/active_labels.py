@@ -1,0 +1,55 @@
+"""The Labels layer that is being corrected, for all steps of the panel that work on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_pffnet._qt.layers.label_rows import LabelRows
+
+
+class ActiveLabels:
+    """Follows the viewer's selection.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its selected Labels layer is the one.
+
+    Attributes
+    ----------
+    layer : Labels or None
+        The selected layer, if it is a Labels layer.
+    rows : LabelRows or None
+        Its table; one for each time that the layer is selected.
+    """
+
+    #: Another layer is the one: emitted with the new layer or None, after `layer` and `rows` are set.
+    switched = Signal(object)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self.layer: Labels | None = None
+        self.rows: LabelRows | None = None
+        viewer.layers.selection.events.active.connect(self._follow)
+        self._follow()
+
+    def close(self) -> None:
+        """Let go of the viewer and the layer."""
+        self.viewer.layers.selection.events.active.disconnect(self._follow)
+        self._take(None)
+
+    def _follow(self, _event: Any = None) -> None:
+        active = self.viewer.layers.selection.active
+        layer = active if isinstance(active, Labels) else None
+        if layer is not self.layer:
+            self._take(layer)
+
+    def _take(self, layer: Labels | None) -> None:
+        if self.rows:
+            self.rows.close()
+        self.layer, self.rows = layer, LabelRows(layer) if layer is not None else None
+        self.switched.emit(layer)

@@ -1,0 +1,110 @@
+"""Visiting objects with the camera, and coming back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+
+from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet.curate.change import Array
+
+DIAMETERS_IN_VIEW = 7.0
+ROOM = 1.5
+ZOOMED_OUT, ZOOMED_IN = 1 / 3, 4.0
+
+
+class CameraVisits:
+    """Moves the camera to objects; the zoom is set at the first one and is the user's from then on.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its camera and sliders are moved.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self._before: tuple[Any, float] | None = None
+
+    def show(self, plane: LabelPlane, box: tuple[float, float, float, float], diameter: float) -> None:
+        """Bring an object into view, with the sliders on its plane.
+
+        Parameters
+        ----------
+        plane : LabelPlane
+            Where it is.
+        box : float, float, float, float
+            Top, left, height, width in pixels of the plane.
+        diameter : float
+            Of a usual object, pixels: about seven of them fit into the view.
+        """
+        camera, dims = self.camera, self.viewer.dims
+        centre, size = _in_world(plane, box)
+        hidden = [axis for axis in range(dims.ndim) if axis not in dims.displayed]
+        behind = dims.ndim - len(centre)
+        moved = [axis for axis in hidden if axis >= behind]
+        dims.set_point(moved, [float(centre[axis - behind]) for axis in moved])
+        first = self._before is None
+        if first:
+            self._before = (camera.center, camera.zoom)
+        camera.center = (0.0, *(float(centre[axis - behind]) for axis in dims.displayed[-2:]))
+        camera.zoom = self._zoom(_pixel(plane) * diameter, size, first)
+
+    def back(self) -> bool:
+        """Return to where the camera was before the first visit; False if it is there."""
+        if self._before is None:
+            return False
+        self.camera.center, self.camera.zoom = self._before
+        self._before = None
+        return True
+
+    @property
+    def camera(self) -> Any:
+        """The viewer's camera."""
+        return camera(self.viewer)
+
+    def _zoom(self, diameter: float, size: float, first: bool) -> float:
+        """Zoom for an object of `size`, both in the world; after the first, the present one where it is comfortable."""
+        canvas = float(min(canvas_size(self.viewer)))
+        comfortable = canvas / (DIAMETERS_IN_VIEW * max(diameter, 1e-9))
+        now = float(self.camera.zoom)
+        keeps = not first and ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable
+        return min(now if keeps else comfortable, canvas / (ROOM * max(size, 1e-9)))
+
+
+def camera(viewer: ViewerModel) -> Any:
+    """Return the viewer's camera; napari 0.9 moved it."""
+    return getattr(viewer, "scene", viewer).camera
+
+
+def canvas_size(viewer: ViewerModel) -> tuple[int, int]:
+    """Return height and width of the canvas, pixels of the screen."""
+    canvas = getattr(viewer, "canvas", None)
+    size: tuple[int, int] = canvas.size if canvas is not None else viewer._canvas_size
+    return size
+
+
+def view_corners(viewer: ViewerModel) -> Array:
+    """Return the corners of the canvas in the world, 4×D with one column for each axis of the viewer (2D view)."""
+    half = np.array(canvas_size(viewer)) / 2 / camera(viewer).zoom
+    corners = np.tile(np.array(viewer.dims.point), (4, 1))
+    signs = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
+    corners[:, list(viewer.dims.displayed)] = np.array(camera(viewer).center[-2:]) + signs * half
+    return corners
+
+
+def _in_world(plane: LabelPlane, box: tuple[float, float, float, float]) -> tuple[Array, float]:
+    """Return the centre of a box in the world, and its longest side there."""
+    top, left, height, width = box
+    corners = [(top + dy * (height - 1), left + dx * (width - 1)) for dy in (0, 1) for dx in (0, 1)]
+    world = np.array([plane.position(np.array(corner)) for corner in corners])
+    sides = np.linalg.norm(world[[1, 2]] - world[0], axis=1)
+    return world.mean(0), float(sides.max()) + _pixel(plane)
+
+
+def _pixel(plane: LabelPlane) -> float:
+    """Side of a pixel in the world."""
+    start = plane.position(np.zeros(2))
+    return float(np.mean([np.linalg.norm(plane.position(np.array(end)) - start) for end in ((0, 1), (1, 0))]))

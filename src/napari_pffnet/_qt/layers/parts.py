@@ -1,0 +1,103 @@
+"""Which part of an image is to be segmented: all of it, what is in view, or what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Shapes
+
+from napari_pffnet._qt.layers.camera import view_corners
+from napari_pffnet._qt.layers.planes import Array, Part, PlaneError, in_level, level_factors, on_screen, whole
+from napari_pffnet._qt.layers.shapes import outlines
+from napari_pffnet.io.regions import Area, Regions
+
+Where = Literal["whole", "view", "drawn"]
+MARGIN = 64
+
+
+def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0) -> tuple[Part, Array | None]:
+    """Return the part of an image that is meant.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its camera, sliders and Shapes layers.
+    image : Image
+        Of any number of dimensions, multiscale or not.
+    where : "whole", "view" or "drawn"
+        All of the image; what of it is on the screen; or what is drawn: in the active Shapes layer, else the topmost
+        visible one, the selected shapes, else all.
+    level : int
+        Of the image's pyramid.
+
+    Returns
+    -------
+    part : Part
+        With 64 pixels more on each side, where there are some: nuclei at the edge are seen whole.
+    inside : ndarray or None
+        bool, the part's height and width: what is in view, or in the shapes.
+
+    Raises
+    ------
+    PlaneError
+        The image is not in view, or nothing is drawn on it; the message names the fix.
+    """
+    shown = on_screen(image, viewer.dims.order)
+    full = whole(image, shown, level)
+    if where == "whole":
+        return full, None
+    if viewer.dims.ndisplay != 2:
+        raise PlaneError("a part of an image is seen in two dimensions; switch to the 2D view (Ctrl+Y)")
+    factors = level_factors(image, level)[shown]
+
+    def places(world: Array) -> Array:
+        data = np.array([np.asarray(image.world_to_data(point))[-image.ndim :] for point in world])
+        return in_level(data[:, shown], factors)
+
+    if where == "view":
+        areas, fault = [places(view_corners(viewer))], f"'{image.name}' is not in view; move the camera onto it"
+    else:
+        areas = [places(corners) for corners in _drawn(viewer)]
+        fault = f"what is drawn does not lie on '{image.name}'; draw on the image"
+    part = _window(full, np.concatenate(areas), fault)
+    corners = [area - (part.y, part.x) for area in areas]
+    regions = Regions(areas=tuple(Area(corners=tuple((float(y), float(x)) for y, x in each)) for each in corners))
+    return part, regions.mask((part.height, part.width))
+
+
+def _window(full: Part, places: Array, fault: str) -> Part:
+    """The smallest window that holds all places, with a margin, cut to the image."""
+    limits, start, stop = np.array([full.height, full.width]), np.floor(places.min(0)), np.ceil(places.max(0)) + 1
+    if np.any(stop <= 0) or np.any(start >= limits):
+        raise PlaneError(fault)
+    y, x = np.clip(start - MARGIN, 0, limits).astype(int).tolist()
+    bottom, right = np.clip(stop + MARGIN, 0, limits).astype(int).tolist()
+    return Part(full.level, y, x, bottom - y, right - x)
+
+
+def _drawn(viewer: ViewerModel) -> list[Array]:
+    """Corners of the shapes that are meant, in the world, each N×D with one column for each axis of the viewer."""
+    layer = next(_shapes_layers(viewer), None)
+    found = list(_areas(layer, viewer)) if layer is not None else []
+    if not found:
+        raise PlaneError("nothing is drawn; add a Shapes layer and draw a rectangle or polygon around the nuclei")
+    return found
+
+
+def _shapes_layers(viewer: ViewerModel) -> Iterator[Shapes]:
+    active = viewer.layers.selection.active
+    for layer in (active, *reversed(viewer.layers)):
+        if isinstance(layer, Shapes) and len(layer.data) and (layer.visible or layer is active):
+            yield layer
+
+
+def _areas(layer: Shapes, viewer: ViewerModel) -> Iterator[Array]:
+    chosen = layer.selected_data or range(len(layer.data))
+    for number, _, corners in outlines(layer):
+        if number in chosen:
+            world = np.tile(np.array(viewer.dims.point, float), (len(corners), 1))
+            world[:, -layer.ndim :] = [layer.data_to_world(corner) for corner in corners]
+            yield world

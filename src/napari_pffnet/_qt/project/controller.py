@@ -1,0 +1,345 @@
+"""The step *Project*: images of a folder one after the other, every edit on the disk at once. No Qt in here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.planes import PlaneError, is_image, pixel_size, take_plane
+from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper, Teller, plane_of
+from napari_pffnet._qt.project.layers import OpenImage, all_rows, as_plane
+from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
+from napari_pffnet.curate.project import Added, Project, ProjectLocked
+from napari_pffnet.curate.work import Annotation
+from napari_pffnet.io.project import is_project
+from napari_pffnet.io.regions import Regions
+from napari_pffnet.readers import IN_PROJECT
+
+NO_PROJECT = "Nothing is saved until you make or open a project."
+NO_IMAGES = "Add images, or drop files or folders onto the list."
+ALL_DONE = "All images are done."
+
+
+class View(Teller, Protocol):
+    """What the controller needs of a view; signals have ``connect``."""
+
+    new_requested: Any
+    open_requested: Any
+    save_as_requested: Any
+    add_requested: Any
+    add_open_requested: Any
+    image_chosen: Any
+    next_requested: Any
+    done_requested: Any
+    whole_toggled: Any
+    area_requested: Any
+    use_layer_requested: Any
+
+    def copies(self) -> bool:
+        """Whether images are copied into the project."""
+
+    def set_project(self, name: str | None) -> None:
+        """Name the project; None hides everything that needs one."""
+
+    def set_images(self, images: Sequence[tuple[str, str]], current: str | None) -> None:
+        """List names and states, and which one is open."""
+
+    def set_image(self, done: bool, whole: bool) -> None:
+        """Show whether the open image is done, and complete as a whole."""
+
+    def set_busy(self, busy: bool) -> None:
+        """Allow nothing but looking and editing while a long job runs."""
+
+
+class ProjectController:
+    """Connects viewer, view and project.
+
+    Parameters
+    ----------
+    active : ActiveLabels
+        Tells of edits.
+    view : View
+        Shows the images.
+    background : Background
+        Runs long jobs.
+    """
+
+    #: Another project is open, or something is different in the list of its images.
+    changed = Signal()
+
+    def __init__(self, active: ActiveLabels, view: View, background: Background) -> None:
+        self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
+        self.keeper = ImageKeeper(active, view, self._show)
+        self._cancel = threading.Event()
+        self._connections: list[tuple[Any, Callable[..., Any]]] = [
+            (self.viewer.layers.events.inserted, self._inserted),
+            (view.new_requested, self.new),
+            (view.open_requested, self.open),
+            (view.save_as_requested, self.save_as),
+            (view.add_requested, self.add),
+            (view.add_open_requested, self.add_open_image),
+            (view.image_chosen, self.open_image),
+            (view.next_requested, self.next),
+            (view.done_requested, self.toggle_done),
+            (view.whole_toggled, self.keeper.set_whole),
+            (view.area_requested, self.keeper.mark_area),
+            (view.use_layer_requested, self.keeper.use_layer),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        self._show()
+        self.view.set_status(NO_PROJECT)
+        self._take_from_viewer()
+
+    @property
+    def project(self) -> Project | None:
+        """The project that is open."""
+        return self.keeper.project
+
+    @property
+    def image(self) -> OpenImage | None:
+        """The image in view."""
+        return self.keeper.image
+
+    def calibration(self) -> Calibration | None:
+        """Return what the corrections of the open project have taught about the predicted fit."""
+        return read_calibration(self.project.folder) if self.project else None
+
+    def close(self) -> None:
+        """Save the image in view and let go of everything; its layers stay."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = []
+        self._cancel.set()
+        self.keeper.close()
+        if self.project:
+            self.project.close()
+
+    def new(self, folder: str) -> None:
+        """Make a new project and open it."""
+        self._enter(lambda: Project.create(folder))
+
+    def open(self, folder: str) -> None:
+        """Open a project; if somebody has it open, ask first."""
+        self._enter(lambda: Project.open(folder), lambda: Project.open(folder, take_over=True))
+
+    def leave_project(self) -> bool:
+        """Save and close the project; False if the image in view could not be saved."""
+        if not self.keeper.leave():
+            return False
+        if self.project:
+            self.project.close()
+        self.keeper.project = None
+        return True
+
+    def open_image(self, name: str) -> None:
+        """Save the image in view and open another one."""
+        project = self.project
+        if project is None or (self.image and self.image.name == name) or not self.keeper.leave():
+            return
+        try:
+            self.keeper.open(project, name)
+        except FAULTS as error:
+            self.keeper.fail(error)
+        else:
+            self.view.set_status("" if self.image and "labels" in self.image.layers else NO_NUCLEI)
+        self._show()
+        self.keeper.tell_notes()
+
+    def next(self) -> None:
+        """Open the next image that is not done."""
+        if self.project is None:
+            return
+        following = self.project.following(self.image.name if self.image else None)
+        if following is None:
+            self.keeper.save()
+            self.view.set_status(ALL_DONE)
+        else:
+            self.open_image(following)
+
+    def toggle_done(self) -> None:
+        """Mark the image in view as done, or not; one without complete areas is then complete as a whole."""
+        if self.project is None or self.image is None or not self.keeper.save():
+            return
+        done = self.project.entry(self.image.name).state == "done"
+        try:
+            if not done and self.image.regions == Regions():
+                self.keeper.write_regions(Regions(whole=True))
+            self.project.set_state(self.image.name, "in work" if done else "done")
+        except FAULTS as error:
+            self.keeper.fail(error)
+        else:
+            whole = " It counts as complete as a whole." if self.image.regions.whole else ""
+            self.view.set_status("" if done else f"Done.{whole}")
+            if not done:
+                self._learn(self.project.folder)
+        self._show()
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Add image files and folders, in the background; a project among them is opened instead."""
+        projects = [path for path in paths if is_project(path)]
+        if projects or self.project is None:
+            if projects:
+                self.open(projects[0])
+            return
+        project, copy = self.project, self.view.copies()
+        self._cancel = cancel = threading.Event()
+        self.view.set_busy(True)
+        self.view.set_status("Adding images…")
+        self.background(
+            "PFFNet: adding images",
+            lambda report: project.gather(paths, copy=copy, report=report, cancelled=cancel.is_set),
+            done=lambda intake: self._finish(lambda: self._added(project, project.take(intake))),
+            failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
+            progressed=lambda done, total: self.view.set_status(f"Adding images: {done} of {total}"),
+            cancel=cancel.set,
+        )
+
+    def add_open_image(self) -> None:
+        """Add the plane in view of the open image layer, with the selected Labels layer as its annotation."""
+        chosen = self.viewer.layers.selection.active
+        images = [each for each in (chosen, *reversed(self.viewer.layers)) if is_image(each)]
+        layer = images[0] if images else None
+        if self.project is None or layer is None or (self.image and layer is self.image.layers.get("image")):
+            self.view.set_status("Open an image in napari first; or add files.")
+            return
+        try:
+            plane = take_plane(layer, self.viewer.dims.point, self.viewer.dims.order)
+            pixels = plane.read()[..., :3] if layer.rgb else plane.read()
+            name = self.project.add_pixels(layer.name, pixels, pixel_size(layer))
+            self._annotate(name, (pixels.shape[0], pixels.shape[1]))
+        except (*FAULTS, PlaneError) as error:
+            self.keeper.fail(error)
+            return
+        layer.visible = False
+        self.open_image(name)
+
+    def save_as(self, folder: str) -> None:
+        """Copy the project in the background and go on in the copy."""
+        if self.project is None:
+            return
+        self.keeper.save()
+        project = self.project
+        self.view.set_busy(True)
+        self.view.set_status("Copying the project…")
+        self.background(
+            "PFFNet: copying the project",
+            lambda report: project.save_as(folder, report),
+            done=lambda copy: self._finish(lambda: self._go_on_in(copy)),
+            failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
+            progressed=lambda done, total: self.view.set_status(f"Copying the project: {done} of {total} files"),
+            cancel=lambda: None,
+        )
+
+    def _learn(self, folder: Path) -> None:
+        """Calibrate the predicted fit by what is done now; if that fails, it stays as it was."""
+        self.background(
+            "PFFNet: comparing predictions with corrections",
+            lambda _report: calibrate(folder),
+            done=lambda _calibration: None,
+            failed=lambda _error: None,
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
+
+    def _enter(self, opening: Callable[[], Project], anyway: Callable[[], Project] | None = None) -> None:
+        if not self.leave_project():
+            return
+        self._show()
+        try:
+            try:
+                self.keeper.project = opening()
+            except ProjectLocked as error:
+                if anyway is None or not self.view.ask(f"{error}.\n\nOpen it here all the same?"):
+                    self.view.set_status(NO_PROJECT)
+                    return
+                self.keeper.project = anyway()
+        except FAULTS as error:
+            self.keeper.fail(error)
+            return
+        self._show()
+        self.view.set_status("" if self.project and self.project.manifest.images else NO_IMAGES)
+        self.keeper.tell_notes()
+        self._open_first()
+
+    def _open_first(self) -> None:
+        entries = self.project.manifest.images if self.project else ()
+        if self.project and self.image is None and entries:
+            self.open_image(self.project.following() or entries[0].name)
+
+    def _inserted(self, event: Any) -> None:
+        """Open the project of layers that napari's reader made; offer other nuclei to the image in view."""
+        if self.keeper.adding:
+            return
+        if event.value.metadata.get(IN_PROJECT, {}).get("last"):
+            self._take_from_viewer()
+        elif isinstance(event.value, Labels):
+            self.keeper.offered(event.value)
+
+    def _take_from_viewer(self) -> None:
+        notes = [layer.metadata[IN_PROJECT] for layer in self.viewer.layers if IN_PROJECT in layer.metadata]
+        note = next((note for note in notes if note.get("last")), None)
+        if note is None:
+            return
+        if self.project and self.project.folder == Path(note["folder"]):
+            self.view.warn(
+                f"{note['folder']} is open already; the layers just opened are copies, edits there are not kept"
+            )
+        else:
+            self.open(note["folder"])
+
+    def _annotate(self, name: str, shape: tuple[int, int]) -> None:
+        """Save the selected Labels layer, or the topmost of that size, as the annotation of a new image."""
+        fits = [each for each in self.viewer.layers if isinstance(each, Labels) and as_plane(each, shape) is not None]
+        fits = [each for each in fits if plane_of(each) == "labels"]
+        layer = self.active.layer if self.active.layer in fits else (fits[-1] if fits else None)
+        if self.project is None or layer is None:
+            return
+        labels = as_plane(layer, shape)
+        if labels is not None:
+            work = self.project.work(name, shape)
+            work.save(Annotation(labels.copy(), None, all_rows(layer, labels)))
+            work.close()
+            layer.visible = False
+
+    def _added(self, project: Project, added: Added) -> None:
+        count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"
+        left = f", {len(added.problems)} left out" if added.problems else ""
+        if project is self.project:
+            self._show()
+            self._open_first()
+        self.view.set_status(f"Added {count}{left}.")
+        told = [*added.problems, *added.notes]
+        if told:
+            self.view.warn("\n".join(told))
+
+    def _go_on_in(self, copy: Project) -> None:
+        former = self.project
+        self.keeper.move(copy)
+        if former:
+            former.close()
+        self.view.set_status(f"Now working in {copy.folder}.")
+        self._show()
+
+    def _finish(self, action: Callable[[], None]) -> None:
+        self.view.set_busy(False)
+        try:
+            action()
+        except FAULTS as error:
+            self.keeper.fail(error)
+
+    def _show(self) -> None:
+        entries = self.project.manifest.images if self.project else ()
+        self.view.set_project(self.project.name if self.project else None)
+        current = self.image.name if self.image else None
+        self.view.set_images([(entry.name, entry.state) for entry in entries], current)
+        state = next((entry.state for entry in entries if entry.name == current), "new")
+        self.view.set_image(state == "done", bool(self.image and self.image.regions.whole))
+        self.changed.emit()

@@ -1,0 +1,400 @@
+"""The project's image in view: its layers, the journal of its edits, its complete areas. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels, Layer, Shapes
+from napari.utils.notifications import show_warning
+
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.history import writes
+from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
+from napari_pffnet._qt.project.layers import OpenImage, as_plane, read_shapes
+from napari_pffnet.curate.calibration import keep_prediction
+from napari_pffnet.curate.edit import Plane
+from napari_pffnet.curate.project import Project, ProjectError
+from napari_pffnet.io.images import ImageError
+from napari_pffnet.io.regions import Regions
+from napari_pffnet.readers import IN_PROJECT, image_layers, same_place
+
+FAULTS = (ProjectError, ImageError, OSError)
+NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
+NOT_TAKEN = "The new result is not in the project yet; to take it: Add > Selected Labels layer."
+
+
+class Teller(Protocol):
+    """Tells and asks the user."""
+
+    def set_status(self, text: str) -> None:
+        """Show one line."""
+
+    def warn(self, text: str) -> None:
+        """Tell what the user should not miss."""
+
+    def ask(self, question: str) -> bool:
+        """Ask something that is answered with yes or no."""
+
+
+class _AfterThePanel:
+    """What is still to be told when the panel closes is told by napari."""
+
+    def set_status(self, text: str) -> None:
+        """There is no line any more."""
+
+    def warn(self, text: str) -> None:
+        show_warning(text)
+
+    def ask(self, question: str) -> bool:
+        return False
+
+
+class ImageKeeper:
+    """Shows one image of a project and keeps all that is done to it.
+
+    Parameters
+    ----------
+    active : ActiveLabels
+        Tells of edits.
+    view : Teller
+        Tells and asks the user.
+    changed : callable
+        Called when the image in view, its state or its complete areas have changed.
+
+    Attributes
+    ----------
+    project : Project or None
+        Whose images are opened.
+    image : OpenImage or None
+        The one in view.
+    """
+
+    def __init__(self, active: ActiveLabels, view: Teller, changed: Callable[[], None]) -> None:
+        self.active, self.viewer, self.changed = active, active.viewer, changed
+        self.view: Teller = view
+        self.project: Project | None = None
+        self.image: OpenImage | None = None
+        self.adding = False
+        self._rows: LabelRows | None = None
+        self._unsaved = False
+        layers = self.viewer.layers.events
+        self._connections = [(active.switched, self._follow_rows), (layers.removed, self._removed)]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def close(self) -> None:
+        """Save and let go; the layers stay."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = []
+        self.view = _AfterThePanel()
+        self.save()
+        if self.image:
+            self._forget(self.image)
+
+    def open(self, project: Project, name: str) -> None:
+        """Show an image; the one in view was left before.
+
+        Raises
+        ------
+        ProjectError, ImageError, OSError
+            The image or its annotation cannot be used.
+        """
+        pixels, size = project.read(name)
+        work = project.work(name, (pixels.shape[0], pixels.shape[1]))
+        regions = project.regions(name)
+        self.image = OpenImage(name, work.shape, work, regions)
+        if work.recovered and not project.readonly:
+            self._offer_recovered(self.image)
+        self._add_layers(image_layers(project.folder, name, pixels, size, work.now, regions))
+        self._follow_rows()
+
+    def save(self) -> bool:
+        """Write a snapshot of the image in view; False (and the user is told) if that fails."""
+        image, project = self.image, self.project
+        if image is None or project is None or project.readonly:
+            return True
+        try:
+            project.check_lock()
+            self._record_replaced(image)
+            image.work.save(image.annotation())
+        except FAULTS as error:
+            self._tell_unsaved(error)
+            return False
+        self._unsaved = False
+        self.tell_notes()
+        return True
+
+    def leave(self) -> bool:
+        """Save the image in view and take its layers away; False if it could not be saved."""
+        image = self.image
+        if image is None:
+            return True
+        if not self.save():
+            return False
+        self._forget(image)
+        for layer in image.layers.values():
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        return True
+
+    def move(self, copy: Project) -> None:
+        """Go on in a copy of the project, with the layers as they are."""
+        self.project = copy
+        if self.image is not None:
+            now = self.image.annotation()
+            self.image.work.close()
+            self.image.work = copy.work(self.image.name, self.image.shape)
+            self.image.work.now = now
+            self.image.stale = {role for role in ("labels", "semantic") if role in self.image.layers}
+            self.save()
+
+    def offered(self, layer: Labels) -> None:
+        """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
+        if self.image is None or as_plane(layer, self.image.shape) is None:
+            return
+        role = plane_of(layer)
+        if role is None:
+            return
+        if role not in self.image.layers and ("labels" not in self.image.layers or role == "labels"):
+            self._adopt(layer, role)
+            self.view.set_status("")
+        elif role == "labels":
+            self.view.set_status(NOT_TAKEN)
+
+    def mark_area(self) -> None:
+        """Let the user draw a rectangle that is complete."""
+        image, project = self.image, self.project
+        if image is None or project is None:
+            return
+        if "regions" not in image.layers:
+            now = image.work.now
+            layers = image_layers(project.folder, image.name, now.labels, None, now, image.regions)
+            self._add_layers([each for each in layers if each[2] == "shapes"])
+            shown = image.layers["image"]
+            image.layers["regions"].scale, image.layers["regions"].units = shown.scale, shown.units
+        layer = image.layers["regions"]
+        self.viewer.layers.selection.active = layer
+        if isinstance(layer, Shapes):
+            layer.mode = "add_rectangle"
+        self.view.set_status("Draw around an area in which every nucleus is right.")
+
+    def set_whole(self, whole: bool) -> None:
+        """Note that every nucleus of the image in view is annotated, or not."""
+        if self.image and whole != self.image.regions.whole:
+            self._guard(lambda image: self.write_regions(image.regions.model_copy(update={"whole": whole})))
+
+    def use_layer(self) -> None:
+        """Take the selected Labels layer as the annotation of the image in view."""
+        image, layer = self.image, self.active.layer
+        if image is None:
+            return
+        role = plane_of(layer) if layer is not None else None
+        if layer is None or role is None or as_plane(layer, image.shape) is None:
+            self.view.set_status("Select a Labels layer of the image's size first.")
+            return
+        before = image.layers.get(role)
+        if layer is not before:
+            self._adopt(layer, role)
+            if before in self.viewer.layers:
+                self.viewer.layers.remove(before)
+        if self.save():
+            self.view.set_status(f"'{layer}' is in the project now.")
+
+    def write_regions(self, regions: Regions) -> None:
+        """Write where the image is complete."""
+        if self.project and self.image:
+            self.project.write_regions(self.image.name, regions)
+            self.image.regions = regions
+
+    def _guard(self, action: Callable[[OpenImage], None]) -> None:
+        """Do something for the image in view, and tell what goes wrong."""
+        if self.image is None:
+            return
+        try:
+            action(self.image)
+        except FAULTS as error:
+            self.fail(error)
+        self.tell_notes()
+        self.changed()
+
+    def _forget(self, image: OpenImage) -> None:
+        self.image = None
+        self._follow_rows()
+        for role, layer in image.layers.items():
+            self._listen(role, layer, False)
+        image.work.close()
+
+    def _offer_recovered(self, image: OpenImage) -> None:
+        work = image.work
+        edits = "1 edit" if work.recovered == 1 else f"{work.recovered} edits"
+        if self.view.ask(f"napari ended while '{image.name}' was open. Restore {edits} made since it was saved last?"):
+            self.view.set_status(f"Restored {edits}.")
+            return
+        kept, image.declined = work.discard_recovered(), True
+        if kept:
+            work.notes.append(f"'{image.name}' is as it was saved last; the labels with the edits are in {kept}")
+
+    def _add_layers(self, layers: Sequence[tuple[Any, dict[str, Any], str]]) -> None:
+        """Show layers, or take those that napari's reader has shown already."""
+        if self.image is None:
+            return
+        self.adding = True
+        try:
+            for data, arguments, kind in layers:
+                note = arguments["metadata"][IN_PROJECT]
+                there = next((each for each in self.viewer.layers if same_place(each.metadata, note)), None)
+                if isinstance(there, Labels) and not np.array_equal(there.data, data):
+                    # edited while no panel was open; or made of work that the user did not want back
+                    if self.image.declined:
+                        there.data = data
+                    else:
+                        self.image.stale.add(note["role"])
+                layer = there or self.viewer.add_layer(Layer.create(data, arguments, kind))
+                self.image.layers[note["role"]] = layer
+                self._listen(note["role"], layer, True)
+        finally:
+            self.adding = False
+        image = self.image.layers
+        self.viewer.layers.selection.active = image.get("labels", image["image"])
+        self.viewer.reset_view()
+
+    def _listen(self, role: str, layer: Layer, listening: bool) -> None:
+        slots = {"regions": [(layer.events.data, self._read_areas)], "image": []}
+        if isinstance(layer, Labels):
+            slots[role] = [(layer.events.data, self._replaced), (layer.events.paint, self._painted)]
+        for event, slot in slots[role]:
+            (event.connect if listening else event.disconnect)(slot)
+
+    def _follow_rows(self, _layer: Any = None) -> None:
+        """Listen to the rows of the layer being corrected, if it is of the image in view."""
+        if self._rows is not None:
+            self._rows.changed.disconnect(self._record)
+        role = self.image.role(self.active.layer) if self.image else None
+        self._rows = self.active.rows if role in ("labels", "semantic") else None
+        if self._rows is not None:
+            self._rows.changed.connect(self._record)
+
+    def _record(self, change: RowsChange) -> None:
+        """Put an edit into the journal."""
+        image = self.image
+        role = image.role(self.active.layer) if image else None
+        if image and role and (role == "labels" or change.writes):
+            self._write(image, role, change)
+
+    def _painted(self, event: Any) -> None:
+        """A layer that is not the selected one was edited: nobody keeps its rows, its pixels are kept all the same."""
+        role = self.image.role(event.source) if self.image else None
+        if self.image and role and event.source is not self.active.layer:
+            self._write(self.image, role, RowsChange(writes(event.value, undone=False), pd.DataFrame(), []))
+
+    def _write(self, image: OpenImage, role: str, change: RowsChange) -> None:
+        project = self.project
+        if project is None:
+            return
+        plane: Plane = "labels" if role == "labels" else "semantic"
+        try:
+            project.check_lock()
+            self._record_replaced(image)
+            image.work.record(image.edit(plane, change))
+            self._unsaved = False
+            self._look_outside(image)
+            if project.entry(image.name).state == "new":
+                project.set_state(image.name, "in work")
+                self.changed()
+        except FAULTS as error:
+            self._tell_unsaved(error)
+
+    def _look_outside(self, image: OpenImage) -> None:
+        """Tell at once, and once, of files that another program has written."""
+        found = [path for path in image.work.changed_outside() if path not in image.told]
+        image.told.update(found)
+        for path in found:
+            self.view.warn(f"{path} was changed outside of napari; that version will be kept beside yours")
+
+    def _record_replaced(self, image: OpenImage) -> None:
+        for role in sorted(image.stale):
+            plane: Plane = "labels" if role == "labels" else "semantic"
+            image.work.record(image.replaced(plane))
+            image.stale.discard(role)
+        if image.fresh and self.project and "labels" in image.layers:
+            image.fresh = False
+            now = image.annotation()
+            keep_prediction(self.project.folder, image.name, now.labels, now.rows)
+
+    def _replaced(self, event: Any) -> None:
+        """A layer got other pixels as a whole, as from a new threshold."""
+        role = self.image.role(event.source) if self.image else None
+        if self.image is None or role is None:
+            return
+        if self.image.plane(role) is None:
+            self.view.warn(f"'{event.source.name}' no longer has the size of the image; it is not saved any more")
+            self.image.layers.pop(role)
+        else:
+            self.image.stale.add(role)
+            self.image.fresh |= role == "labels"
+
+    def _adopt(self, layer: Labels, role: Plane) -> None:
+        if self.image is None:
+            return
+        before = self.image.layers.get(role)
+        if before is not None:
+            self._listen(role, before, False)
+        self.image.layers[role] = layer
+        self.image.stale.add(role)
+        self.image.fresh |= role == "labels"
+        self._listen(role, layer, True)
+        self._follow_rows()
+
+    def _removed(self, event: Any) -> None:
+        """The user took a layer of the image away: its work is saved; without the image there is nothing to work on."""
+        image, role = self.image, self.image.role(event.value) if self.image else None
+        if image is None or role is None:
+            return
+        self._listen(role, event.value, False)
+        if role == "regions":
+            del image.layers[role]
+            return
+        self.save()
+        del image.layers[role]
+        if role == "image":
+            self._forget(image)
+            self.changed()
+            self.view.set_status(f"'{image.name}' is saved and closed.")
+
+    def _read_areas(self, event: Any) -> None:
+        if str(getattr(event, "action", "")).lower() in ("added", "removed", "changed") and self.image:
+            areas = read_shapes(event.source, self.image.regions.whole)
+            if areas != self.image.regions:
+                self._guard(lambda _image: self.write_regions(areas))
+
+    def _tell_unsaved(self, error: Exception) -> None:
+        self.view.set_status(f"Not saved: {str(error).splitlines()[0]}")
+        if not self._unsaved:
+            self.view.warn(str(error))
+        self._unsaved = True
+
+    def tell_notes(self) -> None:
+        """Tell what was noticed about files."""
+        notes = self.project.notes if self.project else []
+        found = [*notes, *(self.image.work.notes if self.image else [])]
+        notes.clear()
+        if self.image:
+            self.image.work.notes.clear()
+        if found:
+            self.view.warn("\n".join(found))
+
+    def fail(self, error: Exception) -> None:
+        """Tell what was not done, and why."""
+        self.view.set_status(f"Not done: {str(error).splitlines()[0]}")
+        self.view.warn(str(error))
+
+
+def plane_of(layer: Labels) -> Plane | None:
+    """Return whether a Labels layer shows nuclei or the semantic map; None for other results of the panel."""
+    content = layer.metadata.get("napari-pffnet", {}).get("content", "nuclei")
+    kinds: dict[str, Plane] = {"nuclei": "labels", "semantic": "semantic"}
+    return kinds.get(content)

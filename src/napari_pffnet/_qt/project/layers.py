@@ -1,0 +1,108 @@
+"""The layers of the project's image in view, and what they hold as annotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels, Layer, Shapes
+
+from napari_pffnet._qt.layers.label_rows import RowsChange, rows_by_id
+from napari_pffnet._qt.layers.origin import layer_origin
+from napari_pffnet._qt.layers.shapes import outlines
+from napari_pffnet.curate.edit import Edit, Pixels, Plane
+from napari_pffnet.curate.provenance import Row, Rows, rows_of
+from napari_pffnet.curate.work import Annotation, Work
+from napari_pffnet.io.regions import Area, Regions
+
+
+@dataclass
+class OpenImage:
+    """An image of the project that is being worked on.
+
+    `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
+    and are not in the journal yet; `fresh`: the nuclei among them are new too;
+    `declined`: the user did not want the work of a crash back;
+    `told`: files that were changed by others, of which the user knows.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    work: Work
+    regions: Regions
+    layers: dict[str, Layer] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+    fresh: bool = False
+    declined: bool = False
+    told: set[Path] = field(default_factory=set)
+
+    def role(self, layer: Layer | None) -> str | None:
+        """Return a layer's role; None if it is not of this image."""
+        return next((role for role, own in self.layers.items() if own is layer), None)
+
+    def plane(self, role: str) -> np.ndarray[Any, Any] | None:
+        """Return the pixels of a Labels layer as H×W; None if there is no such layer of that size."""
+        layer = self.layers.get(role)
+        return as_plane(layer, self.shape) if isinstance(layer, Labels) else None
+
+    def annotation(self) -> Annotation:
+        """Return what the layers hold now; what has no layer is as it was."""
+        labels, semantic = self.plane("labels"), self.plane("semantic")
+        now = self.work.now
+        layer = self.layers.get("labels")
+        return Annotation(
+            now.labels if labels is None else labels.copy(),
+            now.semantic if semantic is None else semantic.astype(np.uint8),
+            now.rows if labels is None or not isinstance(layer, Labels) else all_rows(layer, labels),
+        )
+
+    def edit(self, role: Plane, change: RowsChange) -> Edit:
+        """Return an edit as the journal takes it."""
+        pixels = tuple(Pixels(role, write.indices[-2:], write.values) for write in change.writes)
+        if role == "semantic":
+            return Edit(tuple(p._replace(values=p.values.astype(np.uint8)) for p in pixels))
+        return Edit(pixels, tuple(records(change.rows)), tuple(change.gone))
+
+    def replaced(self, role: Plane) -> Edit:
+        """Return the edit that sets everything in a layer."""
+        annotation = self.annotation()
+        if role == "semantic":
+            return Edit((Pixels(role, None, np.asarray(annotation.semantic)),))
+        return Edit((Pixels(role, None, annotation.labels),), tuple(annotation.rows.values()))
+
+
+def records(rows: pd.DataFrame) -> list[Row]:
+    """Return rows by id as plain values."""
+    names = ["index", *map(str, rows.columns)]
+    return [dict(zip(names, row, strict=True)) for row in rows.reset_index().astype(object).to_numpy().tolist()]
+
+
+def as_plane(layer: Labels, shape: tuple[int, int]) -> np.ndarray[Any, Any] | None:
+    """Return a layer's pixels as H×W = `shape`, a view; None if it is of another size or not in memory."""
+    data = layer.data
+    if layer.multiscale or not isinstance(data, np.ndarray) or data.size != shape[0] * shape[1]:
+        return None
+    return data.reshape(shape) if data.shape[-2:] == shape else None
+
+
+def all_rows(layer: Labels, labels: np.ndarray[Any, Any]) -> Rows:
+    """Return a row for each nucleus: those of the layer's table, and of ids that are not in it."""
+    table = rows_by_id(layer)
+    ids, areas = np.unique(labels, return_counts=True)
+    known = dict(zip(ids.tolist(), areas.tolist(), strict=True))
+    rows = rows_of(row for row in records(table) if row["index"] in known and row["index"] != 0)
+    for label in known.keys() - rows.keys() - {0}:
+        rows[label] = {"index": label, "origin": layer_origin(layer), "state": "", "area": known[label]}
+    return dict(sorted(rows.items()))
+
+
+def read_shapes(layer: Shapes, whole: bool) -> Regions:
+    """Return the areas that a Shapes layer shows; lines have none."""
+    areas = []
+    for _, kind, corners in outlines(layer):
+        kind = "rectangle" if kind == "rectangle" else "polygon"
+        areas.append(Area(kind=kind, corners=tuple((float(y), float(x)) for y, x in corners[:, -2:])))
+    return Regions(whole=whole, areas=tuple(areas))

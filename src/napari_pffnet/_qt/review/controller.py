@@ -1,0 +1,416 @@
+"""The step *Review*: nuclei and candidates one after the other, the worst first. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.camera import CameraVisits
+from napari_pffnet._qt.layers.history import Write
+from napari_pffnet._qt.layers.label_plane import LabelPlane, label_plane
+from napari_pffnet._qt.layers.label_rows import ACCEPTED
+from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.review.layers import ReviewLayers
+from napari_pffnet._qt.review.protocol import KEYS, View
+from napari_pffnet._qt.review.rows import DISMISSED, EDITED, Insight, Key, ReviewList
+from napari_pffnet.curate.calibration import Calibration
+from napari_pffnet.curate.change import Change, OperationError, new_ids
+from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
+
+NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
+START = "Next goes to the nucleus that most likely needs correction."
+LARGE = "A very large stack: only the plane in view is listed."
+NOTHING_LEFT = "Nothing left in this list."
+
+
+class _Done(NamedTuple):
+    """How to take back an acceptance or a dismissal, done when the layer's undo history held so many `edits`."""
+
+    back: Callable[[], None]
+    edits: int
+
+
+class ReviewController:
+    """Connects viewer, view and the list under review; costs nothing until it is opened.
+
+    Parameters
+    ----------
+    active : ActiveLabels
+        The layer to review.
+    view : View
+        Shows the list.
+    keys : Keys
+        Where the keys of `KEYS` are added.
+    insight : callable
+        Gives what the network knows of a layer's plane; None for layers made elsewhere.
+    calibration : callable
+        Gives what corrections have taught about the predicted fit; asked whenever a review starts.
+    """
+
+    #: The review was started (True) or ended, by the user or by a key.
+    opened = Signal(bool)
+
+    def __init__(
+        self,
+        active: ActiveLabels,
+        view: View,
+        keys: Keys,
+        insight: Callable[[Labels, LabelPlane], Insight | None] = lambda _layer, _plane: None,
+        calibration: Callable[[], Calibration | None] = lambda: None,
+    ) -> None:
+        self.active, self.viewer, self.view, self.keys, self.insight = active, active.viewer, view, keys, insight
+        self.calibration = calibration
+        self._list: ReviewList | None = None
+        self._layers: ReviewLayers | None = None
+        self._camera = CameraVisits(self.viewer)
+        self._shown: list[tuple[int, str, int]] = []
+        self._current: Key | None = None
+        self._at = -1
+        self._open = False
+        self._done: list[_Done] = []
+        self._first_ids: WeakKeyDictionary[Labels, set[int]] = WeakKeyDictionary()
+        self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
+        actions = {name: getattr(self, name) for name in KEYS}
+        for name, (key, title) in KEYS.items():
+            keys.add(f"review_{name}", key, f"Review: {title}", actions[name])
+        self._connections: list[tuple[Any, Callable[..., None]]] = [
+            (active.switched, self._switch),
+            (self.viewer.dims.events.order, self._start),
+            (view.opened, self.set_open),
+            (view.wanted_changed, self._list_again),
+            (view.row_chosen, self.choose),
+            (view.action_chosen, lambda name: actions[name]()),
+            (view.overview_requested, self.overview),
+            (view.candidates_toggled, self._outline),
+            (view.disagreement_toggled, self.show_disagreement),
+            (keys.changed, self._show_keys),
+            (self.viewer.events.theme, self._follow_theme),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        self._show_keys()
+        self._follow_theme()
+
+    def close(self) -> None:
+        """Let go of the viewer and take the review's layers away."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._release()
+
+    def set_open(self, is_open: bool) -> None:
+        """Start or end the review of the selected layer."""
+        if is_open != self._open:
+            self._open = is_open
+            self.opened.emit(is_open)  # first: two steps unfolded at once would stretch the window
+            self.view.set_open(is_open)
+            self._start()
+
+    def next(self) -> None:
+        """Go to the next row; from the last to the first."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Go to the row before; from the first to the last."""
+        self._step(-1)
+
+    def choose(self, row: int) -> None:
+        """Go to a row of the list as it is shown."""
+        review = self._ready()
+        if review is None or not 0 <= row < len(self._shown):
+            return
+        self._current, self._at = key, _ = Key(*self._shown[row]), row
+        self.view.set_current(row)
+        found = review.row(key)
+        if found is not None:
+            box = (float(found["top"]), float(found["left"]), float(found["height"]), float(found["width"]))
+            self._camera.show(review.plane(key.plane), box, review.diameter)
+            if self._layers:
+                self._layers.mark(key)
+            self.view.set_status(f"{_title(key)}: {found['reason']}.")
+
+    def overview(self) -> None:
+        """Bring back the view from before the first object."""
+        self._camera.back()
+
+    def accept(self) -> None:
+        """Accept the present row and go on; an accepted nucleus becomes open again, a candidate is painted."""
+        review, key = self._ready(), self._current
+        if review is None or key is None:
+            self.next()
+            return
+        if key.kind == CANDIDATE:
+            self._accept_candidate(key.number)
+        elif (row := review.row(key)) is not None:
+            self._set_state(key, "" if row["state"] == ACCEPTED else ACCEPTED)
+        self.next()
+
+    def remove(self) -> None:
+        """Delete the present nucleus, or set the candidate aside, and go on."""
+        review, key = self._ready(), self._current
+        if review is None or key is None or review.row(key) is None:
+            return
+        if key.kind == CANDIDATE:
+            self._dismiss(key.number)
+        else:
+            plane, indices = review.plane(key.plane), review.indices(key)
+            plane.write(Change(indices, np.zeros(len(indices[0]), plane.pixels.dtype)))
+        self.next()
+
+    def edit(self) -> None:
+        """Take napari's brush with the id of the present nucleus; a candidate is accepted first."""
+        review, key = self._ready(), self._current
+        if review is None or key is None or review.row(key) is None:
+            return
+        label = self._accept_candidate(key.number) if key.kind == CANDIDATE else key.number
+        if label:
+            review.layer.selected_label = label
+            review.layer.mode = "paint"
+            self.view.set_status(f"Painting nucleus {label}; keys 1 and 2: eraser and brush, 5: pan and zoom.")
+
+    def candidate(self) -> None:
+        """Accept the candidate under the cursor, else the present one; then go to the next one."""
+        review = self._ready()
+        if review is None:
+            return
+        here = review.candidate_at(self.viewer.cursor.position)
+        if here is not None and Key(review.here, CANDIDATE, here) != self._current:
+            self._accept_candidate(here)
+            return
+        if self._current is not None and self._current.kind == CANDIDATE:
+            self._accept_candidate(self._current.number)
+        open_ones = set(review.open_candidates())
+        rows = [i for i, (_, kind, number) in enumerate(self._shown) if kind == CANDIDATE and number in open_ones]
+        if rows:
+            self.choose(next((row for row in rows if row >= self._at), rows[0]))
+        else:
+            self.view.set_status("No candidate left.")
+
+    def undo(self) -> None:
+        """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
+        rows = self.active.rows
+        if rows is None:
+            return
+        if self._done and rows.edits <= self._done[-1].edits:
+            self._done.pop().back()
+            text = "Undone."
+        else:
+            text = "Undone." if rows.undo() else "Nothing to undo."
+        self.view.set_status(text)
+
+    def show_disagreement(self, shown: bool) -> None:
+        """Add or remove the layer of where semantic map and nuclei differ."""
+        self.view.set_disagreement(self._layers is not None and self._layers.show_disagreement(shown))
+
+    def _outline(self) -> None:
+        if self._layers:
+            self._layers.outline(self.view.wants_candidates())
+
+    def _ready(self) -> ReviewList | None:
+        """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
+        self.set_open(True)
+        if self._list is not None and self.active.layer != self._list.layer:
+            self.viewer.layers.selection.active = self._list.layer
+        if self._list is not None and self.viewer.dims.ndisplay != 2:
+            self.view.set_status("Nuclei are reviewed plane by plane; switch to the 2D view (Ctrl+Y).")
+            return None
+        return self._list
+
+    def _step(self, by: int) -> None:
+        if self._ready() is None:
+            return
+        if not self._shown:
+            self._forget()
+            self.view.set_status(NOTHING_LEFT)
+            return
+        in_place = 0 <= self._at < len(self._shown) and self._shown[self._at] == self._current
+        row = self._at + by if in_place or by < 0 else max(self._at, 0)
+        self.choose(row % len(self._shown))
+
+    def _forget(self) -> None:
+        self._current, self._at = None, -1
+        if self._layers:
+            self._layers.mark(None)
+
+    def _set_state(self, key: Key, state: str) -> None:
+        rows = self.active.rows
+        if rows is None:
+            return
+        before = "" if state else ACCEPTED
+        rows.set_state([key.number], state)
+        self._remember(lambda: rows.set_state([key.number], before))
+
+    def _dismiss(self, number: int) -> None:
+        review = self._list
+        row = review.row(Key(review.here, CANDIDATE, number)) if review else None
+        if review is None or row is None:
+            return
+        dismissed = row["state"] != DISMISSED
+
+        def put(gone: bool) -> None:
+            review.dismiss(number, gone)
+            if self._layers:
+                self._layers.follow([Key(review.here, CANDIDATE, number)])
+            self._list_again()
+
+        put(dismissed)
+        self._remember(lambda: put(not dismissed))
+
+    def _remember(self, back: Callable[[], None]) -> None:
+        if self.active.rows is not None:
+            self._done.append(_Done(back, self.active.rows.edits))
+
+    def _accept_candidate(self, number: int) -> int:
+        """Paint a candidate as a new nucleus; return its id, 0 if it cannot be painted."""
+        review, rows = self._list, self.active.rows
+        if review is None or rows is None:
+            return 0
+        plane, (ys, xs) = review.candidate_plane, review.candidates[number].indices
+        free = plane.pixels[ys, xs] == 0
+        try:
+            label = int(new_ids(plane.pixels, 1, plane.used_up_to)[0])
+        except OperationError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return 0
+        with rows.made_by(CANDIDATE):
+            plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
+        self.view.set_status(f"Candidate accepted as nucleus {label}.")
+        return label
+
+    def _switch(self, layer: Labels | None) -> None:
+        """Review the layer that is selected; while another kind of layer is, the list stays."""
+        review = self._list
+        if not self._open or (self._layers and self._layers.owns(layer)):
+            return
+        if layer is None and review is not None and review.layer in self.viewer.layers:
+            self._disconnect_layer()
+            return
+        again = review is not None and layer == review.layer
+        current, at, done = self._current, self._at, self._done
+        self._start()
+        if again:
+            self._current, self._at, self._done = current, at, done
+            self._list_again()
+
+    def _start(self, _event: Any = None) -> None:
+        """Build the list of the selected layer, if the review is open."""
+        self._stop()
+        layer = self.active.layer
+        if not self._open:
+            return
+        if layer is None:
+            self.view.set_status(NO_LAYER)
+            return
+        try:
+            plane = label_plane(layer, self.viewer.dims)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return
+        calibration = self.calibration()
+        self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
+        self._layers = ReviewLayers(self.viewer, self._list)
+        self._first_ids.setdefault(_bare(layer), self._list.ids())
+        self._connect_layer(layer)
+        self.view.set_network(self._list.insight is not None)
+        self._list_again()
+        self._outline()
+        self.view.set_status(START if self._list.whole else LARGE)
+
+    def _release(self) -> None:
+        """Let go of the layer and take the review's own layers away; the view may be gone already."""
+        self._disconnect_layer()
+        if self._layers:
+            self._layers.remove()
+        self._list = self._layers = None
+        self._shown, self._done = [], []
+        self._forget()
+
+    def _stop(self) -> None:
+        self._release()
+        self.view.set_disagreement(False)
+        self.view.set_rows(pd.DataFrame(columns=[*COLUMNS, "plane"]))
+        self.view.set_counts("")
+        self.view.set_network(False)
+
+    def _connect_layer(self, layer: Labels) -> None:
+        self._disconnect_layer()
+        assert self.active.rows is not None
+        self._layer_connections = [
+            (self.active.rows.edited, self._follow),
+            (layer.events.features, self._rescore),
+            (layer.events.data, self._start_afresh),
+        ]
+        for signal, slot in self._layer_connections:
+            signal.connect(slot)
+
+    def _disconnect_layer(self) -> None:
+        for signal, slot in self._layer_connections:
+            signal.disconnect(slot)
+        self._layer_connections = []
+
+    def _start_afresh(self, _event: Any = None) -> None:
+        """The layer got other labels: review these."""
+        if self.active.layer is not None:
+            self._first_ids.pop(_bare(self.active.layer), None)
+        self._start()
+
+    def _follow(self, writes: list[Write]) -> None:
+        if self._list is None:
+            return
+        touched = self._list.follow(writes)
+        if self._layers:
+            self._layers.follow(touched)
+            if self._current in touched:
+                self._layers.mark(self._current, writes)
+        self._list_again()
+
+    def _rescore(self, _event: Any = None) -> None:
+        if self._list is not None and self._list.rescore():
+            self._list_again()
+
+    def _list_again(self) -> None:
+        """Show the rows that are wanted; a row that is done and gone leaves its place to the next one."""
+        review = self._list
+        if review is None:
+            return
+        rows = review.shown(self.view.wanted())
+        self._shown = list(zip(*(rows[name].tolist() for name in ("plane", "kind", "index")), strict=True))
+        self.view.set_rows(rows)
+        found = review.row(self._current) if self._current else None
+        place = self._shown.index(self._current) if self._current in self._shown else None
+        if place is not None and found is not None and found["state"] not in DONE:
+            self._at = place
+        self.view.set_current(place)
+        self.view.set_counts(self._counts(review))
+        nuclei = review.nuclei()
+        self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())
+
+    def _counts(self, review: ReviewList) -> str:
+        first, states = self._first_ids[_bare(review.layer)], review.states()
+        kept = [state for label, state in states.items() if label in first]
+        return (
+            f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
+            f"{len(first) - len(kept)} deleted of {len(first)}"
+        )
+
+    def _follow_theme(self, _event: Any = None) -> None:
+        self.view.set_theme(self.viewer.theme)
+
+    def _show_keys(self, _name: str = "") -> None:
+        self.view.set_keys({name: self.keys.key(f"review_{name}") for name in KEYS})
+
+
+def _bare(layer: Labels) -> Labels:
+    """Return the layer itself: napari gives plugins a new wrapper each time that they ask for it."""
+    return getattr(layer, "__wrapped__", layer)
+
+
+def _title(key: Key) -> str:
+    return f"Candidate {key.number + 1}" if key.kind == CANDIDATE else f"Nucleus {key.number}"

@@ -1,0 +1,101 @@
+"""The layers that show a result. Layers that the user has changed or renamed are the user's and are left alone."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_pffnet._qt.layers.planes import Plane, Stack
+from napari_pffnet.readers import colours_of_semantic
+
+if TYPE_CHECKING:
+    from napari_pffnet.segment.prediction import Segmentation
+
+FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+OUTLINE_WIDTH = 2
+
+
+class ResultLayers:
+    """The ``nuclei`` and ``semantic`` layers of one run.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they are added.
+    plane : Plane or Stack
+        Where they belong.
+    """
+
+    def __init__(self, viewer: ViewerModel, plane: Plane | Stack) -> None:
+        self.viewer = viewer
+        self.plane = plane
+        self._nuclei = _Output(viewer, "nuclei")
+        self._semantic = _Output(viewer, "semantic")
+
+    def show(self, result: Segmentation, outlines: bool, source: dict[str, Any]) -> bool:
+        """Show a result; `source` (image, model, …) is noted in the layers' metadata.
+
+        Returns
+        -------
+        bool
+            The user's own ``nuclei`` layer was kept, and a new one stands beside it.
+        """
+        common: dict[str, Any] = {**self.plane.placement, "metadata": {"napari-pffnet": source}}
+        classes = {**common, "metadata": {"napari-pffnet": {**source, "content": "semantic"}}}
+        self._semantic.show(
+            result.semantic.reshape(self.plane.shape),
+            {"visible": False, "opacity": 0.4, "colormap": semantic_colours(), **classes},
+        )
+        kept = self._nuclei.show(
+            result.labels.reshape(self.plane.shape),
+            {"opacity": 0.7, **common},
+            result.table[FEATURES],
+        )
+        self.draw_outlines(outlines)
+        return kept
+
+    def draw_outlines(self, outlines: bool) -> None:
+        """Switch between outlines and filled nuclei."""
+        if self._nuclei.layer is not None:
+            self._nuclei.layer.contour = OUTLINE_WIDTH * outlines
+
+
+class _Output:
+    """One Labels layer of ours, with a fingerprint of what we put there."""
+
+    def __init__(self, viewer: ViewerModel, title: str) -> None:
+        self.viewer = viewer
+        self.title = title
+        self.layer: Labels | None = None
+        self._fingerprint = ("", 0)
+
+    def show(self, data: np.ndarray[Any, Any], arguments: dict[str, Any], features: Any = None) -> bool:
+        """Put `data` into our layer, or into a new one if ours is gone or has become the user's (then True)."""
+        there = self.layer in self.viewer.layers
+        ours = there and self._state() == self._fingerprint
+        if ours and self.layer is not None:
+            self.layer.data = data
+            for name in (*PLACEMENT, "metadata"):
+                setattr(self.layer, name, arguments[name])
+        else:
+            self.layer = Labels(data, name=self.title, **arguments)
+            self.viewer.add_layer(self.layer)
+        if features is not None:
+            self.layer.features = features
+        self._fingerprint = self._state()
+        return there and not ours
+
+    def _state(self) -> tuple[str, int]:
+        assert self.layer is not None
+        return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data).data)
+
+
+def semantic_colours() -> DirectLabelColormap:
+    """Return the colours of a semantic layer."""
+    return DirectLabelColormap(color_dict=colours_of_semantic())

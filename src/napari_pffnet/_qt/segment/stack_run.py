@@ -1,0 +1,153 @@
+"""Segmenting all planes of a stack one after the other, into one label array with one table. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_pffnet._qt.engine import Engine, Outcome, Progress, Request
+from napari_pffnet._qt.layers.planes import Array, Stack
+from napari_pffnet.config import SegmentConfig
+
+if TYPE_CHECKING:
+    from napari_pffnet.segment.prediction import Prediction, Segmentation
+
+KEPT_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class StackRequest:
+    """One run over all planes; `linked`: the same nucleus has one id on all planes. The rest as in `Request`."""
+
+    plane: Stack
+    model: str
+    device: str
+    config: SegmentConfig
+    linked: bool
+
+
+@dataclass(frozen=True)
+class StackOutcome:
+    """What came of a stack.
+
+    Attributes
+    ----------
+    request : StackRequest
+        What was asked.
+    result : Segmentation
+        All finished planes with the request's thresholds; zeros on the others.
+    outcomes : list of Outcome
+        Of the finished planes, in order; empty if they would take too much memory.
+    done, found : int
+        Number of finished planes, and of detections before thresholds.
+    device, seconds, zoom
+        As in `Outcome`.
+    error : Exception, optional
+        Why it stopped early.
+    """
+
+    request: StackRequest
+    result: Segmentation
+    outcomes: list[Outcome]
+    done: int
+    found: int
+    device: str
+    seconds: float
+    zoom: float
+    error: Exception | None
+
+    def compose(self, config: SegmentConfig, linked: bool) -> Segmentation:
+        """Apply other thresholds, or link or not; the network is not run. Needs `outcomes`."""
+        composer = _Composer(self.request.plane, config, linked)
+        for outcome in self.outcomes:
+            composer.add(outcome.prediction)
+        return composer.result()
+
+
+def run_stack(
+    engine: Engine, request: StackRequest, progress: Progress, cancelled: Callable[[], bool], limit: int = KEPT_BYTES
+) -> StackOutcome:
+    """Segment plane by plane.
+
+    One plane at a time is read; all are seen at the zoom that suits the middle one. Predictions are kept up to `limit`
+    bytes in all; a stack that needs more keeps none.
+
+    Raises
+    ------
+    Exception
+        What the first plane raised, `Cancelled` too. Later, the finished planes are returned with the error.
+    """
+    run = _Run(request, limit)
+    error: Exception | None = None
+    places = request.plane.places
+    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, places[len(places) // 2]))})
+    for number, place in enumerate(places):
+        try:
+            run.add(engine.run(_plane(request, place, config), _part_of(progress, number, len(places)), cancelled))
+        except Exception as stopped:
+            if not run.done:
+                raise
+            error = stopped
+            break
+    return run.outcome(error)
+
+
+def _plane(request: StackRequest, place: tuple[int | slice, ...], config: SegmentConfig | None = None) -> Request:
+    return Request(request.plane.plane(place), request.model, request.device, config or request.config)
+
+
+class _Run:
+    """What is known of a run so far."""
+
+    def __init__(self, request: StackRequest, limit: int) -> None:
+        self.request, self.limit = request, limit
+        self.done = self.found = self.bytes = 0
+        self.seconds, self.last = 0.0, ("", 1.0)
+        self._composer = _Composer(request.plane, request.config, request.linked)
+        self._outcomes: list[Outcome] = []
+
+    def add(self, outcome: Outcome) -> None:
+        self._composer.add(outcome.prediction)
+        self.done += 1
+        self.found += len(outcome.prediction.boxes)
+        self.seconds += outcome.seconds
+        self.last = outcome.device, outcome.zoom
+        self.bytes += _size(outcome)
+        self._outcomes = [*self._outcomes, outcome] if self.bytes <= self.limit else []
+
+    def outcome(self, error: Exception | None) -> StackOutcome:
+        result = self._composer.result()
+        return StackOutcome(
+            self.request, result, self._outcomes, self.done, self.found, self.last[0], self.seconds, self.last[1], error
+        )
+
+
+class _Composer:
+    """Puts the planes of an image layer into one array."""
+
+    def __init__(self, stack: Stack, config: SegmentConfig, linked: bool) -> None:
+        from napari_pffnet.segment.stack import StackComposer
+
+        self.stack, self.config = stack, config
+        self._composer, self._done = StackComposer(stack.shape, linked), 0
+
+    def add(self, prediction: Prediction) -> None:
+        place = self.stack.places[self._done]
+        self._done += 1
+        part = prediction.compose(self.config).within(self.stack.inside)
+        self._composer.add(place, part, self.stack.begins(place))
+
+    def result(self) -> Segmentation:
+        return self._composer.result()
+
+
+def _size(outcome: Outcome) -> int:
+    p = outcome.prediction
+    arrays: list[Array] = [p.boxes, p.scores, p.quality, p.masks, p.semantic]
+    return sum(a.nbytes for a in arrays) + int(getattr(outcome.request.plane.pixels, "nbytes", 0))
+
+
+def _part_of(progress: Progress, number: int, count: int) -> Progress:
+    """Return a progress of plane `number` of `count`; it reports that of the whole stack."""
+    return lambda done, total: progress(number * total + done, count * total)

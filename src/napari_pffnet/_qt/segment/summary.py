@@ -1,0 +1,38 @@
+"""What the status line says of a run. No Qt in here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_pffnet._qt.engine import Outcome
+from napari_pffnet._qt.segment.stack_run import StackOutcome
+
+
+def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
+    """Return the figures of a result of `count` nuclei; `kept`: it stands beside a layer that the user has edited."""
+    stack = isinstance(outcome, StackOutcome)
+    found = outcome.found if isinstance(outcome, StackOutcome) else len(outcome.prediction.boxes)
+    nuclei = "1 nucleus" if count == 1 else f"{count} nuclei"
+    if count == 0:
+        nuclei = "No nuclei: lower the score." if found else "No nuclei: set their diameter."
+    seen = "" if outcome.zoom == 1 or stack else f" · seen at {outcome.zoom:.2g}×"
+    text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
+    if isinstance(outcome, StackOutcome):
+        text = f"{_planes_done(outcome)}{text}"
+    return f"{text} · your edited layer is kept, this is a new one" if kept else text
+
+
+def _planes_done(outcome: StackOutcome) -> str:
+    """Say what happened to a stack, before its figures."""
+    from napari_pffnet.segment import Cancelled
+
+    planes = len(outcome.request.plane.places)
+    if outcome.error is None:
+        return f"{planes} planes · "
+    why = "Stopped" if isinstance(outcome.error, Cancelled) else f"Not done: {outcome.error}"
+    return f"{why} · {outcome.done} of {planes} planes · "
+
+
+def short(model: str) -> str:
+    """Return the name of a model, without the folder of a file."""
+    return Path(model).stem

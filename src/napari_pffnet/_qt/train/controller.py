@@ -1,0 +1,441 @@
+"""The step *Train*: a better model from the project's images. No Qt in here.
+
+Training itself runs in a process of its own, see `train.child`; this follows it, and leaves it alone when napari ends.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import ErrorNotification, notification_manager
+from psygnal import Signal
+
+from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.project.controller import ProjectController
+from napari_pffnet._qt.train.compare_layers import with_difference
+from napari_pffnet._qt.train.progress import Progress, duration
+from napari_pffnet._qt.train.protocol import SideBySide, View
+from napari_pffnet._qt.train.runs import (
+    EFFORTS,
+    FAULTS,
+    Options,
+    again,
+    check_settings,
+    command,
+    decide,
+    discard,
+    new_folder,
+    open_run,
+    read_pair,
+    resumable,
+    seen,
+)
+from napari_pffnet.curate.material import Material, material
+from napari_pffnet.data.sources import hold_out
+from napari_pffnet.train.child import Run, RunError, start
+from napari_pffnet.train.gate import read_gate
+
+__all__ = ["EFFORTS", "Options", "TrainController", "View"]
+
+NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
+DISCARD = "End this training and delete what it has learnt?"
+ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
+NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
+NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
+READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
+
+
+class TrainController:
+    """Connects project, view and run.
+
+    Parameters
+    ----------
+    projects : ProjectController
+        Knows the project and saves the image in view.
+    view : View
+        Shows the state and tells what the user wants.
+    background : Background
+        Runs what takes long, except for training.
+    choices : callable
+        Finds models and devices.
+    add_model : callable
+        Adds a model file to the library: (file, name, note) -> its name there.
+    side_by_side : SideBySide
+        Shows what two models found in an image.
+    """
+
+    #: Name of a new model that was accepted.
+    accepted = Signal(str)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        view: View,
+        background: Background,
+        choices: Callable[[], Choices],
+        add_model: Callable[[Path, str, str], str],
+        side_by_side: SideBySide,
+    ) -> None:
+        self.projects, self.view, self.background = projects, view, background
+        self.choices, self.add_model, self.side_by_side = choices, add_model, side_by_side
+        self.run: Run | None = None
+        self.progress = Progress()
+        self._seen = 0
+        self._project: Path | None = None
+        self._open = False
+        self._material: list[Material] = []
+        self._counting = self._count_again = False
+        self._connections: list[tuple[Any, Callable[..., Any]]] = [
+            (projects.changed, self.follow_project),
+            (view.opened, self.set_open),
+            (view.ticked, self.poll),
+            (view.choice_changed, self.summarize),
+            (view.start_requested, self.start),
+            (view.command_requested, self.copy_command),
+            (view.pause_requested, self.pause),
+            (view.stop_requested, self.stop),
+            (view.discard_requested, self.discard),
+            (view.resume_requested, self.resume),
+            (view.accept_requested, self.accept),
+            (view.keep_requested, self.keep_old),
+            (view.compare_requested, self.compare),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        self._idle()
+        self.follow_project()
+
+    def close(self) -> None:
+        """Let go of everything; a run goes on."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = []
+        self.side_by_side.remove()
+        self.view.set_watching(False)
+
+    def set_open(self, is_open: bool) -> None:
+        """Count the images when the step is unfolded, and find models."""
+        self._open = is_open
+        if is_open:
+            self.find_choices()
+            self._count()
+
+    def find_choices(self) -> None:
+        """Offer the models and devices that there are now."""
+        self._in_background("PFFNet: finding models", self.choices, self.view.set_choices)
+
+    def follow_project(self) -> None:
+        """Find the run of the project that is open now; count its images again."""
+        project = self.projects.project
+        folder = project.folder if project else None
+        if folder != self._project:
+            self._project = folder
+            self._material = []
+            self._follow(open_run(folder) if folder else None)
+        if self._open:
+            self._count()
+
+    def summarize(self) -> None:
+        """Say what is learnt from with the images that are ticked."""
+        options = self.view.options()
+        used = [each for each in self._material if each.name in options.images]
+        held = [each for each in used if each.name in options.held_out]
+        learnt = [each for each in used if each not in held]
+        if not used:
+            self.view.set_summary(NOTHING_DONE, ready=False)
+        elif len(used) > 1 and not held:
+            self.view.set_summary(
+                "Tick at least one image to check on: what is learnt there tells nothing.", ready=False
+            )
+        elif not learnt:
+            self.view.set_summary("All images are held out; leave at least one to learn from.", ready=False)
+        else:
+            check = f"checked on {_images(held)}" if held else "checked on a part of it that is held out"
+            self.view.set_summary(f"Learns from {_images(learnt)}, {check}.", ready=True)
+
+    def start(self) -> None:
+        """Save what is in view and train."""
+        if self._goes_on():
+            return
+        run = self._prepared()
+        if run is not None:
+            self._begin(*run)
+
+    def copy_command(self) -> None:
+        """Save what is in view, and give the user the command that the button would start."""
+        run = self._prepared()
+        if run is not None:
+            self.view.copy(shlex.join(run[0]))
+            self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
+
+    def resume(self) -> None:
+        """Go on with a run that failed, from its last saved state."""
+        if self.run is None or self._project is None or self._goes_on():
+            return
+        try:
+            arguments = again(self.run.command, self._project, self.run.output)
+        except RunError as error:
+            self.view.set_status(str(error))
+            return
+        self._begin(arguments, self.run.output)
+
+    def pause(self, on: bool) -> None:
+        """Pause the run, or go on."""
+        self._do(lambda run: run.pause(on))
+
+    def stop(self) -> None:
+        """End the run after the present step; its best model is compared with the old one."""
+        if self._do(lambda run: run.stop()):
+            self.view.set_status("Stopping after this step; then the best model so far is compared with the old one.")
+
+    def discard(self) -> None:
+        """End the run and delete what it made, if the user agrees."""
+        run = self.run
+        if run is None or not self.view.ask(ELSEWHERE.format(run.elsewhere) if run.elsewhere else DISCARD):
+            return
+        if not self._do(lambda run: run.forget() if run.elsewhere else run.kill()):
+            return
+        self._follow(None)
+        self.view.set_status("Discarded. The model in use stays as it is.")
+        self._in_background("PFFNet: deleting a run", lambda: discard(run.output), lambda _nothing: None)
+
+    def accept(self, name: str) -> None:
+        """Add the new model to the library under a name; from then on it is offered, and chosen in *Segment*."""
+        run, name = self.run, name.strip()
+        if run is None or not name:
+            self.view.set_status("Give the new model a name.")
+            return
+        gate = read_gate(run.output)
+        note = f"fine-tuned on {self._project.name if self._project else 'a project'}; {gate.headline()}"
+        self._in_background(
+            "PFFNet: adding the model",
+            lambda: self.add_model(run.output / "best.safetensors", name, note),
+            lambda added: self._accepted(run, added),
+        )
+
+    def keep_old(self) -> None:
+        """Leave the library as it is."""
+        if self.run is not None:
+            self._decided(self.run, None)
+            self.view.set_status("The old model stays in use.")
+
+    def compare(self, name: str) -> None:
+        """Show what both models found in a held-out image, side by side; no name takes it away."""
+        project, run = self.projects.project, self.run
+        image = next((each for each in read_gate(run.output).images if each.name == name), None) if run else None
+        if project is None or run is None or image is None:
+            self.side_by_side.remove()
+            return
+        self._in_background(
+            "PFFNet: side by side",
+            lambda: with_difference(*read_pair(project, run.output, image)),
+            lambda pair: self.view.set_status(self.side_by_side.show(name, *pair).headline()),
+        )
+
+    def poll(self) -> None:
+        """Take in what the run has told since the last time."""
+        run = self.run
+        if run is None:
+            return
+        state = run.state  # first: what it told before its end is read then
+        events = run.events(self._seen)
+        self._seen += len(events)
+        self.progress.add(events)
+        self.progress.tick(time.monotonic(), state == "running")
+        if events:
+            self.view.set_curves(self.progress.losses(), self.progress.metrics())
+            self.view.set_preview(self.progress.preview)
+            for event in events:
+                if event["kind"] == "message":
+                    self.view.set_status(event["text"][:1].upper() + event["text"][1:])
+        if events or state in ("running", "paused"):
+            self.view.set_paused(state == "paused")
+            self.view.set_progress(self.progress.step, self.progress.steps, self._sentence(state))
+        else:
+            self._ended(run)
+
+    def _prepared(self) -> tuple[list[str], Path] | None:
+        """Save what is in view; return the command of a run and its folder, or None if that is impossible."""
+        project, options = self.projects.project, self.view.options()
+        if project is None:
+            return None
+        try:
+            settings = check_settings(options.settings)
+        except ValueError as error:
+            self.view.set_status(str(error))
+            return None
+        if project.readonly:
+            self.view.set_status(READONLY)
+            return None
+        if not self.projects.keeper.save():
+            return None
+        folder = new_folder(project.folder)
+        return command(project.folder, folder, options, settings), folder
+
+    def _begin(self, arguments: Sequence[str], folder: Path) -> None:
+        try:
+            run = start(arguments, folder)
+        except RunError as error:
+            self.view.set_status(str(error))
+            return
+        self._follow(run)
+        self.view.set_status("Meanwhile you can go on correcting.")
+
+    def _follow(self, run: Run | None) -> None:
+        """Show a run, from its first event."""
+        self.side_by_side.remove()
+        self.run, self._seen, self.progress = run, 0, Progress()
+        self.view.set_watching(run is not None)
+        self.view.set_curves({}, {})
+        self.view.set_preview(None)
+        if run is None:
+            self._idle()
+        else:
+            self.view.set_page("running")
+            self.poll()
+
+    def _idle(self) -> None:
+        self.view.set_page("setup" if self._project else "none")
+        self.view.set_status("" if self._project else NO_PROJECT)
+        self.view.set_watching(False)
+
+    def _ended(self, run: Run) -> None:
+        self.view.set_watching(False)
+        gate = read_gate(run.output)
+        if run.state == "failed":
+            self.view.set_page("failed")
+            self.view.set_failure(run.failure(), resumable(run.output))
+            self.view.set_status("The model in use stays as it is.")
+        elif gate.usable and (run.output / "best.safetensors").is_file():
+            self.view.set_page("gate")
+            name = f"{self._project.name if self._project else 'model'} {run.output.name[:10]}"
+            self.view.set_gate(gate, name)
+            self.view.set_status("")
+        else:
+            self.view.set_page("failed")
+            self.view.set_failure(NO_MODEL, resumable(run.output))
+            self.view.set_status("")
+
+    def _accepted(self, run: Run, name: str) -> None:
+        self._decided(run, name)
+        self.view.set_status(f"'{name}' is in the model library and chosen in Segment.")
+        self.view.choose_base(name)
+        self.accepted.emit(name)
+
+    def _decided(self, run: Run, name: str | None) -> None:
+        try:
+            decide(run.output, name)
+        except OSError as error:
+            self.view.set_status(f"{run.output}: {error.strerror}; the question will come again")
+        if run is self.run:
+            self._follow(None)
+        self.find_choices()
+
+    def _sentence(self, state: str) -> str:
+        progress = self.progress
+        if not progress.step:
+            return progress.expected() or "Preparing: reading images, measuring the time of a step…"
+        left = progress.seconds_left()
+        parts = [f"step {progress.step} of {progress.steps}"]
+        if state == "paused":
+            parts.append("paused")
+        elif progress.step == progress.steps:
+            parts.append("comparing with the old model…")
+        elif left is not None:
+            parts.append(f"{duration(left)} left")
+        if progress.crops_per_second and state != "paused":
+            parts.append(f"{progress.crops_per_second:.1f} crops/s")
+        if progress.memory:
+            parts.append(f"{progress.memory / 2**30:.1f} GB")
+        return " · ".join(parts)
+
+    def _goes_on(self) -> bool:
+        return self.run is not None and self.run.state in ("running", "paused")
+
+    def _do(self, action: Callable[[Run], None]) -> bool:
+        """Do something to the run; False (and the user is told) if that fails."""
+        if self.run is None:
+            return False
+        try:
+            action(self.run)
+        except (RunError, OSError) as error:
+            self.view.set_status(str(error))
+            return False
+        self.view.set_paused(self.run.state == "paused")
+        return True
+
+    def _count(self) -> None:
+        """Count what the images offer, in the background; once more if something changes meanwhile."""
+        folder = self._project
+        if folder is None or self._counting:
+            self._count_again = folder is not None
+            return
+        self._counting, self._count_again = True, False
+        base = self.view.options().base
+        self._in_background(
+            "PFFNet: counting nuclei",
+            lambda: (material(folder), seen(base)),
+            lambda found: self._counted(folder, *found),
+            self._let,
+        )
+
+    def _let(self) -> None:
+        self._counting = False
+        if self._count_again:
+            self._count()
+
+    def _counted(self, folder: Path, found: list[Material], known: tuple[list[str], list[str]]) -> None:
+        if folder != self._project:
+            return
+        options = self.view.options()
+        before = {each.name: each for each in self._material}
+        used = [
+            each.name
+            for each in found
+            if each.trains
+            and (each.name in options.images if _same(each, before.get(each.name)) else each.state == "done")
+        ]
+        held = [name for name in options.held_out if name in used] or hold_out(used, *known)
+        self._material = found
+        self.view.set_material(found, used, held)
+        self.summarize()
+
+    def _in_background(
+        self, title: str, job: Callable[[], Any], done: Callable[[Any], None], after: Callable[[], None] = lambda: None
+    ) -> None:
+        def finish(result: Any) -> None:
+            if self._connections:
+                after()
+                done(result)
+
+        def fail(error: Exception) -> None:
+            if self._connections:
+                after()
+                self.view.set_status(str(error))
+            if not isinstance(error, FAULTS):
+                notification_manager.dispatch(ErrorNotification(error))
+
+        self.background(
+            title,
+            lambda _report: job(),
+            done=finish,
+            failed=fail,
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
+
+
+def _same(now: Material, before: Material | None) -> bool:
+    """Whether an image is as far as it was, so that the user's tick still holds."""
+    return before is not None and (now.state, now.trains) == (before.state, before.trains)
+
+
+def _images(images: Sequence[Material]) -> str:
+    nuclei = sum(each.nuclei for each in images)
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"

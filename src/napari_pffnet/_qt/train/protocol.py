@@ -1,0 +1,90 @@
+"""What the controller of the step *Train* needs of its view and of the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.train.compare_layers import Difference
+from napari_pffnet._qt.train.progress import Curve
+from napari_pffnet._qt.train.runs import Options, Page
+from napari_pffnet.curate.change import Array
+from napari_pffnet.curate.material import Material
+from napari_pffnet.train.gate import Gate
+
+
+class View(Protocol):
+    """What the controller needs of a view; signals have ``connect``."""
+
+    opened: Any
+    ticked: Any
+    choice_changed: Any
+    start_requested: Any
+    command_requested: Any
+    pause_requested: Any
+    stop_requested: Any
+    discard_requested: Any
+    resume_requested: Any
+    accept_requested: Any
+    keep_requested: Any
+    compare_requested: Any
+
+    def options(self) -> Options:
+        """Read all controls."""
+
+    def set_choices(self, choices: Choices) -> None:
+        """Offer base models and devices."""
+
+    def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
+        """List the images, which are used, and which of these are held out."""
+
+    def set_summary(self, text: str, ready: bool) -> None:
+        """Say what is learnt from; allow to start."""
+
+    def set_page(self, page: Page) -> None:
+        """Show what belongs to a stage of the work."""
+
+    def set_progress(self, done: int, total: int, text: str) -> None:
+        """Show how far training is."""
+
+    def set_paused(self, paused: bool) -> None:
+        """Offer to pause or to go on."""
+
+    def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
+        """Draw the curves."""
+
+    def choose_base(self, model: str) -> None:
+        """Choose the model to start from; one that is new is offered from now on."""
+
+    def set_preview(self, picture: Path | None) -> None:
+        """Show the latest picture of a held-out image, if any."""
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+
+    def set_gate(self, gate: Gate, name: str) -> None:
+        """Show old against new, and a name for the new model."""
+
+    def set_failure(self, text: str, resumable: bool) -> None:
+        """Show why training failed, first line first, and the end of its log."""
+
+    def set_status(self, text: str) -> None:
+        """Show one line."""
+
+    def set_watching(self, on: bool) -> None:
+        """Tick several times a second, or not."""
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question."""
+
+
+class SideBySide(Protocol):
+    """What the controller needs to show two results."""
+
+    def show(self, name: str, image: Array, truth: Array, old: Array, new: Array) -> Difference:
+        """Show an image, what is right, and what both models found."""
+
+    def remove(self) -> None:
+        """Take it away."""

@@ -1,0 +1,399 @@
+"""The controls of the step *Train*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QFontDatabase, QPixmap, QTextCursor
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QFormLayout,
+    QLineEdit,
+    QMessageBox,
+    QPlainTextEdit,
+    QProgressBar,
+    QTabWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.fold import Fold
+from napari_pffnet._qt.theme import plot_colours
+from napari_pffnet._qt.train.parts import (
+    TIPS,
+    Picture,
+    make_button,
+    make_column,
+    make_combo,
+    make_label,
+    make_row,
+    make_table,
+)
+from napari_pffnet._qt.train.progress import Curve
+from napari_pffnet._qt.train.runs import EFFORTS, Options, Page
+from napari_pffnet.curate.material import Material
+from napari_pffnet.train.gate import MEASURES, Compared, Gate
+
+if TYPE_CHECKING:
+    from napari_pffnet._qt.train.plots import TrainPlots
+
+TICK_MS = 250
+HELD = 3
+SIGNS = {1: "▲", 0: "", -1: "▼"}
+IMAGE_ROLE = Qt.ItemDataRole.UserRole
+CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
+CLOSING = "A training run goes on."
+CLOSING_MORE = (
+    "It can go on without napari: open the project again to find it. "
+    "If you stop it, its best model so far is kept and compared with the old one."
+)
+
+
+class TrainView(QWidget):
+    """What to learn from and how; then curves and buttons of the run; then old against new."""
+
+    opened = Signal(bool)
+    ticked = Signal()
+    choice_changed = Signal()
+    start_requested = Signal()
+    command_requested = Signal()
+    pause_requested = Signal(bool)
+    stop_requested = Signal()
+    discard_requested = Signal()
+    resume_requested = Signal()
+    accept_requested = Signal(str)
+    keep_requested = Signal()
+    compare_requested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.images, self.gate = make_table("images", 4), make_table("gate", 4)
+        self.images.setHeaderLabels(["learn from", "nuclei", "complete", "hold out"])
+        self.images.itemChanged.connect(lambda _item, _column: self.choice_changed.emit())
+        self.gate.setHeaderLabels(["image", *MEASURES.values()])
+        self.base, self.effort, self.device = make_combo("base"), make_combo("effort"), make_combo("device")
+        for effort in EFFORTS:
+            self.effort.addItem(effort, effort)
+        self.effort.setCurrentIndex(EFFORTS.index("normal"))
+        self.settings = QPlainTextEdit()
+        self.settings.setPlaceholderText("optimizer.rate=1e-4")
+        self.settings.setToolTip(TIPS["settings"])
+        self.settings.setFixedHeight(3 * self.fontMetrics().height() + 12)
+        self.summary, self.status, self.verdict, self.cause = (
+            make_label(quiet) for quiet in (True, True, False, False)
+        )
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.told = make_label(True)
+        self.all_box = QCheckBox("All losses")
+        self.all_box.setToolTip(TIPS["all"])
+        self.all_box.toggled.connect(self._show_all)
+        self.preview = Picture()
+        self.preview.setToolTip(TIPS["preview"])
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setFixedHeight(150)
+        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.name = QLineEdit()
+        self.name.setToolTip(TIPS["name"])
+        self._make_buttons()
+        self.plots: TrainPlots | None = None
+        self._theme = "dark"
+        self._page: Page = "none"
+        self._side_shown = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self.ticked)
+        self._lay_out()
+        self.set_page("none")
+
+    def options(self) -> Options:
+        """Read all controls."""
+        used = [item for item in self._items() if item.checkState(0) == CHECKED]
+        return Options(
+            images=tuple(item.text(0) for item in used),
+            held_out=tuple(item.text(0) for item in used if item.checkState(HELD) == CHECKED),
+            base=self.base.currentData() or "default",
+            effort=self.effort.currentData(),
+            device=self.device.currentData() or "auto",
+            settings=self.settings.toPlainText(),
+        )
+
+    def set_choices(self, choices: Choices) -> None:
+        """Offer base models and devices; what was chosen stays."""
+        for combo, items in ((self.base, choices.models), (self.device, choices.devices)):
+            chosen = combo.currentData()
+            combo.clear()
+            for title, value in items:
+                combo.addItem(title, value)
+            combo.setCurrentIndex(max(combo.findData(chosen), 0 if items else -1))
+
+    def choose_base(self, model: str) -> None:
+        """Choose the model to start from; one that is new is offered from now on."""
+        if self.base.findData(model) < 0:
+            self.base.addItem(model, model)
+        self.base.setCurrentIndex(self.base.findData(model))
+
+    def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
+        """List the images, which are used, and which of these are held out."""
+        self.images.blockSignals(True)
+        self.images.clear()
+        for image in images:
+            item = QTreeWidgetItem([image.name, str(image.nuclei) if image.trains else "", _complete(image), ""])
+            item.setToolTip(0, image.fault or f"{image.name}: {image.state}")
+            if image.trains:
+                item.setCheckState(0, CHECKED if image.name in used else UNCHECKED)
+                item.setCheckState(HELD, CHECKED if image.name in held_out else UNCHECKED)
+            else:
+                item.setDisabled(True)
+            self.images.addTopLevelItem(item)
+        self.images.blockSignals(False)
+
+    def set_summary(self, text: str, ready: bool) -> None:
+        """Say what is learnt from; allow to start."""
+        self.summary.setText(text)
+        self.start_button.setEnabled(ready)
+        self.command_button.setEnabled(ready)
+
+    def set_page(self, page: Page) -> None:
+        """Show what belongs to a stage of the work."""
+        self._page = page
+        for name, holder in sorted(self._pages.items(), key=lambda item: item[0] == page):
+            holder.setVisible(name == page)  # the one to show last: two at once would stretch the window
+        if page == "running":
+            self._make_plots()
+
+    def set_progress(self, done: int, total: int, text: str) -> None:
+        """Show how far training is."""
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.told.setText(text)
+
+    def set_paused(self, paused: bool) -> None:
+        """Offer to pause or to go on."""
+        self.pause_button.setText("Resume" if paused else "Pause")
+        self.pause_button.setChecked(paused)
+
+    def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
+        """Draw the curves."""
+        if self.plots is not None:
+            self.plots.set_curves(losses, metrics)
+
+    def set_preview(self, picture: Path | None) -> None:
+        """Show the latest picture of a held-out image, if any."""
+        self.preview.setPixmap(QPixmap(str(picture)) if picture is not None else QPixmap())
+        self.shown.setTabVisible(1, picture is not None)
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(text)
+
+    def set_gate(self, gate: Gate, name: str) -> None:
+        """Show old against new, and a name for the new model."""
+        self.verdict.setText(f"The new model is {gate.headline()}.")
+        self.side_button.setChecked(False)
+        self.gate.clear()
+        for row in (gate.pooled, *gate.images, gate.replay):
+            if row is not None:
+                item = _figures(row)
+                item.setData(0, IMAGE_ROLE, row.name if row in gate.images else "")
+                self.gate.addTopLevelItem(item)
+        self.name.setText(name)
+        for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
+            button.setObjectName("pffnet_primary" if suggested else "")
+            style = button.style()
+            if style is not None:  # it knows the button by its former name
+                style.unpolish(button)
+                style.polish(button)
+
+    def set_failure(self, text: str, resumable: bool) -> None:
+        """Show why training failed, first line first, and the end of its log."""
+        cause, _, log = text.partition("\n")
+        self.cause.setText(cause)
+        self.log.setPlainText(log.strip())
+        self.log.setVisible(bool(log.strip()))
+        self.log.moveCursor(QTextCursor.MoveOperation.End)
+        self.resume_button.setVisible(resumable)
+
+    def set_status(self, text: str) -> None:
+        """Show one line."""
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    def set_watching(self, on: bool) -> None:
+        """Tick several times a second, or not."""
+        if on:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def set_theme(self, theme: str) -> None:
+        """Take over the colours of a theme of napari."""
+        self._theme = theme
+        if self.plots is not None:
+            self.plots.set_colours(*plot_colours(theme))
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question."""
+        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+
+    def guard(self, window: QObject) -> None:
+        """Ask what becomes of a run before this window closes."""
+        window.installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask before napari closes while a run goes on; True keeps it open."""
+        if event is None or event.type() != QEvent.Type.Close or self._page != "running":
+            return False
+        answer = self.ask_closing()
+        if answer == "stop":
+            self.stop_requested.emit()
+        elif answer == "stay":
+            event.ignore()
+        return answer == "stay"
+
+    def ask_closing(self) -> str:
+        """Ask what becomes of the run: "stop", "go on", or "stay" in napari."""
+        box = QMessageBox(QMessageBox.Icon.Question, "PFFNet", CLOSING, parent=self)
+        box.setInformativeText(CLOSING_MORE)
+        go_on = box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton("Stop training", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton("Do not close", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(go_on)
+        box.exec()
+        chosen = box.clickedButton()
+        return "go on" if chosen is go_on else "stop" if chosen is stop else "stay"
+
+    def _ask_side(self, on: bool) -> None:
+        """Ask for the chosen image, or the first, side by side, or for none."""
+        item = self.gate.currentItem()
+        name = item.data(0, IMAGE_ROLE) if item is not None else None
+        if on and not name:
+            names = (self.gate.topLevelItem(i) for i in range(self.gate.topLevelItemCount()))
+            name = next((each.data(0, IMAGE_ROLE) for each in names if each and each.data(0, IMAGE_ROLE)), "")
+        if on or self._side_shown:
+            self.compare_requested.emit(name if on else "")
+        self._side_shown = on
+
+    def _items(self) -> list[QTreeWidgetItem]:
+        found = (self.images.topLevelItem(i) for i in range(self.images.topLevelItemCount()))
+        return [item for item in found if item is not None and not item.isDisabled()]
+
+    def _make_plots(self) -> None:
+        """Build the plots when they are first wanted; their library is imported then."""
+        if self.plots is None:
+            from napari_pffnet._qt.train.plots import TrainPlots
+
+            self.plots = TrainPlots()
+            self.plots.set_colours(*plot_colours(self._theme))
+            self.plots.show_all(self.all_box.isChecked())
+            self._plots_place.addWidget(self.plots)
+
+    def _show_all(self, on: bool) -> None:
+        if self.plots is not None:
+            self.plots.show_all(on)
+
+    def _make_buttons(self) -> None:
+        self.start_button = make_button("Fine-tune", "start", primary=True)
+        self.command_button = make_button("Copy command", "command")
+        self.command_button.clicked.connect(lambda: self.command_requested.emit())
+        self.pause_button, self.stop_button = make_button("Pause", "pause"), make_button("Stop, keep the best", "stop")
+        self.pause_button.setCheckable(True)
+        self.accept_button, self.keep_button = (
+            make_button("Accept", "accept", primary=True),
+            make_button("Keep the old", "keep"),
+        )
+        self.side_button = make_button("Show side by side", "side")
+        self.side_button.setCheckable(True)
+        self.side_button.toggled.connect(self._ask_side)
+        self.gate.currentItemChanged.connect(lambda: self._ask_side(self.side_button.isChecked()))
+        self.resume_button = make_button("Go on", "resume", primary=True)
+        self.discard_buttons = [make_button("Discard", "discard") for _ in range(2)]
+        self.start_button.clicked.connect(lambda: self.start_requested.emit())
+        self.pause_button.clicked.connect(self.pause_requested.emit)
+        self.stop_button.clicked.connect(lambda: self.stop_requested.emit())
+        self.accept_button.clicked.connect(lambda: self.accept_requested.emit(self.name.text()))
+        self.keep_button.clicked.connect(lambda: self.keep_requested.emit())
+        self.resume_button.clicked.connect(lambda: self.resume_requested.emit())
+        for button in self.discard_buttons:
+            button.clicked.connect(lambda: self.discard_requested.emit())
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 0, 0, 0)
+        for title, combo in (("Start from", self.base), ("Effort", self.effort), ("Device", self.device)):
+            form.addRow(title, combo)
+        advanced = QVBoxLayout()
+        advanced.addWidget(self.settings)
+        named = QFormLayout()
+        named.setContentsMargins(0, 0, 0, 0)
+        named.addRow("Name", self.name)
+        self._plots_place = QVBoxLayout()
+        self.shown = QTabWidget()
+        self.shown.setDocumentMode(True)
+        bar = self.shown.tabBar()
+        if bar is not None:
+            bar.setDrawBase(False)
+        self.shown.addTab(make_column(self._plots_place), "Curves")
+        self.shown.setCornerWidget(self.all_box)
+        self.shown.currentChanged.connect(lambda tab: self.all_box.setVisible(tab == 0))
+        self.shown.addTab(self.preview, "Preview")
+        running, failed = self.discard_buttons
+        fold = Fold("Advanced settings", advanced)
+        self._pages = {
+            "setup": make_column(
+                self.images, self.summary, form, fold, make_row(self.start_button, self.command_button, shares=(2, 1))
+            ),
+            "running": make_column(
+                self.progress,
+                self.told,
+                self.shown,
+                make_row(self.pause_button, self.stop_button, running),
+            ),
+            "gate": make_column(
+                self.verdict, self.gate, self.side_button, named, make_row(self.accept_button, self.keep_button)
+            ),
+            "failed": make_column(self.cause, self.log, make_row(self.resume_button, failed)),
+        }
+        layout = QVBoxLayout(self)
+        layout.setSpacing(6)
+        for page in self._pages.values():
+            layout.addWidget(page)
+        layout.addWidget(self.status)
+
+
+def _complete(image: Material) -> str:
+    if image.fault:
+        return "damaged"
+    if image.whole:
+        return "whole"
+    if not image.areas:
+        return "nothing"
+    count = "1 area" if image.areas == 1 else f"{image.areas} areas"
+    return count if image.share != image.share else f"{count}, {image.share:.0%}"
+
+
+def _figures(row: Compared) -> QTreeWidgetItem:
+    cells = [
+        f"{_short(row.old[name])}→{_short(row.new[name])}{SIGNS[row.change(name)]}"
+        if name in row.old and name in row.new
+        else ""
+        for name in MEASURES
+    ]
+    item = QTreeWidgetItem([f"{row.name} (failed)" if row.fault else row.name, *cells])
+    item.setToolTip(0, f"{row.name}: {row.fault}" if row.fault else row.name)
+    return item
+
+
+def _short(value: float) -> str:
+    """Write a figure in [0, 1] with two decimals and without its 0, since there is little room: .82, 1.0."""
+    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"
