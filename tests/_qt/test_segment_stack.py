@@ -8,7 +8,8 @@ from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from napari_pffnet._qt.layers.planes import plane_count, take_stack
 from napari_pffnet._qt.segment import stack_run
-from napari_pffnet._qt.segment.controller import TOO_LARGE, SegmentController
+from napari_pffnet._qt.segment.controller import SegmentController
+from napari_pffnet._qt.segment.shown import TOO_LARGE
 from napari_pffnet.segment import Cancelled
 
 

@@ -93,7 +93,7 @@ class Panel(QWidget):
         self.active = ActiveLabels(viewer)
         self.keys = Keys(self.active)
         pointing = PointTools(
-            self.insights, engine, self.controller.request, in_thread, self.correct.replace_neighbours
+            self.insights, engine, self.controller.choice.request, in_thread, self.correct.replace_neighbours
         ).tools()
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
         self.reviewer = ReviewController(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
@@ -16,48 +14,31 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.parts import wanted_part
 from napari_pffnet._qt.layers.planes import (
-    Array,
-    Part,
-    Plane,
     PlaneError,
     Stack,
-    channels,
-    describe,
-    is_image,
     level_count,
     level_factors,
-    level_titles,
-    on_screen,
     pixel_size,
     plane_count,
     take_plane,
     take_stack,
-    whole,
 )
+from napari_pffnet._qt.segment.choice import ImageChoice
 from napari_pffnet._qt.segment.large_run import LargeRuns, is_large
 from napari_pffnet._qt.segment.protocol import View
-from napari_pffnet._qt.segment.results import ResultLayers
+from napari_pffnet._qt.segment.shown import ShownResults, source
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest, run_stack
-from napari_pffnet._qt.segment.summary import short, summary
+from napari_pffnet._qt.segment.summary import short
 from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
-    from napari_pffnet.segment.prediction import Segmentation
+    pass
 
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
-TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
 ON_DISK = "Large results are kept on disk: press Segment to apply this."
-MB = 1e6
-
-
-@dataclass
-class _Shown:
-    outcome: Outcome | StackOutcome
-    layers: ResultLayers
 
 
 class SegmentController:
@@ -82,38 +63,45 @@ class SegmentController:
     ) -> None:
         self.viewer, self.view, self.engine, self.background = viewer, view, engine, background
         self.insights = insights or Insights(viewer)
-        self._images: list[Image] = []
-        self._image: Image | None = None
-        self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
-        self.large = LargeRuns(viewer, view)
+        self._ready: bool = False
+        self._running: bool = False
         self._cancel = threading.Event()
-        self._ready = self._running = self._composing = self._again = False
-        self._connections = self._connect()
-        self._refresh_images()
+        self.choice = ImageChoice(viewer, view, self._image_changed)
+        self.shown = ShownResults(viewer, view, engine, background, self.insights, lambda: self._running)
+        self.large = LargeRuns(viewer, view)
+        self._connections: list[tuple[Any, Callable[..., None]]] = [
+            (view.run_requested, self.run),
+            (view.cancel_requested, self.cancel),
+            (view.thresholds_changed, self.recompose),
+            (view.outlines_changed, self._draw_outlines),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        self.choice.refresh()
         self._find_choices()
 
     def close(self) -> None:
         """Let go of the viewer and stop a run."""
         self._cancel.set()
+        self.choice.close()
         for signal, slot in self._connections:
             signal.disconnect(slot)
 
     def run(self) -> None:
         """Segment what the user wants of the chosen image: a plane or all, the whole or a part."""
-        if self._image is None or self._running:
+        image, level = self.choice.image, self.view.options().level
+        if image is None or self._running:
             return
-        level = self.view.options().level
-        if level is None and level_count(self._image) > 1:
-            self._find_level(self._image)
+        if level is None and level_count(image) > 1:
+            self._find_level(image)
         else:
-            self._segment(self._image, level or 0)
+            self._segment(image, level or 0)
 
     def _find_level(self, image: Image) -> None:
         """Let the engine choose the level of a pyramid, then segment."""
         try:
-            shown = on_screen(image, self.viewer.dims.order)
-            parts = [whole(image, shown, level) for level in range(level_count(image))]
-            levels, request = [self._plane(image, part) for part in parts], self.request(image, parts[0])
+            levels = self.choice.levels(image)
+            request = self.choice.request(image, levels[0].part)
         except PlaneError as error:
             show_error(str(error))
             return
@@ -163,7 +151,7 @@ class SegmentController:
 
     def _run_large(self, image: Image, request: LargeRequest) -> None:
         cancel = self._start(request.model)
-        self.large.begin(image, request, self._source(image.name, request))
+        self.large.begin(image, request, source(image.name, request))
         self.background(
             f"PFFNet: {image.name}",
             lambda report: self.large.work(self.engine, request, report, cancel.is_set),
@@ -178,11 +166,6 @@ class SegmentController:
         self._set_running(True)
         self.view.set_status(f"Segmenting with {short(model)}…")
         return self._cancel
-
-    def request(self, image: Image, part: Part) -> Request:
-        """Return the run of a part of an image as the view has it now; PlaneError if no plane of it is in view."""
-        options = self.view.options()
-        return Request(self._plane(image, part), options.model, options.device, options.config)
 
     def _wanted(self, image: Image, level: int) -> Request | StackRequest | LargeRequest | None:
         """Return the run that the view asks for, on a level; None if the user does not want it after all."""
@@ -217,49 +200,12 @@ class SegmentController:
 
     def recompose(self) -> None:
         """Apply the thresholds to the chosen image's result; the network is not run."""
-        image, config = self._image, self.view.options().config
-        shown = self._shown.get(image) if image else None
-        if not image or self._running:
+        image = self.choice.image
+        if image is None or self._running:
             return
-        if not shown:
-            if self.large.shows(image):
-                self.view.set_status(ON_DISK)
-            return
-        if isinstance(shown.outcome, StackOutcome):
-            self._recompose_stack(image.name, shown, shown.outcome)
-        else:
-            self._show(shown, shown.outcome.compose(config), config, image.name)
-
-    def _recompose_stack(self, image: str, shown: _Shown, outcome: StackOutcome) -> None:
-        """Compose many planes in the background; what is asked for meanwhile comes after that."""
-        if not outcome.outcomes:
-            self.view.set_status(TOO_LARGE)
-            return
-        self._again = self._composing
-        if self._composing:
-            return
-        self._composing = True
-        options = self.view.options()
-
-        def done(result: Segmentation) -> None:
-            self._composing = False
-            if shown.outcome is outcome and not self._running:
-                self._show(shown, result, options.config, image)
-            if self._again:
-                self.recompose()
-
-        self.background(
-            "PFFNet: thresholds",
-            lambda _report: outcome.compose(options.config, options.linked),
-            done=done,
-            failed=self._not_composed,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
-        )
-
-    def _not_composed(self, error: Exception) -> None:
-        self._composing = self._again = False
-        self.view.set_status(f"Thresholds not applied: {error}")
+        if image not in self.shown and self.large.shows(image):
+            self.view.set_status(ON_DISK)
+        self.shown.recompose(image)
 
     def refresh_models(self, old: str = "", new: str = "") -> None:
         """Offer the models that there are now; the chosen one stays chosen, also under a new name."""
@@ -275,28 +221,15 @@ class SegmentController:
 
     def _draw_outlines(self) -> None:
         outlines = self.view.options().outlines
-        for shown in self._shown.values():
-            shown.layers.draw_outlines(outlines)
+        self.shown.draw_outlines(outlines)
         self.large.draw_outlines(outlines)
 
     def _finish(self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event) -> None:
         self._set_running(False)
         if cancel.is_set() and not isinstance(outcome, StackOutcome):
             self.view.set_status("Stopped.")
-            return
-        for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
-            self.insights.remember(image, each)
-        before = self._shown.get(image)
-        if before and _replaces(outcome, before):
-            before.outcome, before.layers.plane = outcome, outcome.request.plane
         else:
-            self._shown[image] = _Shown(outcome, ResultLayers(self.viewer, outcome.request.plane))
-        if isinstance(outcome, StackOutcome):
-            self._show(self._shown[image], outcome.result, outcome.request.config, image.name)
-            self._catch_up(image, outcome.request)
-        else:
-            config = self.view.options().config
-            self._show(self._shown[image], outcome.compose(config), config, image.name)
+            self.shown.add(image, outcome)
 
     def _progress_large(self, image: Image, done: int, total: int) -> None:
         self.view.set_progress(done, total)
@@ -322,33 +255,6 @@ class SegmentController:
         if isinstance(error, Cancelled):
             self.view.set_status("Stopped. Segment goes on from here, also after a restart.")
 
-    def _catch_up(self, image: Image, request: StackRequest) -> None:
-        """Apply thresholds that were changed while a stack was worked on."""
-        options = self.view.options()
-        names = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
-        now, then = ([getattr(config, name) for name in names] for config in (options.config, request.config))
-        if image is self._image and (now, options.linked) != (then, request.linked):
-            self.recompose()
-
-    def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: str) -> None:
-        outcome = shown.outcome
-        source = self._source(image, outcome.request, config)
-        kept = shown.layers.show(result, self.view.options().outlines, source)
-        text = summary(len(result.table), outcome, kept)
-        self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
-
-    def _source(
-        self, image: str, request: Request | StackRequest | LargeRequest, config: SegmentConfig | None = None
-    ) -> dict[str, Any]:
-        """Say where a result comes from."""
-        return {
-            "image": image,
-            "model": request.model,
-            "origin": model_origin(request.model),
-            "position": request.plane.position,
-            "config": (config or request.config).model_dump(mode="json"),
-        }
-
     def _fail(self, error: Exception) -> None:
         from napari_pffnet.segment import Cancelled
 
@@ -373,7 +279,7 @@ class SegmentController:
 
     def _set_running(self, running: bool) -> None:
         self._running = running
-        self.view.set_state(ready=self._ready and self._image is not None, running=running)
+        self.view.set_state(ready=self._ready and self.choice.image is not None, running=running)
 
     def _find_choices(self) -> None:
         self.view.set_status(STARTING)
@@ -393,71 +299,12 @@ class SegmentController:
         self._set_running(False)
 
     def _idle(self) -> str:
-        return "Ready." if self._image is not None else NO_IMAGE
+        return "Ready." if self.choice.image is not None else NO_IMAGE
 
-    def _connect(self) -> list[tuple[Any, Callable[..., None]]]:
-        layers, dims, view = self.viewer.layers.events, self.viewer.dims.events, self.view
-        pairs: list[tuple[Any, Callable[..., None]]] = [
-            (layers.inserted, self._refresh_images),
-            (layers.removed, self._refresh_images),
-            (layers.reordered, self._refresh_images),
-            (layers.renamed, self._refresh_images),
-            (self.viewer.layers.selection.events.active, self._follow_active),
-            (dims.current_step, self._update_facts),
-            (dims.order, self._update_facts),
-            (dims.ndisplay, self._update_facts),
-            (view.run_requested, self.run),
-            (view.cancel_requested, self.cancel),
-            (view.image_chosen, self._choose),
-            (view.thresholds_changed, self.recompose),
-            (view.outlines_changed, self._draw_outlines),
-        ]
-        for signal, slot in pairs:
-            signal.connect(slot)
-        return pairs
-
-    def _refresh_images(self, _event: Any = None) -> None:
-        """Offer the image layers; keep the chosen one, else take the topmost."""
-        self._images = [layer for layer in self.viewer.layers if is_image(layer)]
-        active = self.viewer.layers.selection.active
-        preferred = [self._image, active, *reversed(self._images)]
-        self._select(next((layer for layer in preferred if layer in self._images), None))
-
-    def _follow_active(self, _event: Any = None) -> None:
-        active = self.viewer.layers.selection.active
-        if active in self._images:
-            self._select(active)
-
-    def _choose(self, index: int) -> None:
-        self._select(self._images[index] if 0 <= index < len(self._images) else None)
-
-    def _select(self, image: Image | None) -> None:
-        changed = image is not self._image
-        self._image = image
-        self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
-        if changed:
-            self.view.set_channels(channels(image) if image else [])
-            self.view.set_levels(level_titles(image) if image else [])
-            if self._ready and not self._running:
-                self.view.set_status(self._idle())
-        self._update_facts()
-        self.view.set_state(ready=self._ready and image is not None, running=self._running)
-
-    def _update_facts(self, _event: Any = None) -> None:
-        if self._image is None:
-            self.view.set_facts("", None)
-            self.view.set_planes(0)
-            return
-        self.view.set_planes(plane_count(self._image, self.viewer.dims.order))
-        try:
-            text = describe(self._image, self._plane(self._image))
-        except PlaneError:
-            text = "not in view"
-        self.view.set_facts(text, pixel_size(self._image))
-
-    def _plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
-        dims = self.viewer.dims
-        return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
+    def _image_changed(self, another: bool) -> None:
+        if another and self._ready and not self._running:
+            self.view.set_status(self._idle())
+        self._set_running(self._running)
 
 
 def _on_level(config: SegmentConfig, factor: float) -> SegmentConfig:
@@ -467,17 +314,3 @@ def _on_level(config: SegmentConfig, factor: float) -> SegmentConfig:
 
 def _planes_of(request: Request | StackRequest) -> int:
     return len(request.plane.places) if isinstance(request, StackRequest) else 1
-
-
-def _replaces(outcome: Outcome | StackOutcome, before: _Shown) -> bool:
-    """Whether a result takes the place of the one shown: of the same planes and area, and not cut short."""
-    now, then = outcome.request.plane, before.layers.plane
-    if type(outcome) is not type(before.outcome) or now.position != then.position:
-        return False
-    return _same_area(now, then) and not (isinstance(outcome, StackOutcome) and outcome.error)
-
-
-def _same_area(now: Plane | Stack, then: Plane | Stack) -> bool:
-    if now.inside is None or then.inside is None:
-        return now.inside is then.inside
-    return now.part == then.part and np.array_equal(now.inside, then.inside)

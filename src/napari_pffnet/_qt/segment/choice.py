@@ -1,0 +1,127 @@
+"""The image that is chosen for the step *Segment*, and what the view offers for it. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_pffnet._qt.engine import Request
+from napari_pffnet._qt.layers.planes import (
+    Array,
+    Part,
+    Plane,
+    PlaneError,
+    channels,
+    describe,
+    is_image,
+    level_count,
+    level_titles,
+    on_screen,
+    pixel_size,
+    plane_count,
+    take_plane,
+    whole,
+)
+from napari_pffnet._qt.segment.protocol import View
+
+
+class ImageChoice:
+    """Follows the viewer's image layers and the user's choice among them.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its image layers are offered.
+    view : View
+        Where they are offered.
+    changed : callable
+        Called with whether another image was chosen.
+
+    Attributes
+    ----------
+    image : Image or None
+        The chosen one.
+    """
+
+    def __init__(self, viewer: ViewerModel, view: View, changed: Callable[[bool], None]) -> None:
+        self.viewer, self.view, self.changed = viewer, view, changed
+        self.image: Image | None = None
+        self._images: list[Image] = []
+        self._connections = self._connect()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+
+    def refresh(self, _event: Any = None) -> None:
+        """Offer the image layers; keep the chosen one, else take the active or the topmost."""
+        self._images = [layer for layer in self.viewer.layers if is_image(layer)]
+        active = self.viewer.layers.selection.active
+        preferred = [self.image, active, *reversed(self._images)]
+        self._select(next((layer for layer in preferred if layer in self._images), None))
+
+    def plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
+        """Take the plane in view of the channel that the user wants; see `take_plane`."""
+        dims = self.viewer.dims
+        return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
+
+    def levels(self, image: Image) -> list[Plane]:
+        """Take the plane in view on each level of a pyramid, the largest first; PlaneError if there is none."""
+        shown = on_screen(image, self.viewer.dims.order)
+        return [self.plane(image, whole(image, shown, level)) for level in range(level_count(image))]
+
+    def request(self, image: Image, part: Part) -> Request:
+        """Return the run of a part of an image as the view has it now; PlaneError if no plane of it is in view."""
+        options = self.view.options()
+        return Request(self.plane(image, part), options.model, options.device, options.config)
+
+    def _connect(self) -> list[tuple[Any, Callable[..., None]]]:
+        layers, dims = self.viewer.layers.events, self.viewer.dims.events
+        pairs: list[tuple[Any, Callable[..., None]]] = [
+            (layers.inserted, self.refresh),
+            (layers.removed, self.refresh),
+            (layers.reordered, self.refresh),
+            (layers.renamed, self.refresh),
+            (self.viewer.layers.selection.events.active, self._follow_active),
+            (dims.current_step, self._update_facts),
+            (dims.order, self._update_facts),
+            (dims.ndisplay, self._update_facts),
+            (self.view.image_chosen, self._choose),
+        ]
+        for signal, slot in pairs:
+            signal.connect(slot)
+        return pairs
+
+    def _follow_active(self, _event: Any = None) -> None:
+        active = self.viewer.layers.selection.active
+        if active in self._images:
+            self._select(active)
+
+    def _choose(self, index: int) -> None:
+        self._select(self._images[index] if 0 <= index < len(self._images) else None)
+
+    def _select(self, image: Image | None) -> None:
+        another = image is not self.image
+        self.image = image
+        self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
+        if another:
+            self.view.set_channels(channels(image) if image else [])
+            self.view.set_levels(level_titles(image) if image else [])
+        self._update_facts()
+        self.changed(another)
+
+    def _update_facts(self, _event: Any = None) -> None:
+        if self.image is None:
+            self.view.set_facts("", None)
+            self.view.set_planes(0)
+            return
+        self.view.set_planes(plane_count(self.image, self.viewer.dims.order))
+        try:
+            text = describe(self.image, self.plane(self.image))
+        except PlaneError:
+            text = "not in view"
+        self.view.set_facts(text, pixel_size(self.image))

@@ -1,0 +1,175 @@
+"""The results that are shown, one of each image, and their thresholds. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.engine import Engine, LargeRequest, Outcome, Request
+from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.layers.origin import model_origin
+from napari_pffnet._qt.layers.planes import Plane, Stack
+from napari_pffnet._qt.segment.protocol import View
+from napari_pffnet._qt.segment.results import ResultLayers
+from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest
+from napari_pffnet._qt.segment.summary import summary
+from napari_pffnet.config import SegmentConfig
+
+if TYPE_CHECKING:
+    from napari_pffnet.segment.prediction import Segmentation
+
+TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
+THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
+MB = 1e6
+
+
+@dataclass
+class _Shown:
+    outcome: Outcome | StackOutcome
+    layers: ResultLayers
+
+
+class ShownResults:
+    """Shows outcomes in layers, and applies other thresholds to them without the network.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where layers are added.
+    view : View
+        Has the thresholds; says how it went.
+    engine : Engine
+        Knows how much memory it keeps.
+    background : Background
+        Where many planes are composed.
+    insights : Insights
+        Is told what runs have found.
+    running : callable
+        Whether a run is under way: results then wait.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        view: View,
+        engine: Engine,
+        background: Background,
+        insights: Insights,
+        running: Callable[[], bool],
+    ) -> None:
+        self.viewer, self.view, self.engine, self.background = viewer, view, engine, background
+        self.insights, self.running = insights, running
+        self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
+        self._composing = False
+        self._next: Image | None = None
+
+    def __contains__(self, image: Image) -> bool:
+        return image in self._shown
+
+    def add(self, image: Image, outcome: Outcome | StackOutcome) -> None:
+        """Show an outcome; it takes the place of an earlier one of the same planes and area."""
+        for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
+            self.insights.remember(image, each)
+        before = self._shown.get(image)
+        if before and _replaces(outcome, before):
+            before.outcome, before.layers.plane = outcome, outcome.request.plane
+        else:
+            self._shown[image] = _Shown(outcome, ResultLayers(self.viewer, outcome.request.plane))
+        if isinstance(outcome, StackOutcome):
+            self._show(self._shown[image], outcome.result, outcome.request.config, image.name)
+            self._catch_up(image, outcome.request)
+        else:
+            self.recompose(image)
+
+    def recompose(self, image: Image) -> None:
+        """Apply the thresholds to an image's result; the network is not run."""
+        shown, config = self._shown.get(image), self.view.options().config
+        if not shown or self.running():
+            return
+        if isinstance(shown.outcome, StackOutcome):
+            self._recompose_stack(image, shown, shown.outcome)
+        else:
+            self._show(shown, shown.outcome.compose(config), config, image.name)
+
+    def draw_outlines(self, outlines: bool) -> None:
+        """Switch between outlines and filled nuclei."""
+        for shown in self._shown.values():
+            shown.layers.draw_outlines(outlines)
+
+    def _recompose_stack(self, image: Image, shown: _Shown, outcome: StackOutcome) -> None:
+        """Compose many planes in the background; what is asked for meanwhile comes after that."""
+        if not outcome.outcomes:
+            self.view.set_status(TOO_LARGE)
+            return
+        self._next = image if self._composing else None
+        if self._composing:
+            return
+        self._composing = True
+        options = self.view.options()
+
+        def done(result: Segmentation) -> None:
+            self._composing = False
+            if shown.outcome is outcome and not self.running():
+                self._show(shown, result, options.config, image.name)
+            if self._next is not None:
+                self.recompose(self._next)
+
+        self.background(
+            "PFFNet: thresholds",
+            lambda _report: outcome.compose(options.config, options.linked),
+            done=done,
+            failed=self._not_composed,
+            progressed=lambda _done, _total: None,
+            cancel=lambda: None,
+        )
+
+    def _not_composed(self, error: Exception) -> None:
+        self._composing, self._next = False, None
+        self.view.set_status(f"Thresholds not applied: {error}")
+
+    def _catch_up(self, image: Image, request: StackRequest) -> None:
+        """Apply thresholds that were changed while a stack was worked on."""
+        options = self.view.options()
+        now, then = ([getattr(config, name) for name in THRESHOLDS] for config in (options.config, request.config))
+        if (now, options.linked) != (then, request.linked):
+            self.recompose(image)
+
+    def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: str) -> None:
+        outcome = shown.outcome
+        kept = shown.layers.show(result, self.view.options().outlines, source(image, outcome.request, config))
+        text = summary(len(result.table), outcome, kept)
+        self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
+
+
+def source(
+    image: str, request: Request | StackRequest | LargeRequest, config: SegmentConfig | None = None
+) -> dict[str, Any]:
+    """Say where a result comes from, for its layers' metadata."""
+    return {
+        "image": image,
+        "model": request.model,
+        "origin": model_origin(request.model),
+        "position": request.plane.position,
+        "config": (config or request.config).model_dump(mode="json"),
+    }
+
+
+def _replaces(outcome: Outcome | StackOutcome, before: _Shown) -> bool:
+    """Whether a result takes the place of the one shown: of the same planes and area, and not cut short."""
+    now, then = outcome.request.plane, before.layers.plane
+    if type(outcome) is not type(before.outcome) or now.position != then.position:
+        return False
+    return _same_area(now, then) and not (isinstance(outcome, StackOutcome) and outcome.error)
+
+
+def _same_area(now: Plane | Stack, then: Plane | Stack) -> bool:
+    if now.inside is None or then.inside is None:
+        return now.inside is then.inside
+    return now.part == then.part and np.array_equal(now.inside, then.inside)
