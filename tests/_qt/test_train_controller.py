@@ -110,7 +110,7 @@ def test_an_image_that_is_done_later_joins(make, tmp_path):
 def test_choices_that_cannot_be_trained_are_explained(make, tmp_path, monkeypatch, ticked, held, text):
     controller = make(corrected(tmp_path))
     monkeypatch.setattr(FakeView, "options", lambda _self: Options(ticked, held))
-    controller.summarize()
+    controller.choice.summarize()
     said = controller.view.set_summary.call_args
     assert text in said.args[0]
     assert said.kwargs == {"ready": False}

@@ -17,6 +17,7 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.project.controller import ProjectController
+from napari_pffnet._qt.train.choice import MaterialChoice
 from napari_pffnet._qt.train.compare_layers import with_difference
 from napari_pffnet._qt.train.progress import Progress, duration
 from napari_pffnet._qt.train.protocol import SideBySide, View
@@ -33,10 +34,7 @@ from napari_pffnet._qt.train.runs import (
     open_run,
     read_pair,
     resumable,
-    seen,
 )
-from napari_pffnet.curate.material import Material, material
-from napari_pffnet.data.sources import hold_out
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.gate import read_gate
 
@@ -45,7 +43,6 @@ __all__ = ["EFFORTS", "Options", "TrainController", "View"]
 NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
 DISCARD = "End this training and delete what it has learnt?"
 ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
-NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
 NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
 READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
 
@@ -88,13 +85,12 @@ class TrainController:
         self._seen = 0
         self._project: Path | None = None
         self._open = False
-        self._material: list[Material] = []
-        self._counting = self._count_again = False
+        self.choice = MaterialChoice(view, self._in_background)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
             (view.opened, self.set_open),
             (view.ticked, self.poll),
-            (view.choice_changed, self.summarize),
+            (view.choice_changed, self.choice.summarize),
             (view.start_requested, self.start),
             (view.command_requested, self.copy_command),
             (view.pause_requested, self.pause),
@@ -123,7 +119,7 @@ class TrainController:
         self._open = is_open
         if is_open:
             self.find_choices()
-            self._count()
+            self.choice.count()
 
     def find_choices(self) -> None:
         """Offer the models and devices that there are now."""
@@ -135,28 +131,10 @@ class TrainController:
         folder = project.folder if project else None
         if folder != self._project:
             self._project = folder
-            self._material = []
+            self.choice.follow(folder)
             self._follow(open_run(folder) if folder else None)
         if self._open:
-            self._count()
-
-    def summarize(self) -> None:
-        """Say what is learnt from with the images that are ticked."""
-        options = self.view.options()
-        used = [each for each in self._material if each.name in options.images]
-        held = [each for each in used if each.name in options.held_out]
-        learnt = [each for each in used if each not in held]
-        if not used:
-            self.view.set_summary(NOTHING_DONE, ready=False)
-        elif len(used) > 1 and not held:
-            self.view.set_summary(
-                "Tick at least one image to check on: what is learnt there tells nothing.", ready=False
-            )
-        elif not learnt:
-            self.view.set_summary("All images are held out; leave at least one to learn from.", ready=False)
-        else:
-            check = f"checked on {_images(held)}" if held else "checked on a part of it that is held out"
-            self.view.set_summary(f"Learns from {_images(learnt)}, {check}.", ready=True)
+            self.choice.count()
 
     def start(self) -> None:
         """Save what is in view and train."""
@@ -369,42 +347,6 @@ class TrainController:
         self.view.set_paused(self.run.state == "paused")
         return True
 
-    def _count(self) -> None:
-        """Count what the images offer, in the background; once more if something changes meanwhile."""
-        folder = self._project
-        if folder is None or self._counting:
-            self._count_again = folder is not None
-            return
-        self._counting, self._count_again = True, False
-        base = self.view.options().base
-        self._in_background(
-            "PFFNet: counting nuclei",
-            lambda: (material(folder), seen(base)),
-            lambda found: self._counted(folder, *found),
-            self._let,
-        )
-
-    def _let(self) -> None:
-        self._counting = False
-        if self._count_again:
-            self._count()
-
-    def _counted(self, folder: Path, found: list[Material], known: tuple[list[str], list[str]]) -> None:
-        if folder != self._project:
-            return
-        options = self.view.options()
-        before = {each.name: each for each in self._material}
-        used = [
-            each.name
-            for each in found
-            if each.trains
-            and (each.name in options.images if _same(each, before.get(each.name)) else each.state == "done")
-        ]
-        held = [name for name in options.held_out if name in used] or hold_out(used, *known)
-        self._material = found
-        self.view.set_material(found, used, held)
-        self.summarize()
-
     def _in_background(
         self, title: str, job: Callable[[], Any], done: Callable[[Any], None], after: Callable[[], None] = lambda: None
     ) -> None:
@@ -428,14 +370,3 @@ class TrainController:
             progressed=lambda _done, _total: None,
             cancel=lambda: None,
         )
-
-
-def _same(now: Material, before: Material | None) -> bool:
-    """Whether an image is as far as it was, so that the user's tick still holds."""
-    return before is not None and (now.state, now.trains) == (before.state, before.trains)
-
-
-def _images(images: Sequence[Material]) -> str:
-    nuclei = sum(each.nuclei for each in images)
-    count = "1 image" if len(images) == 1 else f"{len(images)} images"
-    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"

@@ -1,0 +1,110 @@
+"""What the images of a project offer to learn from, and what the user wants of it. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_pffnet._qt.train.protocol import View
+from napari_pffnet._qt.train.runs import seen
+from napari_pffnet.curate.material import Material, material
+from napari_pffnet.data.sources import hold_out
+
+NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
+
+
+class InBackground(Protocol):
+    """Runs ``job()`` elsewhere; then `after`, and `done` with its result if it did not fail."""
+
+    def __call__(
+        self, title: str, job: Callable[[], Any], done: Callable[[Any], None], after: Callable[[], None]
+    ) -> None:
+        """Begin."""
+
+
+class MaterialChoice:
+    """Counts what images offer, proposes which are learnt from and which are held out.
+
+    Parameters
+    ----------
+    view : View
+        Shows it, and has what the user ticked.
+    background : InBackground
+        Where images are read.
+    """
+
+    def __init__(self, view: View, background: InBackground) -> None:
+        self.view, self.background = view, background
+        self._folder: Path | None = None
+        self._material: list[Material] = []
+        self._counting = self._again = False
+
+    def follow(self, folder: Path | None) -> None:
+        """Turn to another project; its images are not counted yet."""
+        self._folder, self._material = folder, []
+
+    def summarize(self) -> None:
+        """Say what is learnt from with the images that are ticked."""
+        options = self.view.options()
+        used = [each for each in self._material if each.name in options.images]
+        held = [each for each in used if each.name in options.held_out]
+        learnt = [each for each in used if each not in held]
+        if not used:
+            self.view.set_summary(NOTHING_DONE, ready=False)
+        elif len(used) > 1 and not held:
+            self.view.set_summary(
+                "Tick at least one image to check on: what is learnt there tells nothing.", ready=False
+            )
+        elif not learnt:
+            self.view.set_summary("All images are held out; leave at least one to learn from.", ready=False)
+        else:
+            check = f"checked on {_images(held)}" if held else "checked on a part of it that is held out"
+            self.view.set_summary(f"Learns from {_images(learnt)}, {check}.", ready=True)
+
+    def count(self) -> None:
+        """Count what the images offer, in the background; once more if something changes meanwhile."""
+        folder = self._folder
+        if folder is None or self._counting:
+            self._again = folder is not None
+            return
+        self._counting, self._again = True, False
+        base = self.view.options().base
+        self.background(
+            "PFFNet: counting nuclei",
+            lambda: (material(folder), seen(base)),
+            lambda found: self._counted(folder, *found),
+            self._let,
+        )
+
+    def _let(self) -> None:
+        self._counting = False
+        if self._again:
+            self.count()
+
+    def _counted(self, folder: Path, found: list[Material], known: tuple[list[str], list[str]]) -> None:
+        if folder != self._folder:
+            return
+        options = self.view.options()
+        before = {each.name: each for each in self._material}
+        used = [
+            each.name
+            for each in found
+            if each.trains
+            and (each.name in options.images if _same(each, before.get(each.name)) else each.state == "done")
+        ]
+        held = [name for name in options.held_out if name in used] or hold_out(used, *known)
+        self._material = found
+        self.view.set_material(found, used, held)
+        self.summarize()
+
+
+def _same(now: Material, before: Material | None) -> bool:
+    """Whether an image is as far as it was, so that the user's tick still holds."""
+    return before is not None and (now.state, now.trains) == (before.state, before.trains)
+
+
+def _images(images: Sequence[Material]) -> str:
+    nuclei = sum(each.nuclei for each in images)
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"
