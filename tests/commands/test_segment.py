@@ -8,6 +8,7 @@ from PIL import Image
 from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
+from napari_pffnet.io.images import read_image
 
 IMAGE, COUNT = squares_image((200, 240))
 SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
@@ -156,6 +157,40 @@ def test_series_of_stacks_is_linked_within_each(segment, tmp_path):
     labels = tifffile.imread(tmp_path / "out" / "tz_labels.tif")
     assert labels.shape == (2, 2, 200, 240)
     assert not set(np.unique(labels[0])) & set(np.unique(labels[1])) - {0}
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("TZYX", (2, 1)), ("ZTYX", (1, 2))])
+def test_axes_of_length_one_do_not_part_a_series(segment, tmp_path, axes, shape):
+    stack = moving(3)[:2].reshape(*shape, 200, 240)
+    tifffile.imwrite(tmp_path / "t.tif", stack, photometric="minisblack", metadata={"axes": axes})
+    assert segment(tmp_path / "t.tif", "--all-planes", "--link", "--scale", 1) == 0
+    with tifffile.TiffFile(tmp_path / "out" / "t_labels.tif") as file:
+        assert (file.series[0].axes, file.series[0].shape) == (axes, stack.shape)
+    assert len(pd.read_csv(tmp_path / "out" / "t.csv")) == COUNT
+
+
+def test_stacks_keep_the_size_of_pixels(segment, tmp_path):
+    facts = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(tmp_path / "z.tif", moving(), photometric="minisblack", metadata=facts, ome=True)
+    assert segment(tmp_path / "z.tif", "--all-planes") == 0
+    for suffix in SUFFIXES[:2]:
+        array, axes, size = read_image(tmp_path / "out" / f"z{suffix}")
+        assert (array.shape, axes, size) == ((3, 200, 240), "ZYX", 0.25)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif"])
+def test_large_stacks_are_not_segmented_in_one_run(segment, tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("napari_pffnet.io.lazy.LARGE", 100 * 100)
+    stack = moving(5)
+    if name == "a.zarr":
+        zarr.save_array(tmp_path / name, stack)
+    else:
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    assert segment(tmp_path / name, "--all-planes") == 1
+    assert "--all-planes is not for large images; choose one of the 5 planes with --plane N" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+    assert segment(tmp_path / name, "--plane", 0) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "a.csv")) == COUNT
 
 
 def test_all_planes_of_a_single_one_is_that_one(segment, tmp_path):
