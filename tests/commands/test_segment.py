@@ -4,11 +4,17 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from skimage.segmentation import relabel_sequential
 
 from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
+from napari_pffnet.data.sizes import suitable_level, typical_diameter
 from napari_pffnet.io.images import read_image
+from napari_pffnet.labels import areas
+from napari_pffnet.library import load_model
+from napari_pffnet.samples import u2os
+from napari_pffnet.segment.large import Done
 
 IMAGE, COUNT = squares_image((200, 240))
 SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
@@ -246,3 +252,46 @@ def test_quick_look_is_made_where_the_pixels_have_the_usual_size(segment, tmp_pa
     assert segment(path, "--level", "auto") == 0
     assert looked == [(200, 240)]
     assert "nuclei of about 24 pixels at level 0" in capsys.readouterr().err
+
+
+def test_nuclei_that_are_very_large_at_level_0_are_seen_at_a_smaller_one(tmp_path, capsys):
+    image = u2os()[0][0][:256, :256]
+    truth = relabel_sequential(u2os()[1][0][:256, :256])[0]
+    size, trained = typical_diameter(areas(truth)), load_model().config.diameter
+    path = pyramid(tmp_path / "a.zarr", np.kron(image, np.ones((4, 4), image.dtype)), 4)
+    arguments = ["segment", str(path), "--output", str(tmp_path / "out"), "--device", "cpu", "--level", "auto"]
+    assert main(arguments) == 0
+    level = suitable_level([1, 2, 4, 8], 4 * size, trained)
+    assert level > 0
+    assert f"a.zarr: level {level} of 0 to 3" in capsys.readouterr().err
+    labels = zarr.open(tmp_path / "out" / "a.zarr", mode="r")["labels/nuclei/0"][:]
+    assert labels.shape == (1024 // 2**level,) * 2
+    assert labels.max() == pytest.approx(truth.max(), rel=0.3)
+
+
+def test_a_diameter_at_level_0_becomes_that_of_the_level_that_is_chosen(segment, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "napari_pffnet.segment.large.segment_large",
+        lambda plane, segmenter, *_, **__: seen.append((plane.shape, segmenter.config.diameter)) or Done(None, None, 0),
+    )
+    path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)
+    assert segment(path, "--level", "auto", "--diameter", 30) == 0
+    assert segment(path, "--level", 1, "--diameter", 30) == 0
+    assert seen == [((200, 240), 15), ((200, 240), 30)]
+
+
+def test_a_pyramid_that_is_broken_is_reported_and_the_rest_goes_on(segment, tmp_path, capsys):
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2).attrs["multiscales"] = [{"version": "0.4"}]
+    zarr.save_array(tmp_path / "b.zarr", IMAGE)
+    assert segment(tmp_path / "a.zarr", tmp_path / "b.zarr", "--level", "auto") == 1
+    printed = capsys.readouterr()
+    assert f"failed: {tmp_path / 'a.zarr'}: cannot be read" in printed.err
+    assert f"b.zarr: {COUNT} nuclei in" in printed.out
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5"])
+def test_a_level_is_a_number_or_auto(segment, tmp_path, capsys, text):
+    with pytest.raises(SystemExit, match="2"):
+        segment(write(tmp_path / "a.tif"), f"--level={text}")
+    assert f"'{text}' is no level; give a number, 0 is the largest, or auto" in capsys.readouterr().err

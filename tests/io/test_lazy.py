@@ -7,7 +7,7 @@ import tifffile
 import zarr
 
 from napari_pffnet.io.images import ImageError, read_image, to_plane
-from napari_pffnet.io.lazy import LazyPlane, LazyStack, Source, is_lazy, is_zarr, open_plane, open_stack
+from napari_pffnet.io.lazy import LazyPlane, LazyStack, Source, is_lazy, is_zarr, levels_of, open_plane, open_stack
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 999, (70, 90), np.uint16)
@@ -150,3 +150,23 @@ def test_a_stack_that_is_damaged_is_said(tmp_path):
     path.write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"a\.tif: cannot be read"):
         open_stack(path)
+
+
+def test_levels_of_pyramids_have_factors_and_sizes_of_pixels(tmp_path):
+    path = ome_zarr(tmp_path / "a.zarr", np.stack([GREY, GREY]), "cyx", levels=3)
+    assert levels_of(path) == [(1, 0.25), (2, 0.5), (pytest.approx(4, rel=0.05), 1)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(GREY, tile=(16, 16), subifds=1)
+        file.write(GREY[::2, ::2], tile=(16, 16), subfiletype=1)
+    assert levels_of(tmp_path / "a.tif") == [(1, None), (2, None)]
+    zarr.save_array(tmp_path / "plain.zarr", GREY)
+    assert levels_of(tmp_path / "plain.zarr") == [(1, None)]
+
+
+def test_levels_that_cannot_be_read_are_said(tmp_path):
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=2)
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": ["y", "x"]}]
+    (tmp_path / "b.tif").write_bytes(b"no image")
+    for name, message in (("a.zarr", "cannot be read"), ("b.tif", "cannot be read"), ("c.tif", "no such file")):
+        with pytest.raises(ImageError, match=message):
+            levels_of(tmp_path / name)

@@ -87,7 +87,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _level(text: str) -> int | None:
     """Number of a level; None is auto."""
-    return None if text == "auto" else int(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no level; give a number, 0 is the largest, or auto")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -265,12 +269,12 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
 
 def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
     """Return the source at the level that suits its nuclei, and the segmenter for it; say which one it is."""
-    from napari_pffnet.io.lazy import level_count, open_plane
+    from napari_pffnet.io.lazy import levels_of, open_plane
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.levels import choose_level
 
     with ExitStack() as stack:
-        sources = [replace(source, level=level) for level in range(level_count(source))]
+        sources = [replace(source, level=level) for level in range(len(levels_of(Path(source.path))))]
         levels = [stack.enter_context(open_plane(each)) for each in sources]
         level, factor, diameter = choose_level(segmenter, levels, segmenter.config.diameter)
         shape = levels[level].shape

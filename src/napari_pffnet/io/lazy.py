@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tifffile
@@ -30,6 +30,13 @@ class Source:
     channel: int | None = None
     plane: int | None = None
     level: int = 0
+
+
+class Level(NamedTuple):
+    """A level of a pyramid: how many pixels of the largest one its pixel spans, and its width in µm, if known."""
+
+    factor: float
+    pixel_size: float | None
 
 
 class LazyPlane:
@@ -222,15 +229,30 @@ def open_stack(path: Path, channel: int | None = None) -> LazyStack:
     return LazyStack(path, pixels, letters, channel, size)
 
 
-def level_count(source: Source) -> int:
-    """Return how many levels the image has.
+def levels_of(path: Path) -> list[Level]:
+    """Return the levels of an image, the largest first; those of an image that is no pyramid are one.
 
     Raises
     ------
     ImageError
         It cannot be read.
     """
-    path = Path(source.path)
+    with _readable(path):
+        count = _level_count(path)
+    heights, sizes = [], []
+    for level in range(count):
+        array, axes, size, close = _open(path, level)
+        names = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        heights.append(array.shape[names.index("Y")])
+        sizes.append(size)
+        if close is not None:
+            close()
+    return [Level(heights[0] / height, size) for height, size in zip(heights, sizes, strict=True)]
+
+
+def _level_count(path: Path) -> int:
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
     if not is_zarr(path):
         with tifffile.TiffFile(path) as file:
             return len(file.series[0].levels)
