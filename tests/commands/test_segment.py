@@ -4,10 +4,17 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from skimage.segmentation import relabel_sequential
 
 from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
+from napari_pffnet.data.sizes import suitable_level, typical_diameter
+from napari_pffnet.io.images import read_image
+from napari_pffnet.labels import areas
+from napari_pffnet.library import load_model
+from napari_pffnet.samples import u2os
+from napari_pffnet.segment.large import Done
 
 IMAGE, COUNT = squares_image((200, 240))
 SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
@@ -158,6 +165,40 @@ def test_series_of_stacks_is_linked_within_each(segment, tmp_path):
     assert not set(np.unique(labels[0])) & set(np.unique(labels[1])) - {0}
 
 
+@pytest.mark.parametrize(("axes", "shape"), [("TZYX", (2, 1)), ("ZTYX", (1, 2))])
+def test_axes_of_length_one_do_not_part_a_series(segment, tmp_path, axes, shape):
+    stack = moving(3)[:2].reshape(*shape, 200, 240)
+    tifffile.imwrite(tmp_path / "t.tif", stack, photometric="minisblack", metadata={"axes": axes})
+    assert segment(tmp_path / "t.tif", "--all-planes", "--link", "--scale", 1) == 0
+    with tifffile.TiffFile(tmp_path / "out" / "t_labels.tif") as file:
+        assert (file.series[0].axes, file.series[0].shape) == (axes, stack.shape)
+    assert len(pd.read_csv(tmp_path / "out" / "t.csv")) == COUNT
+
+
+def test_stacks_keep_the_size_of_pixels(segment, tmp_path):
+    facts = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(tmp_path / "z.tif", moving(), photometric="minisblack", metadata=facts, ome=True)
+    assert segment(tmp_path / "z.tif", "--all-planes") == 0
+    for suffix in SUFFIXES[:2]:
+        array, axes, size = read_image(tmp_path / "out" / f"z{suffix}")
+        assert (array.shape, axes, size) == ((3, 200, 240), "ZYX", 0.25)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif"])
+def test_large_stacks_are_not_segmented_in_one_run(segment, tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("napari_pffnet.io.lazy.LARGE", 100 * 100)
+    stack = moving(5)
+    if name == "a.zarr":
+        zarr.save_array(tmp_path / name, stack)
+    else:
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    assert segment(tmp_path / name, "--all-planes") == 1
+    assert "--all-planes is not for large images; choose one of the 5 planes with --plane N" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+    assert segment(tmp_path / name, "--plane", 0) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "a.csv")) == COUNT
+
+
 def test_all_planes_of_a_single_one_is_that_one(segment, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", IMAGE[None], photometric="minisblack", metadata={"axes": "ZYX"})
     assert segment(tmp_path / "a.tif", "--all-planes", "--link") == 0
@@ -211,3 +252,46 @@ def test_quick_look_is_made_where_the_pixels_have_the_usual_size(segment, tmp_pa
     assert segment(path, "--level", "auto") == 0
     assert looked == [(200, 240)]
     assert "nuclei of about 24 pixels at level 0" in capsys.readouterr().err
+
+
+def test_nuclei_that_are_very_large_at_level_0_are_seen_at_a_smaller_one(tmp_path, capsys):
+    image = u2os()[0][0][:256, :256]
+    truth = relabel_sequential(u2os()[1][0][:256, :256])[0]
+    size, trained = typical_diameter(areas(truth)), load_model().config.diameter
+    path = pyramid(tmp_path / "a.zarr", np.kron(image, np.ones((4, 4), image.dtype)), 4)
+    arguments = ["segment", str(path), "--output", str(tmp_path / "out"), "--device", "cpu", "--level", "auto"]
+    assert main(arguments) == 0
+    level = suitable_level([1, 2, 4, 8], 4 * size, trained)
+    assert level > 0
+    assert f"a.zarr: level {level} of 0 to 3" in capsys.readouterr().err
+    labels = zarr.open(tmp_path / "out" / "a.zarr", mode="r")["labels/nuclei/0"][:]
+    assert labels.shape == (1024 // 2**level,) * 2
+    assert labels.max() == pytest.approx(truth.max(), rel=0.3)
+
+
+def test_a_diameter_at_level_0_becomes_that_of_the_level_that_is_chosen(segment, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "napari_pffnet.segment.large.segment_large",
+        lambda plane, segmenter, *_, **__: seen.append((plane.shape, segmenter.config.diameter)) or Done(None, None, 0),
+    )
+    path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)
+    assert segment(path, "--level", "auto", "--diameter", 30) == 0
+    assert segment(path, "--level", 1, "--diameter", 30) == 0
+    assert seen == [((200, 240), 15), ((200, 240), 30)]
+
+
+def test_a_pyramid_that_is_broken_is_reported_and_the_rest_goes_on(segment, tmp_path, capsys):
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2).attrs["multiscales"] = [{"version": "0.4"}]
+    zarr.save_array(tmp_path / "b.zarr", IMAGE)
+    assert segment(tmp_path / "a.zarr", tmp_path / "b.zarr", "--level", "auto") == 1
+    printed = capsys.readouterr()
+    assert f"failed: {tmp_path / 'a.zarr'}: cannot be read" in printed.err
+    assert f"b.zarr: {COUNT} nuclei in" in printed.out
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5"])
+def test_a_level_is_a_number_or_auto(segment, tmp_path, capsys, text):
+    with pytest.raises(SystemExit, match="2"):
+        segment(write(tmp_path / "a.tif"), f"--level={text}")
+    assert f"'{text}' is no level; give a number, 0 is the largest, or auto" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import tifffile
 from PIL import Image
 
 from napari_pffnet.data.normalize import normalize
+from napari_pffnet.io.images import read_image
 from napari_pffnet.io.results import OUTLINE, write_labels, write_overlay, write_semantic, write_table
 
 
@@ -25,6 +26,18 @@ def test_semantic_keeps_the_ignored(tmp_path):
     semantic = np.array([[0, 1, 255]], np.uint8)
     write_semantic(tmp_path / "a.tif", semantic)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), semantic)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "known"),
+    [("ZYX", (5, 7, 9), 0.5), ("TZYX", (2, 3, 7, 9), 0.5), ("IYX", (5, 7, 9), None), ("QQYX", (2, 3, 7, 9), None)],
+)
+def test_stacks_keep_axes_and_the_size_of_pixels_where_the_format_can(axes, shape, known, tmp_path):
+    stack = np.arange(np.prod(shape)).reshape(shape)
+    write_labels(tmp_path / "a.tif", stack, axes, 0.5)
+    array, letters, size = read_image(tmp_path / "a.tif")
+    assert (letters, size) == (axes, known)
+    np.testing.assert_array_equal(array, stack)
 
 
 def test_table_reads_back(tmp_path):

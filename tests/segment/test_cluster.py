@@ -57,6 +57,33 @@ def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
     np.testing.assert_array_equal(*labels)
 
 
+def test_workers_see_the_level_that_is_chosen(cluster, tmp_path, capsys):
+    image = np.kron(u2os()[0][0][:128, :128], np.ones((4, 4), np.uint16))
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    for level in range(3):
+        part = image[:: 2**level, :: 2**level]
+        group.create_array(str(level), shape=part.shape, chunks=(64, 64), dtype=part.dtype)[:] = part
+    datasets = [{"path": str(level)} for level in range(3)]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": ["y", "x"], "datasets": datasets}]
+    common = [
+        "segment",
+        str(tmp_path / "a.zarr"),
+        "--device",
+        "cpu",
+        "--level",
+        "auto",
+        "--diameter",
+        "120",
+        "--output",
+    ]
+    assert main([*common, str(tmp_path / "alone")]) == 0
+    assert main([*common, str(tmp_path / "together"), "--scheduler", cluster.scheduler_address]) == 0
+    assert "a.zarr: level 2 of 0 to 2, 128 × 128" in capsys.readouterr().err
+    alone, together = (zarr.open(tmp_path / name / "a.zarr")["labels/nuclei/0"][:] for name in ("alone", "together"))
+    assert alone.any()
+    np.testing.assert_array_equal(alone, together)
+
+
 def test_files_are_spread_too_and_bad_ones_reported(cluster, tmp_path, capsys):
     from tifffile import imwrite
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 import warnings
@@ -19,7 +18,7 @@ Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
-    from napari_pffnet.io.lazy import Source
+    from napari_pffnet.io.lazy import LazyStack, Source
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.cluster import SpreadTiles
     from napari_pffnet.segment.prediction import Segmentation
@@ -32,7 +31,8 @@ OUTPUTS = {
 }
 STACKS = """
 With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
-plane, the sum of its areas, the means of the rest. The overlay is that of the middle plane."""
+plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the middle
+plane."""
 LARGE_OUTPUTS = {
     ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
     ".csv": "as above, index in the order of the blocks of the image",
@@ -60,7 +60,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
     planes = parser.add_mutually_exclusive_group()
     planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
-    planes.add_argument("--all-planes", action="store_true", help="of stacks and series: every plane")
+    planes.add_argument(
+        "--all-planes", action="store_true", help="of stacks and series: every plane; not of large ones"
+    )
     parser.add_argument("--link", action="store_true", help="with --all-planes: a nucleus has one number on all planes")
     parser.add_argument(
         "--level",
@@ -85,7 +87,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _level(text: str) -> int | None:
     """Number of a level; None is auto."""
-    return None if text == "auto" else int(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no level; give a number, 0 is the largest, or auto")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -226,10 +232,15 @@ def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, f
 def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.io.lazy import Source, open_plane
+    from napari_pffnet.io.lazy import Source, open_plane, open_stack
     from napari_pffnet.segment import sized
     from napari_pffnet.segment.large import liveliest_place, segment_large
 
+    if options.all_planes:
+        with open_stack(path) as stack:
+            count = len(stack.places)
+        if count > 1:
+            raise ValueError(f"--all-planes is not for large images; choose one of the {count} planes with --plane N")
     source = Source(str(path.resolve()), options.channel, options.plane, options.level or 0)
     if options.level is None:
         source, segmenter = _on_its_level(source, segmenter)
@@ -258,12 +269,12 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
 
 def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
     """Return the source at the level that suits its nuclei, and the segmenter for it; say which one it is."""
-    from napari_pffnet.io.lazy import level_count, open_plane
+    from napari_pffnet.io.lazy import levels_of, open_plane
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.levels import choose_level
 
     with ExitStack() as stack:
-        sources = [replace(source, level=level) for level in range(level_count(source))]
+        sources = [replace(source, level=level) for level in range(len(levels_of(Path(source.path))))]
         levels = [stack.enter_context(open_plane(each)) for each in sources]
         level, factor, diameter = choose_level(segmenter, levels, segmenter.config.diameter)
         shape = levels[level].shape
@@ -286,57 +297,61 @@ def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argpars
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.io.images import read_image, to_plane, to_stack
+    from napari_pffnet.io.images import read_image, to_plane
+    from napari_pffnet.io.lazy import open_stack
+    from napari_pffnet.segment import sized
 
-    array, axes, _ = read_image(path)
-    stack, stacked = to_stack(array, axes, options.channel) if options.all_planes else (array, "")
-    whole = bool(stacked) and math.prod(stack.shape[: len(stacked)]) > 1
-    with tqdm(desc=path.name, unit="plane" if whole else "tile", leave=False, disable=None) as bar:
+    targets = _targets(path, options.output)
+    with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        if whole:
-            result, shown, number = _all_planes(segmenter, stack, len(stacked), options.link, progress)
-        else:
-            shown = to_plane(array, axes, options.channel, options.plane)
-            result = _one_plane(segmenter, shown, progress)
-            stacked, number = "", ()
-    _write(_targets(path, options.output), result, f"{stacked}YX", shown, number)
+        if options.all_planes:
+            with open_stack(path, options.channel) as stack:
+                if len(stack.places) > 1:
+                    return _all_planes(segmenter, stack, options.link, progress, targets)
+        array, axes, _ = read_image(path)
+        image = to_plane(array, axes, options.channel, options.plane)
+        result = sized(segmenter, image).predict(image, progress).compose(segmenter.config)
+    _write(targets, result, "YX", image)
     return len(result.table)
 
 
-def _one_plane(segmenter: Segmenter, image: Array, progress: Progress) -> Segmentation:
-    from napari_pffnet.segment import sized
-
-    return sized(segmenter, image).predict(image, progress).compose(segmenter.config)
-
-
-def _all_planes(
-    segmenter: Segmenter, stack: Array, axes: int, linked: bool, progress: Progress
-) -> tuple[Segmentation, Array, tuple[int, ...]]:
-    """Segment all planes at the zoom that suits the middle one; the result, the middle plane and its place."""
+def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress, targets: list[Path]) -> int:
+    """Segment all planes at the zoom that suits the middle one; the number of nuclei."""
     from napari_pffnet.segment import sized
     from napari_pffnet.segment.stack import StackComposer
 
-    places = list(np.ndindex(stack.shape[:axes]))
-    middle = places[len(places) // 2]
-    fitting = sized(segmenter, stack[middle])
-    composer = StackComposer(stack.shape[: axes + 2], linked)
-    for number, place in enumerate(places):
-        progress(number, len(places))
-        composer.add(place, fitting.predict(stack[place]).compose(segmenter.config), begins=place[-1] == 0)
-    return composer.result(), stack[middle], middle
+    middle = stack.places[len(stack.places) // 2]
+    shown = stack.read(middle)
+    fitting = sized(segmenter, shown)
+    composer = StackComposer(stack.shape, linked)
+    for number, place in enumerate(stack.places):
+        progress(number, len(stack.places))
+        part = fitting.predict(stack.read(place)).compose(segmenter.config)
+        composer.add(place, part, stack.begins(place))
+    progress(len(stack.places), len(stack.places))
+    result = composer.result()
+    _write(targets, result, f"{stack.axes}YX", shown, middle, stack.pixel_size)
+    return len(result.table)
 
 
-def _write(targets: list[Path], result: Segmentation, axes: str, image: Array, place: tuple[int, ...]) -> None:
+def _write(
+    targets: list[Path],
+    result: Segmentation,
+    axes: str,
+    image: Array,
+    place: tuple[int, ...] = (),
+    pixel_size: float | None = None,
+) -> None:
     """Write labels and semantic (`axes`), table, and the overlay of the image at a place in them."""
     from napari_pffnet.data.normalize import normalize
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
-    write_labels(targets[0], result.labels, axes)
-    write_semantic(targets[1], result.semantic, axes)
+    write_labels(targets[0], result.labels, axes, pixel_size)
+    write_semantic(targets[1], result.semantic, axes, pixel_size)
     write_table(targets[2], result.table)
     write_overlay(targets[3], normalize(image), result.labels[place])
 

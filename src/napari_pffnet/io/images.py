@@ -95,43 +95,17 @@ def to_plane(
     ImageError
         A choice is missing or out of range; the message says which one.
     """
-    planes, stacked = to_stack(array, axes, channel)
-    for axis in stacked:
-        planes = planes[choose(planes.shape[0], axis, "plane", plane)]
-    return planes
-
-
-def to_stack(array: NDArray[Any], axes: str | None = None, channel: int | None = None) -> tuple[NDArray[Any], str]:
-    """Reduce an image to the planes of one channel, or in colour.
-
-    Parameters
-    ----------
-    array, axes, channel
-        As of `to_plane`.
-
-    Returns
-    -------
-    array : ndarray
-        Stack axes × H×W, or × H×W×3 for colour.
-    stacked : str
-        Letter of each stack axis.
-
-    Raises
-    ------
-    ImageError
-        The choice of the channel is missing or out of range.
-    """
     axes = name_axes(array.shape, axes or "Q" * array.ndim)
-    if "C" in axes:
-        position = axes.index("C")
-        array = np.take(array, choose(array.shape[position], "C", "channel", channel), position)
-        axes = axes.replace("C", "", 1)
-    stacked = "".join(a for a in axes if a not in "YXS")
-    order = [*(i for i, a in enumerate(axes) if a not in "YXS"), *(axes.index(a) for a in "YXS" if a in axes)]
-    array = array.transpose(order)
-    if "S" not in axes:
-        return array, stacked
-    return (array[..., :3] if array.shape[-1] >= 3 else array[..., 0]), stacked
+    for axis, name, choice in [
+        (a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"
+    ]:
+        position = axes.index(axis)
+        array = np.take(array, choose(array.shape[position], axis, name, choice), position)
+        axes = axes.replace(axis, "", 1)
+    array = array.transpose([axes.index(a) for a in "YXS" if a in axes])
+    if array.ndim == 2 or array.shape[-1] >= 3:
+        return array[..., :3] if array.ndim == 3 else array
+    return array[..., 0]
 
 
 def choose(size: int, axis: str, name: str, choice: int | None) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from napari_pffnet.io.images import TIFF, ImageError, choose, name_axes, pixel_size_of
+from napari_pffnet.io.images import TIFF, ImageError, choose, name_axes, pixel_size_of, read_image, to_plane
 from napari_pffnet.io.ome_zarr import describe
 
 Array = NDArray[Any]
@@ -29,6 +30,13 @@ class Source:
     channel: int | None = None
     plane: int | None = None
     level: int = 0
+
+
+class Level(NamedTuple):
+    """A level of a pyramid: how many pixels of the largest one its pixel spans, and its width in µm, if known."""
+
+    factor: float
+    pixel_size: float | None
 
 
 class LazyPlane:
@@ -108,6 +116,73 @@ class LazyPlane:
         return part if part.ndim == 2 or self.colours else part[..., 0]
 
 
+class LazyStack:
+    """All planes of an image, read one at a time.
+
+    Parameters
+    ----------
+    path : Path
+        The image; named in errors.
+    array, axes, pixel_size, close
+        As of `LazyPlane`.
+    channel : int, optional
+        As of `io.images.to_plane`.
+
+    Attributes
+    ----------
+    axes : str
+        Letter of each stack axis, those of length 1 too.
+    shape : tuple of int
+        Lengths of the stack axes, height and width.
+    places : list of tuple
+        Index of each plane along the stack axes, the last one running fastest.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        array: Any,
+        axes: str | None = None,
+        channel: int | None = None,
+        pixel_size: float | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> None:
+        self.path, self.pixel_size = path, pixel_size
+        self._array, self._channel, self._close = array, channel, close
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        sizes = list(zip(self._axes, map(int, array.shape), strict=True))
+        stacked = [(axis, size) for axis, size in sizes if axis not in "CYXS"]
+        self.axes = "".join(axis for axis, _ in stacked)
+        self.shape = (*(size for _, size in stacked), dict(sizes)["Y"], dict(sizes)["X"])
+        self.places = list(np.ndindex(self.shape[:-2]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        if self._close is not None:
+            self._close()
+
+    def begins(self, place: tuple[int, ...]) -> bool:
+        """Whether a plane is the first along the last stack axis that is longer than 1."""
+        long = [i for i, size in zip(place, self.shape, strict=False) if size > 1]
+        return not long or long[-1] == 0
+
+    def read(self, place: tuple[int, ...]) -> Array:
+        """Return a plane, H×W or H×W×3; ImageError if it cannot be read, or the choice of the channel is missing."""
+        numbers = iter(place)
+        index = []
+        for axis, size in zip(self._axes, self._array.shape, strict=True):
+            if axis in "YXS":
+                index.append(slice(None))
+            else:
+                number = choose(size, axis, "channel", self._channel) if axis == "C" else next(numbers)
+                index.append(slice(number, number + 1))
+        with _readable(self.path):
+            part = np.asarray(self._array[tuple(index)])
+        return to_plane(part, self._axes)
+
+
 def is_lazy(path: Path, above: int) -> bool:
     """Whether an image is read by windows: a Zarr folder, or a TIFF of more than so many pixels a plane."""
     if is_zarr(path):
@@ -135,33 +210,73 @@ def open_plane(source: Source) -> LazyPlane:
     ImageError
         It cannot be read, or a choice is missing; the message names the fix.
     """
-    path = Path(source.path)
-    if not path.exists():
-        raise ImageError(f"{path}: no such file")
-    try:
-        array, axes, size, close = _open_zarr(path, source.level) if is_zarr(path) else _open_tiff(path, source.level)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
+    array, axes, size, close = _open(Path(source.path), source.level)
     return LazyPlane(array, axes, source.channel, source.plane, size, close)
 
 
-def level_count(source: Source) -> int:
-    """Return how many levels the image has.
+def open_stack(path: Path, channel: int | None = None) -> LazyStack:
+    """Open all planes of an image; those of TIFF and Zarr are read one at a time.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read; the message names the fix.
+    """
+    if is_zarr(path) or path.suffix.lower() in TIFF:
+        array, axes, size, close = _open(path, 0)
+        return LazyStack(path, array, axes, channel, size, close)
+    pixels, letters, size = read_image(path)
+    return LazyStack(path, pixels, letters, channel, size)
+
+
+def levels_of(path: Path) -> list[Level]:
+    """Return the levels of an image, the largest first; those of an image that is no pyramid are one.
 
     Raises
     ------
     ImageError
         It cannot be read.
     """
-    path = Path(source.path)
+    with _readable(path):
+        count = _level_count(path)
+    heights, sizes = [], []
+    for level in range(count):
+        array, axes, size, close = _open(path, level)
+        names = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        heights.append(array.shape[names.index("Y")])
+        sizes.append(size)
+        if close is not None:
+            close()
+    return [Level(heights[0] / height, size) for height, size in zip(heights, sizes, strict=True)]
+
+
+def _level_count(path: Path) -> int:
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
     if not is_zarr(path):
         with tifffile.TiffFile(path) as file:
             return len(file.series[0].levels)
     node = zarr.open(path, mode="r")
     facts = describe(node) if isinstance(node, zarr.Group) else None
     return len(facts.paths) if facts else 1
+
+
+def _open(path: Path, level: int) -> Opened:
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    with _readable(path):
+        return _open_zarr(path, level) if is_zarr(path) else _open_tiff(path, level)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say of which file an error is, whatever the library that reads it raises."""
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
 
 
 def _open_zarr(path: Path, level: int) -> Opened:

@@ -9,26 +9,29 @@ import numpy as np
 import tifffile
 
 Array = np.ndarray[Any, Any]
+OME_AXES = "TZCYXS"
 KINDS = (np.uint16, np.uint32, np.uint64)
 
 
-def label_tiff(labels: Array, axes: str = "YX") -> bytes:
+def label_tiff(labels: Array, axes: str = "YX", pixel_size: float | None = None) -> bytes:
     """Return a zlib TIFF of a label image ≥ 0: uint16 up to id 65 535, else uint32, else uint64."""
     largest = int(labels.max(initial=0))
     kind = next(kind for kind in KINDS if largest <= np.iinfo(kind).max)
-    return tiff(labels.astype(kind, copy=False), axes=axes)
+    return tiff(labels.astype(kind, copy=False), pixel_size, axes)
 
 
 def tiff(array: Array, pixel_size: float | None = None, axes: str | None = None) -> bytes:
     """Return a zlib TIFF of an array in its own type; an OME-TIFF if the pixels' width in µm is known.
 
-    `axes` has a letter for each dimension; without it the array is H×W or H×W×3.
+    `axes` has a letter for each dimension; without it the array is H×W or H×W×3. OME knows T, Z and C only: with other
+    stack axes the width is left out.
     """
     file = BytesIO()
     facts: dict[str, Any] = {"axes": axes or "YXS"[: array.ndim]}
     kind = "rgb" if facts["axes"].endswith("S") else "minisblack"
-    if pixel_size:
+    known = bool(pixel_size) and set(facts["axes"]) <= set(OME_AXES)
+    if known:
         facts |= {f"PhysicalSize{axis}": pixel_size for axis in "XY"}
         facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=bool(pixel_size))
+    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=known)
     return file.getvalue()
