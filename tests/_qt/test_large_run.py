@@ -117,9 +117,9 @@ def test_other_settings_begin_anew_only_if_the_user_says_so(viewer, tmp_path):
     controller.background = lambda title, job, **rest: (controller.cancel(), at_once(title, job, **rest))
     controller.run()
     controller.background = at_once
-    controller.view.now = options(**SETTINGS, min_area=3)
+    controller.view.now = options(**{**SETTINGS, "tile_overlap": SETTINGS["tile_overlap"] + 8})
     controller.run()
-    assert "another configuration" in controller.view.last("set_status").args[0]
+    assert "another tile overlap" in controller.view.last("set_status").args[0]
     assert "nuclei" not in viewer.layers
     controller.view.ask.return_value = True
     controller.run()

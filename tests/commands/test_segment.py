@@ -271,10 +271,12 @@ def test_nuclei_that_are_very_large_at_level_0_are_seen_at_a_smaller_one(tmp_pat
 
 def test_a_diameter_at_level_0_becomes_that_of_the_level_that_is_chosen(segment, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "napari_pffnet.segment.large.segment_large",
-        lambda plane, segmenter, *_, **__: seen.append((plane.shape, segmenter.config.diameter)) or Done(None, None, 0),
-    )
+
+    def segment_large(plane, segmenter, *_, **__):
+        seen.append((plane.shape, segmenter.config.diameter))
+        return Done(None, None, 0, 1.0)
+
+    monkeypatch.setattr("napari_pffnet.segment.large.segment_large", segment_large)
     path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)
     assert segment(path, "--level", "auto", "--diameter", 30) == 0
     assert segment(path, "--level", 1, "--diameter", 30) == 0

@@ -40,7 +40,7 @@ def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
     segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(Source(str(image)))
     alone = segment_large(plane, segmenter, tmp_path / "alone")
     with distributed.Client(cluster) as client:
-        spread = SpreadTiles(client, Source(str(image)), "default", "cpu", CONFIG)
+        spread = SpreadTiles(client, Source(str(image)), "default", "cpu")
         victims, seen = list(client.run(os.getpid).values())[:1], []
 
         def kill_one(done, total):

@@ -13,8 +13,9 @@ from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io import ome_zarr
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.segment import Cancelled, Segmenter
-from napari_pffnet.segment import large as module
-from napari_pffnet.segment.large import LargeError, liveliest_place, sampled_limits, segment_large
+from napari_pffnet.segment import large_job as module
+from napari_pffnet.segment.large import segment_large
+from napari_pffnet.segment.large_job import LargeError, liveliest_place, sampled_limits
 
 IMAGE, COUNT = squares_image((300, 420))
 CONFIG = SegmentConfig(tile=100, tile_overlap=32)
@@ -76,7 +77,7 @@ def test_after_a_kill_only_the_rest_is_computed(tmp_path):
     np.testing.assert_array_equal(read(done)[0], read(whole)[0])
 
 
-@pytest.mark.parametrize("what", ["image", "model", "configuration"])
+@pytest.mark.parametrize("what", ["image", "model", "tile overlap"])
 def test_what_was_begun_with_something_else_is_refused_unless_restarted(tmp_path, what):
     def stop():
         return len(network.seen) == 3
@@ -91,10 +92,36 @@ def test_what_was_begun_with_something_else_is_refused_unless_restarted(tmp_path
     elif what == "model":
         network.weight.data += 1
     else:
-        config = CONFIG.model_copy(update={"score_threshold": 0.6})
+        config = CONFIG.model_copy(update={"tile_overlap": 40})
     with pytest.raises(LargeError, match=f"another {what}; .*--restart"):
         segment_large(LazyPlane(image), segmenter(network, config), tmp_path / "a")
     assert segment_large(LazyPlane(image), segmenter(network, config), tmp_path / "a", restart=True).count > 0
+
+
+def test_thresholds_may_change_but_not_below_what_was_kept(tmp_path):
+    def run(name, score, **more):
+        config = CONFIG.model_copy(update={"score_threshold": score, "precision": "float32", "tile_batch": 2})
+        return segment_large(LazyPlane(IMAGE), segmenter(config=config), tmp_path / name, **more)
+
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 9 + [True]).__next__)
+    with pytest.raises(LargeError, match=r"another score threshold \(at least 0.25\)"):
+        run("a", 0.2)
+    np.testing.assert_array_equal(read(run("a", 0.7))[0], read(run("b", 0.7))[0])
+
+
+def test_the_zoom_is_settled_by_the_first_run(tmp_path, monkeypatch):
+    zooms = iter([0.5, 0.25])
+
+    def sized(before, _image):
+        config = before.config.model_copy(update={"scale": next(zooms)})
+        return Segmenter(before.model, config)
+
+    monkeypatch.setattr(module, "sized", sized)
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").zoom == 0.5
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b").zoom == 0.25
 
 
 def test_blocks_are_shown_as_soon_as_their_surroundings_are_there(tmp_path):
@@ -190,9 +217,9 @@ def test_a_run_goes_on_after_memory_allowed_one_tile_at_a_time_only(tmp_path):
     short = segmenter(network, CONFIG.model_copy(update={"tile_batch": 4}))
     with pytest.warns(UserWarning, match="one tile at a time"), pytest.raises(Cancelled):
         segment_large(LazyPlane(IMAGE), short, tmp_path / "a", cancelled=lambda: len(network.seen) >= 3)
-    assert short.config.tile_batch == 1
     steps = []
-    done = segment_large(LazyPlane(IMAGE), short, tmp_path / "a", progress=lambda *step: steps.append(step[0]))
+    with pytest.warns(UserWarning, match="one tile at a time"):
+        done = segment_large(LazyPlane(IMAGE), short, tmp_path / "a", progress=lambda *step: steps.append(step[0]))
     assert steps[0] > 0
     assert done.count == COUNT
 

@@ -158,12 +158,12 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
-        from napari_pffnet.segment import Segmenter, sized
-        from napari_pffnet.segment.large import liveliest_place, segment_large
+        from napari_pffnet.segment import Segmenter
+        from napari_pffnet.segment.large import segment_large
 
         start, plane = time.perf_counter(), _lazy(request.plane, request.pixel_size)
         model = self._load(request.model, request.device)
-        segmenter = sized(Segmenter(model, request.config), liveliest_place(plane))
+        segmenter = Segmenter(model, request.config)
         done = segment_large(
             plane,
             segmenter,
@@ -174,7 +174,7 @@ class Engine:
             restart=request.restart,
         )
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
-        return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, segmenter.scale)
+        return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, done.zoom)
 
     def level(self, request: Request, levels: Sequence[Plane], pixel_size: float | None) -> int:
         """Level of a pyramid that shows nuclei well; see `choose_level`.

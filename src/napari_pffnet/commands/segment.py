@@ -233,8 +233,7 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     from tqdm import tqdm
 
     from napari_pffnet.io.lazy import Source, open_plane, open_stack
-    from napari_pffnet.segment import sized
-    from napari_pffnet.segment.large import liveliest_place, segment_large
+    from napari_pffnet.segment.large import segment_large
 
     if options.all_planes:
         with open_stack(path) as stack:
@@ -255,13 +254,12 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
                 bar.total, bar.initial, bar.n = total, done, done
             bar.update(done - bar.n)
 
-        fitting = sized(segmenter, liveliest_place(plane))
         done = segment_large(
             plane,
-            fitting,
+            segmenter,
             options.output / path.stem,
             progress=progress,
-            spread=_spread(cluster, source, fitting, options),
+            spread=_spread(cluster, source, options),
             restart=options.restart,
         )
     return done.count
@@ -286,12 +284,12 @@ def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segment
     return sources[level], Segmenter(segmenter.model, config)
 
 
-def _spread(cluster: Any, source: Source, segmenter: Segmenter, options: argparse.Namespace) -> SpreadTiles | None:
+def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> SpreadTiles | None:
     if cluster is None:
         return None
     from napari_pffnet.segment.cluster import SpreadTiles
 
-    return SpreadTiles(cluster, source, options.model, options.device, segmenter.config)
+    return SpreadTiles(cluster, source, options.model, options.device)
 
 
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from napari_pffnet.io.atomic import move_new, write_atomic
 from napari_pffnet.io.process import alive, started
 from napari_pffnet.io.user import user_name
 
@@ -43,7 +44,7 @@ class Lock:
         if holder is not None and not take_over and _in_use(holder):
             raise InUse(f"by {holder.get('user') or 'somebody'} on {holder.get('host')} since {holder.get('since')}")
         if holder is not None:
-            self.file.unlink(missing_ok=True)
+            self._move_aside(holder)
         self._write()
 
     def held(self) -> bool:
@@ -66,10 +67,21 @@ class Lock:
             "key": self.key,
         }
         try:
-            with self.file.open("x", encoding="utf-8") as stream:
-                json.dump(content, stream)
+            write_atomic(self.file, json.dumps(content).encode(), replace=False)
         except FileExistsError:
             raise InUse("by another program, just now") from None
+
+    def _move_aside(self, holder: dict[str, Any]) -> None:
+        """Take an old lock away; another program may do so, and lock anew, at this very moment."""
+        aside = self.file.with_name(f"{self.file.name}.{self.key}")
+        try:
+            self.file.rename(aside)
+        except FileNotFoundError:
+            return
+        if _read(aside) != holder:
+            move_new(aside, self.file)
+            raise InUse("by another program, just now")
+        aside.unlink()
 
 
 def _read(file: Path) -> dict[str, Any] | None:

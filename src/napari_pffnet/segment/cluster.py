@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -58,17 +59,17 @@ class SpreadTiles:
         The image.
     model, device : str
         As of `library.load_model` and `library.pick_device`; looked up by each worker.
-    config : SegmentConfig
-        As of the `Segmenter`.
     """
 
-    def __init__(self, client: Any, source: Source, model: str, device: str, config: SegmentConfig) -> None:
-        self.client, self.source, self.model, self.device, self.config = client, source, model, device, config
+    def __init__(self, client: Any, source: Source, model: str, device: str) -> None:
+        self.client, self.source, self.model, self.device = client, source, model, device
 
-    def __call__(self, plane: LazyPlane, setting: Setting, tiles: dict[int, Tile]) -> Generator[tuple[int, bytes]]:
+    def __call__(
+        self, plane: LazyPlane, segmenter: Segmenter, setting: Setting, tiles: dict[int, Tile]
+    ) -> Generator[tuple[int, bytes]]:
         """Yield number and file content of each tile as they come."""
         statistics = {name: (mean.cpu(), variance.cpu()) for name, (mean, variance) in setting.statistics.items()}
-        common = (self.source, self.model, self.device, self.config, Setting(setting.bounds, statistics))
+        common = (self.source, self.model, self.device, segmenter.config, replace(setting, statistics=statistics))
         for (number, _), content in _spread(self.client, tiles.items(), _compute, common):
             yield number, content
 
@@ -100,7 +101,7 @@ def _compute(
             name: (mean.to(segmenter.device), variance.to(segmenter.device))
             for name, (mean, variance) in setting.statistics.items()
         }
-        tile, here = task[1], Setting(setting.bounds, statistics)
+        tile, here = task[1], replace(setting, statistics=statistics)
         return compute(segmenter, [tile], [read(segmenter, _worker_plane(source), tile, here)], here)[0]
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.segment.blank import is_blank
@@ -22,16 +21,16 @@ from napari_pffnet.segment.tiles import Tile
 
 Array = np.ndarray[Any, Any]
 TILES_KEPT = 64
-KEPT_BELOW_THRESHOLD = 0.5
 TYPICAL_DIAMETER = 24.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all tiles of an image have in common: limits of intensity and the norms' statistics."""
+    """What all tiles of an image have in common: limits of intensity, the norms' statistics, least score kept."""
 
     bounds: tuple[float, float]
     statistics: Statistics
+    lowest_score: float
 
 
 def read(segmenter: Segmenter, plane: LazyPlane, tile: Tile, setting: Setting) -> Array | None:
@@ -49,7 +48,7 @@ def compute(
     with steady(segmenter.model.network, setting.statistics):
         results = iter(segmenter.look(seen, setting.bounds) if seen else ())
     return [
-        _blank(tile) if part is None else _file(segmenter, tile, next(results))
+        _blank(tile) if part is None else _file(segmenter, tile, next(results), setting)
         for tile, part in zip(tiles, pixels, strict=True)
     ]
 
@@ -58,15 +57,15 @@ def _blank(tile: Tile) -> bytes:
     return _pack(_nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
 
 
-def _file(segmenter: Segmenter, tile: Tile, result: Parts) -> bytes:
+def _file(segmenter: Segmenter, tile: Tile, result: Parts, setting: Setting) -> bytes:
     semantic = result.pop("semantic")[tile.core_in_tile] >= 0.5
     found = in_image(result, tile, segmenter.margin)
-    return _pack(_promising(found, segmenter.config), semantic)
+    return _pack(_promising(found, setting.lowest_score), semantic)
 
 
-def _promising(found: Parts, config: SegmentConfig) -> Parts:
+def _promising(found: Parts, lowest_score: float) -> Parts:
     """Leave out what is far under the threshold: it is never drawn."""
-    keep = found["scores"] * found["quality"] >= KEPT_BELOW_THRESHOLD * config.score_threshold
+    keep = found["scores"] * found["quality"] >= lowest_score
     return {name: values[keep] for name, values in found.items()}
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from napari_pffnet.data.sizes import suitable_level
 from napari_pffnet.io.lazy import LazyPlane
-from napari_pffnet.segment.large import liveliest_place
+from napari_pffnet.segment.large_job import liveliest_place
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import estimate_diameter
 

@@ -243,7 +243,7 @@ class SegmentController:
 
     def _fail_large(self, image: Image, request: LargeRequest, error: Exception) -> None:
         from napari_pffnet.segment import Cancelled
-        from napari_pffnet.segment.large import OtherWork
+        from napari_pffnet.segment.large_job import OtherWork
 
         if isinstance(error, OtherWork):
             self._set_running(False)

@@ -1,0 +1,190 @@
+"""What all runs on a large image have in common: settled and measured by the first, kept on disk for those after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.normalize import limits
+from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.lazy import LazyPlane
+from napari_pffnet.io.lock import InUse, Lock
+from napari_pffnet.segment.blank import is_blank
+from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, Setting
+from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
+from napari_pffnet.segment.size import sized
+from napari_pffnet.segment.steady import Statistics
+
+Array = np.ndarray[Any, Any]
+READ_WHOLE = 16_000_000
+SAMPLES_ALONG, SAMPLE_SIDE = 16, 128
+PLACES_ALONG, PLACES = 8, 9
+KEPT_BELOW_THRESHOLD = 0.5
+#: What tiles depend on; the rest of the configuration may change from run to run.
+FIXED = ("diameter", "scale", "tile", "tile_overlap")
+
+
+class LargeError(ValueError):
+    """A large image cannot be segmented this way; the message names the fix."""
+
+
+class OtherWork(LargeError):
+    """What was begun at this place is of another image, model or setting; it can be given up (`restart`).
+
+    Parameters
+    ----------
+    work : Path
+        The place.
+    other : list of str
+        What of it is another.
+    """
+
+    def __init__(self, work: Path, other: list[str]) -> None:
+        self.reason = f"{work}: was begun with another {' and '.join(other)}"
+        super().__init__(f"{self.reason}; go on with that, or start anew (--restart)")
+
+
+@contextmanager
+def only_one(output: Path) -> Iterator[Lock]:
+    """Hold the lock of an output; LargeError if another process has it."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    file = output.with_name(f".{output.name}.lock")
+    try:
+        lock = Lock(file)
+    except InUse as error:
+        raise LargeError(
+            f"{output} is being made already, {error}; wait for that, or delete {file} if nobody works on it"
+        ) from None
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter, Setting]:
+    """Settle zoom and tiles and measure the image, or take over what an earlier run settled and measured.
+
+    Parameters
+    ----------
+    work : Path
+        Where it is kept; made if missing.
+    plane : LazyPlane
+        The image.
+    segmenter : Segmenter
+        As the user wants it.
+
+    Returns
+    -------
+    segmenter : Segmenter
+        With that zoom and these tiles, on the given device, with the given thresholds.
+    setting : Setting
+
+    Raises
+    ------
+    OtherWork
+        Another image, model or setting was begun at this place.
+    """
+    bounds, pixels = sampled_limits(plane, segmenter.model.config.input.percentiles)
+    asked = segmenter.config.model_dump(mode="json")
+    now: dict[str, Any] = {
+        "image": _digest(np.array(plane.shape), np.array(bounds), pixels),
+        "model": _digest(*(value.cpu().numpy() for value in segmenter.model.network.state_dict().values())),
+        **{name: asked[name] for name in FIXED},
+    }
+    score = segmenter.config.score_threshold
+    job, measured = work / "job.json", work / "statistics.npz"
+    if job.exists() and measured.exists():
+        before = json.loads(job.read_text())
+        other = _other(before, now, score)
+        if other:
+            raise OtherWork(work, other)
+        fitting = _with(segmenter, before["settled"])
+        return fitting, Setting(bounds, _read(measured, fitting.device), before["lowest_score"])
+    work.mkdir(parents=True, exist_ok=True)
+    fitting = sized(segmenter, liveliest_place(plane))
+    if fitting.device.type != "cpu":
+        _find_what_fits(plane, fitting)
+    lowest = KEPT_BELOW_THRESHOLD * score
+    settled = {"scale": fitting.scale, "tile": fitting.config.tile}
+    statistics = fitting.statistics_of(_places(plane, fitting, bounds), bounds)
+    content = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
+    write_atomic(measured, lambda file: np.savez(file, allow_pickle=False, **content))
+    write_atomic(job, json.dumps({**now, "settled": settled, "lowest_score": lowest}, indent=1).encode())
+    return _with(fitting, settled), Setting(bounds, statistics, lowest)
+
+
+def _other(before: dict[str, Any], now: dict[str, Any], score: float) -> list[str]:
+    """What of a run is not as it was begun. Thresholds may change, but tiles hold no nuclei of very low scores."""
+    if "settled" not in before:
+        return ["version of the program"]
+    other = [name.replace("_", " ") for name in ("image", "model", *FIXED) if before[name] != now[name]]
+    lowest = before["lowest_score"]
+    return other if score >= lowest else [*other, f"score threshold (at least {lowest:.2g})"]
+
+
+def _with(segmenter: Segmenter, settled: dict[str, Any]) -> Segmenter:
+    config = SegmentConfig.model_validate({**segmenter.config.model_dump(), **settled})
+    return Segmenter(segmenter.model, config)
+
+
+def _read(measured: Path, device: torch.device) -> Statistics:
+    with np.load(measured, allow_pickle=False) as file:
+        kept = {name: tuple(torch.from_numpy(part).to(device) for part in file[name]) for name in file}
+    return {name: (mean, variance) for name, (mean, variance) in kept.items()}
+
+
+def _find_what_fits(plane: LazyPlane, segmenter: Segmenter) -> None:
+    """Let the segmenter find the tiles that the device has memory for, on a part with as many places as `_places`."""
+    segmenter.predict(plane.read(sample_windows(plane.shape, MOST_SAMPLES * segmenter.side)[0]))
+
+
+def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[tuple[float, float], Array]:
+    """Return the image's limits of intensity, and the pixels that they were measured on.
+
+    All pixels up to 16 Mpx, beyond that 256 squares of 128 pixels spread evenly: the share of nuclei stays that of the
+    image, and only these squares are read.
+    """
+    height, width = plane.shape
+    if height * width <= READ_WHOLE:
+        places = [(slice(0, height), slice(0, width))]
+    else:
+        places = sample_windows(plane.shape, SAMPLE_SIDE, SAMPLES_ALONG)
+    parts = [plane.read(place) for place in places]
+    pixels = np.concatenate([part.reshape(-1, 1, *part.shape[2:]) for part in parts])
+    return limits(pixels, percentiles), pixels
+
+
+def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
+    """Return the square, of 64 spread evenly over the image, in which intensities vary most; for `sized`."""
+    places = (plane.read(window) for window in sample_windows(plane.shape, side, PLACES_ALONG))
+    return max(places, key=lambda pixels: float(np.std(pixels[::8, ::8], dtype=np.float64)))
+
+
+def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> list[Array]:
+    """Return up to nine squares of a tile's size that are not blank, from all over the image."""
+    diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
+    windows = sample_windows(plane.shape, segmenter.side, PLACES_ALONG)
+    places: list[Array] = []
+    for row in np.random.default_rng(0).permutation(len(windows)):
+        pixels = plane.read(windows[row])
+        if not is_blank(pixels, bounds, diameter):
+            places.append(pixels)
+        if len(places) == PLACES:
+            break
+    return places
+
+
+def _digest(*arrays: Array) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
