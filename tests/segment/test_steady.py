@@ -1,5 +1,7 @@
 """Norms see all tiles of an image alike."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 
@@ -34,3 +36,12 @@ def test_without_statistics_nothing_happens():
     network, (image, _) = PFFNet(tiny()).eval(), squares()
     with steady(network, {}):
         np.testing.assert_array_equal(pyramid(network, image), pyramid(network, image))
+
+
+def test_another_thread_that_uses_the_network_meanwhile_sees_nothing_of_it():
+    network, (image, _) = PFFNet(tiny()).eval(), squares()
+    own = pyramid(network, image)
+    statistics = measure(network, lambda: pyramid(network, image * 2))
+    with steady(network, statistics), ThreadPoolExecutor(1) as other:
+        np.testing.assert_array_equal(other.submit(pyramid, network, image).result(), own)
+        assert not torch.allclose(pyramid(network, image), own, atol=1e-2)

@@ -13,69 +13,59 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from napari_pffnet.model.layers import GroupNorm32, norms_replaced
+
 PARTS = ("fpn", "semantic_branch")
 Statistics = dict[str, tuple[Tensor, Tensor]]
-Forward = Callable[[Tensor], Tensor]
 
 
-def whole_map_norms(network: nn.Module) -> dict[str, nn.GroupNorm]:
+def whole_map_norms(network: nn.Module) -> dict[str, GroupNorm32]:
     """Return the group norms whose statistics depend on the whole tile, by name; those of regions do not."""
     found = {}
     for part in PARTS:
         for name, module in getattr(network, part, nn.Identity()).named_modules():
-            if isinstance(module, nn.GroupNorm):
+            if isinstance(module, GroupNorm32):
                 found[f"{part}.{name}"] = module
     return found
 
 
 def measure(network: nn.Module, run: Callable[[], object]) -> Statistics:
     """Run the network on a batch of places as on one image; return mean and variance of each norm's groups."""
+    names = {norm: name for name, norm in whole_map_norms(network).items()}
     found: Statistics = {}
 
-    def watched(name: str, norm: nn.GroupNorm) -> Forward:
-        def forward(x: Tensor) -> Tensor:
-            groups = x.float().unflatten(1, (norm.num_groups, -1)).transpose(0, 1).flatten(1)
-            found[name] = (groups.mean(1), groups.var(1, correction=0))
-            return _fixed(norm, *found[name])(x)
+    def watched(norm: GroupNorm32, x: Tensor) -> Tensor:
+        if norm not in names:
+            return nn.GroupNorm.forward(norm, x)
+        groups = x.float().unflatten(1, (norm.num_groups, -1)).transpose(0, 1).flatten(1)
+        found[names[norm]] = (groups.mean(1), groups.var(1, correction=0))
+        return _applied(x, *_gain_and_offset(norm, *found[names[norm]]))
 
-        return forward
-
-    with _instead(whole_map_norms(network), watched):
+    with norms_replaced(watched):
         run()
     return found
 
 
 @contextmanager
 def steady(network: nn.Module, statistics: Statistics) -> Iterator[None]:
-    """Let the norms use these statistics instead of their map's own, until the end of the block."""
+    """Let the norms use these statistics instead of their map's own, in this thread, until the end of the block."""
+    norms = {norm: name for name, norm in whole_map_norms(network).items() if name in statistics}
+    known = {norm: _gain_and_offset(norm, *statistics[name]) for norm, name in norms.items()}
 
-    def fixed(name: str, norm: nn.GroupNorm) -> Forward:
-        return _fixed(norm, *statistics[name])
+    def fixed(norm: GroupNorm32, x: Tensor) -> Tensor:
+        return _applied(x, *known[norm]) if norm in known else nn.GroupNorm.forward(norm, x)
 
-    norms = whole_map_norms(network) if statistics else {}
-    with _instead({name: norm for name, norm in norms.items() if name in statistics}, fixed):
+    with norms_replaced(fixed):
         yield
 
 
-def _fixed(norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Forward:
+def _gain_and_offset(norm: GroupNorm32, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     mean, variance = (values.to(norm.weight.device) for values in (mean, variance))
     each = norm.num_channels // norm.num_groups
     gain = norm.weight * (variance + norm.eps).rsqrt().repeat_interleave(each)
-    offset = norm.bias - mean.repeat_interleave(each) * gain
-
-    def forward(x: Tensor) -> Tensor:
-        there, by = (values.view(-1, 1, 1).to(x.device) for values in (offset, gain))
-        return torch.addcmul(there, x.float(), by).to(x.dtype)
-
-    return forward
+    return gain, norm.bias - mean.repeat_interleave(each) * gain
 
 
-@contextmanager
-def _instead(norms: dict[str, nn.GroupNorm], make: Callable[[str, nn.GroupNorm], Forward]) -> Iterator[None]:
-    try:
-        for name, norm in norms.items():
-            vars(norm)["forward"] = make(name, norm)
-        yield
-    finally:
-        for norm in norms.values():
-            vars(norm).pop("forward", None)
+def _applied(x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    there, by = (values.view(-1, 1, 1).to(x.device) for values in (offset, gain))
+    return torch.addcmul(there, x.float(), by).to(x.dtype)

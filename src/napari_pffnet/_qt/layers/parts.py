@@ -16,6 +16,7 @@ from napari_pffnet.io.regions import Area, Regions
 
 Where = Literal["whole", "view", "drawn"]
 MARGIN = 64
+CHOOSING = ("select", "direct")
 
 
 def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0) -> tuple[Part, Array | None]:
@@ -28,8 +29,8 @@ def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0)
     image : Image
         Of any number of dimensions, multiscale or not.
     where : "whole", "view" or "drawn"
-        All of the image; what of it is on the screen; or what is drawn: in the active Shapes layer, else the topmost
-        visible one, the selected shapes, else all.
+        All of the image; what of it is on the screen; or what is drawn on the slice in view: in the active Shapes layer,
+        else the topmost visible one, all shapes, or those picked with its selection tools.
     level : int
         Of the image's pyramid.
 
@@ -43,7 +44,7 @@ def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0)
     Raises
     ------
     PlaneError
-        The image is not in view, or nothing is drawn on it; the message names the fix.
+        The image is not in view, nothing is drawn on it, or the part is too large; the message names the fix.
     """
     shown = on_screen(image, viewer.dims.order)
     full = whole(image, shown, level)
@@ -59,13 +60,28 @@ def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0)
 
     if where == "view":
         areas, fault = [places(view_corners(viewer))], f"'{image.name}' is not in view; move the camera onto it"
+        fix = "zoom in"
     else:
         areas = [places(corners) for corners in _drawn(viewer)]
         fault = f"what is drawn does not lie on '{image.name}'; draw on the image"
+        fix = "draw areas that lie closer together"
     part = _window(full, np.concatenate(areas), fault)
+    if is_large(part):
+        much = f"a part of {part.height * part.width / 1e6:.0f} Mpx is too much"
+        raise PlaneError(f"{much}: {fix}, choose a lower resolution, or the whole image")
     corners = [area - (part.y, part.x) for area in areas]
     regions = Regions(areas=tuple(Area(corners=tuple((float(y), float(x)) for y, x in each)) for each in corners))
-    return part, regions.mask((part.height, part.width))
+    inside = regions.mask((part.height, part.width))
+    if not inside.any():
+        raise PlaneError(fault)
+    return part, inside
+
+
+def is_large(part: Part) -> bool:
+    """Whether a part is too large for the memory: it is segmented from disk to disk."""
+    from napari_pffnet.io.lazy import LARGE
+
+    return part.height * part.width > LARGE
 
 
 def _window(full: Part, places: Array, fault: str) -> Part:
@@ -80,24 +96,29 @@ def _window(full: Part, places: Array, fault: str) -> Part:
 
 def _drawn(viewer: ViewerModel) -> list[Array]:
     """Corners of the shapes that are meant, in the world, each N×D with one column for each axis of the viewer."""
-    layer = next(_shapes_layers(viewer), None)
-    found = list(_areas(layer, viewer)) if layer is not None else []
-    if not found:
-        raise PlaneError("nothing is drawn; add a Shapes layer and draw a rectangle or polygon around the nuclei")
-    return found
+    for layer in _shapes_layers(viewer):
+        found = list(_areas(layer, viewer))
+        if found:
+            return found
+    raise PlaneError("nothing is drawn; add a Shapes layer and draw a rectangle or polygon around the nuclei")
 
 
 def _shapes_layers(viewer: ViewerModel) -> Iterator[Shapes]:
     active = viewer.layers.selection.active
     for layer in (active, *reversed(viewer.layers)):
-        if isinstance(layer, Shapes) and len(layer.data) and (layer.visible or layer is active):
+        if isinstance(layer, Shapes) and (layer.visible or layer is active):
             yield layer
 
 
 def _areas(layer: Shapes, viewer: ViewerModel) -> Iterator[Array]:
-    chosen = layer.selected_data or range(len(layer.data))
+    """A shape that was just drawn stays selected: only with the selection tools is a selection a choice."""
+    chosen = layer.selected_data if layer.mode in CHOOSING else ()
+    hidden = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.not_displayed]
+    hidden = [axis for axis in hidden if axis >= 0]
+    slider = np.round(layer.world_to_data(viewer.dims.point))[-layer.ndim :]
     for number, _, corners in outlines(layer):
-        if number in chosen:
+        on_slice = np.array_equal(np.round(corners[0, hidden]), slider[hidden])
+        if on_slice and (not chosen or number in chosen):
             world = np.tile(np.array(viewer.dims.point, float), (len(corners), 1))
             world[:, -layer.ndim :] = [layer.data_to_world(corner) for corner in corners]
             yield world

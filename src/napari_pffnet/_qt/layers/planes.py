@@ -349,7 +349,7 @@ def level_data(layer: Image, level: int = 0) -> Any:
     data = layer.data[level] if layer.multiscale else layer.data
     if isinstance(data, (np.ndarray, da.Array)):
         return data
-    return da.from_array(data, getattr(data, "chunks", "auto"))  # type: ignore[no-untyped-call]
+    return da.from_array(data, getattr(data, "chunks", None) or "auto")  # type: ignore[no-untyped-call]
 
 
 def level_factors(layer: Image, level: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -14,27 +14,25 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.layers.parts import wanted_part
+from napari_pffnet._qt.layers.parts import is_large, wanted_part
 from napari_pffnet._qt.layers.planes import (
     PlaneError,
     Stack,
     level_count,
     level_factors,
+    on_screen,
     pixel_size,
     plane_count,
     take_plane,
     take_stack,
 )
 from napari_pffnet._qt.segment.choice import ImageChoice
-from napari_pffnet._qt.segment.large_run import LargeRuns, is_large
+from napari_pffnet._qt.segment.large_run import LargeRuns
 from napari_pffnet._qt.segment.protocol import View
 from napari_pffnet._qt.segment.shown import ShownResults, source
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest, run_stack
 from napari_pffnet._qt.segment.summary import short
 from napari_pffnet.config import SegmentConfig
-
-if TYPE_CHECKING:
-    pass
 
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
@@ -171,11 +169,12 @@ class SegmentController:
         """Return the run that the view asks for, on a level; None if the user does not want it after all."""
         options, dims = self.view.options(), self.viewer.dims
         part, inside = wanted_part(self.viewer, image, options.where, level)
-        config = _on_level(options.config, float(level_factors(image, level).max()))
+        factors = level_factors(image, level)[on_screen(image, dims.order)]
+        config = _on_level(options.config, float(factors.max()))
         several = options.all_planes and plane_count(image, dims.order) > 1
         take = take_stack if several else take_plane
         taken = take(image, dims.point, dims.order, options.channel, part, inside)
-        if is_large(taken):
+        if is_large(part):
             return self.large.request(image, taken, replace(options, config=config))
         if isinstance(taken, Stack):
             return StackRequest(taken, options.model, options.device, config, options.linked)
