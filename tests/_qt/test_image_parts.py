@@ -116,7 +116,52 @@ def test_selected_shapes_and_the_active_layer_come_first():
     viewer.layers.selection.active = first
     assert area() == 2 * 19 * 19
     first.selected_data = {1}
+    assert area() == 2 * 19 * 19, "a shape that was just drawn stays selected"
+    first.mode = "select"
+    first.selected_data = {1}
     assert area() == 19 * 19
+
+
+def test_a_layer_without_areas_is_passed_over():
+    viewer = ViewerModel()
+    image = viewer.add_image(PIXELS)
+    viewer.add_shapes([[(20, 20), (20, 39), (39, 39), (39, 20)]], shape_type="rectangle")
+    viewer.add_shapes([[(100, 100), (150, 150)]], shape_type="line")
+    assert wanted_part(viewer, image, "drawn")[1].sum() == 19 * 19
+
+
+def test_shapes_on_other_slices_are_not_meant():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.stack([PIXELS] * 3), scale=(2, 1, 1))
+    squares = [[(z, y, y), (z, y, y + 19), (z, y + 19, y + 19), (z, y + 19, y)] for z, y in ((0, 20), (1, 200))]
+    viewer.add_shapes(squares, shape_type="rectangle", scale=(2, 1, 1))
+    viewer.dims.set_point(0, 2)
+    part, inside = wanted_part(viewer, image, "drawn")
+    assert inside.sum() == 19 * 19
+    assert part.y == 200 - MARGIN
+    viewer.dims.set_point(0, 4)
+    with pytest.raises(PlaneError, match="nothing is drawn"):
+        wanted_part(viewer, image, "drawn")
+
+
+def test_shapes_beside_the_image_whose_box_touches_it_are_refused():
+    viewer = ViewerModel()
+    image = viewer.add_image(PIXELS)
+    viewer.add_shapes([[(-200, 300), (100, 600), (-200, 600)]], shape_type="polygon")
+    with pytest.raises(PlaneError, match="draw on the image"):
+        wanted_part(viewer, image, "drawn")
+
+
+def test_what_is_too_large_for_the_memory_is_refused_before_it_is_drawn():
+    viewer = ViewerModel()
+    image = viewer.add_image(da.zeros((50_000, 50_000), dtype="uint8"))
+    ends = [[(y, y), (y, y + 99), (y + 99, y + 99), (y + 99, y)] for y in (0, 40_000)]
+    viewer.add_shapes(ends, shape_type="rectangle")
+    with pytest.raises(PlaneError, match="Mpx is too much: draw areas that lie closer together, choose a lower"):
+        wanted_part(viewer, image, "drawn")
+    look_at(viewer, 0, 0, 50_000, 50_000)
+    with pytest.raises(PlaneError, match="Mpx is too much: zoom in, choose a lower resolution, or the whole image"):
+        wanted_part(viewer, image, "view")
 
 
 def test_nothing_drawn_or_elsewhere_is_said():
@@ -143,6 +188,19 @@ def test_data_on_disk_is_not_read_before_it_is_needed(tmp_path):
     array[:] = PIXELS
     plane = take_plane(Image(array), (0, 0), (0, 1), part=Part(0, 10, 20, 30, 40))
     assert isinstance(plane.pixels, da.Array)
+    np.testing.assert_array_equal(plane.read(), PIXELS[10:40, 20:60])
+
+
+def test_data_that_has_no_chunks_is_cut_into_some():
+    class Whole:
+        """As an h5py dataset stored in one piece."""
+
+        shape, dtype, ndim, size, chunks = PIXELS.shape, PIXELS.dtype, 2, PIXELS.size, None
+
+        def __getitem__(self, index):
+            return PIXELS[index]
+
+    plane = take_plane(Image(Whole()), (0, 0), (0, 1), part=Part(0, 10, 20, 30, 40))
     np.testing.assert_array_equal(plane.read(), PIXELS[10:40, 20:60])
 
 

@@ -131,12 +131,48 @@ def test_a_result_is_replaced_only_if_the_user_says_so(viewer, tmp_path):
     before = (tmp_path / "slide 1_2-nuclei.csv").stat().st_mtime_ns
     second = make(viewer, tmp_path, answer=False)
     second.run()
-    assert "Replace it?" in second.view.last("ask").args[0]
+    assert "will be replaced" in second.view.last("ask").args[0]
     assert (tmp_path / "slide 1_2-nuclei.csv").stat().st_mtime_ns == before
     assert not second._running
     second.view.ask.return_value = True
     second.run()
     assert (tmp_path / "slide 1_2-nuclei.csv").stat().st_mtime_ns > before
+
+
+def test_a_table_alone_is_not_replaced_without_a_question_either(viewer, tmp_path):
+    table = tmp_path / "slide 1_2-nuclei.csv"
+    table.write_text("mine")
+    controller = make(viewer, tmp_path, answer=False)
+    controller.run()
+    assert table.read_text() == "mine"
+    assert "nuclei" not in viewer.layers
+
+
+def test_layers_of_an_earlier_run_stay_until_there_are_new_ones(viewer, tmp_path):
+    controller = make(viewer, tmp_path)
+    controller.run()
+    first = viewer.layers["nuclei"]
+    controller.background = lambda title, job, **rest: (controller.cancel(), at_once(title, job, **rest))
+    controller.run()
+    assert first in viewer.layers
+    assert len(np.unique(first.data[0][:])) == COUNT + 1
+    controller.background = at_once
+    controller.run()
+    assert first not in viewer.layers
+    assert len(viewer.layers) == 3
+    viewer.layers["nuclei"].name = "mine"
+    controller.run()
+    assert {"mine", "nuclei"} <= {layer.name for layer in viewer.layers}
+
+
+def test_a_folder_that_cannot_be_written_is_asked_for_again(viewer, tmp_path):
+    (tmp_path / "file").touch()
+    controller = make(viewer, tmp_path / "file")
+    controller.run()
+    assert "Not done" in controller.view.last("set_status").args[0]
+    controller.view.ask_folder.return_value = str(tmp_path)
+    controller.run()
+    assert len(viewer.layers["nuclei"].features) == COUNT
 
 
 def test_without_a_folder_nothing_happens(viewer, tmp_path):
@@ -156,7 +192,7 @@ def test_what_cannot_be_done_with_large_planes_is_said(viewer, tmp_path):
     controller.view.now = replace(options(**SETTINGS), all_planes=True)
     controller.run()
     texts = [record.message for record in notification_manager.records]
-    assert "zoom in" in texts[0]
+    assert "closer together" in texts[0]
     assert "one plane at a time" in texts[1]
 
 
@@ -169,6 +205,20 @@ def test_plane_of_a_stack_lies_on_its_slice(tmp_path):
     assert nuclei.data[0].shape == (1, *IMAGE.shape)
     np.testing.assert_allclose(nuclei.translate, (1, 0, 0))
     assert len(nuclei.features) == COUNT
+    assert (tmp_path / "stack-z2-nuclei.csv").is_file()
+
+
+def test_results_of_two_channels_or_levels_stand_beside_each_other(tmp_path):
+    viewer = ViewerModel()
+    stack = np.stack([IMAGE, IMAGE[:, ::-1]])
+    levels = [stack, stack[:, ::2, ::2]]
+    viewer.add_image(levels, multiscale=True, name="a", axis_labels=("c", "y", "x"))
+    controller = make(viewer, tmp_path)
+    for channel in (0, 1):
+        controller.view.now = replace(options(**SETTINGS), channel=channel, level=0)
+        controller.run()
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["a-c1-level0-nuclei.csv", "a-c2-level0-nuclei.csv"]
+    assert sum(layer.name.startswith("nuclei") for layer in viewer.layers) == 2
 
 
 @pytest.mark.parametrize(

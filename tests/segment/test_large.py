@@ -224,7 +224,31 @@ def test_a_run_goes_on_after_memory_allowed_one_tile_at_a_time_only(tmp_path):
     assert done.count == COUNT
 
 
-def test_the_next_tile_is_read_meanwhile_and_its_errors_are_told(tmp_path):
+def test_the_next_tile_is_read_while_the_network_looks_at_this_one(tmp_path):
+    begun, reads, met = tmp_path / "a.partial" / "job.json", threading.Semaphore(0), []
+
+    class Watched(LazyPlane):
+        def read(self, window):
+            if begun.exists():
+                reads.release()
+            return super().read(window)
+
+    class Waiting(BrightSquares):
+        def encode(self, images):
+            if begun.exists():
+                if not met:
+                    reads.acquire()
+                met.append(reads.acquire(timeout=5))
+            return super().encode(images)
+
+    stop = iter([False] * 3 + [True]).__next__
+    with pytest.raises(Cancelled):
+        segment_large(Watched(IMAGE), segmenter(Waiting()), tmp_path / "a", cancelled=stop)
+    assert met
+    assert all(met)
+
+
+def test_errors_of_reading_are_told_and_what_was_done_is_kept(tmp_path):
     threads, reads = set(), []
 
     class Damaged(LazyPlane):

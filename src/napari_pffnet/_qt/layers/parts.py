@@ -29,8 +29,8 @@ def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0)
     image : Image
         Of any number of dimensions, multiscale or not.
     where : "whole", "view" or "drawn"
-        All of the image; what of it is on the screen; or what is drawn on the slice in view: in the active Shapes layer,
-        else the topmost visible one, all shapes, or those picked with its selection tools.
+        All of the image; what of it is on the screen; or what is drawn on the slice in view: in the active Shapes
+        layer, else the topmost visible one, all shapes, or those picked with its selection tools.
     level : int
         Of the image's pyramid.
 

@@ -155,7 +155,7 @@ class SegmentController:
             lambda report: self.large.work(self.engine, request, report, cancel.is_set),
             done=lambda outcome: self._finish_large(image, outcome),
             failed=lambda error: self._fail_large(image, request, error),
-            progressed=lambda done, total: self._progress_large(image, done, total),
+            progressed=lambda done, total: self._progress_large(image, request, done, total),
             cancel=self.cancel,
         )
 
@@ -230,9 +230,9 @@ class SegmentController:
         else:
             self.shown.add(image, outcome)
 
-    def _progress_large(self, image: Image, done: int, total: int) -> None:
+    def _progress_large(self, image: Image, request: LargeRequest, done: int, total: int) -> None:
         self.view.set_progress(done, total)
-        text = self.large.progressed(image, done, total, self.view.options().outlines)
+        text = self.large.progressed(image, request, done, total, self.view.options().outlines)
         if not self._cancel.is_set():
             self.view.set_status(text)
 
@@ -250,6 +250,7 @@ class SegmentController:
             if self.view.ask(f"{error.reason}. Give up what was done there, and start anew?"):
                 self._run_large(image, replace(request, restart=True))
             return
+        self.large.failed(image, error)
         self._fail(error)
         if isinstance(error, Cancelled):
             self.view.set_status("Stopped. Segment goes on from here, also after a restart.")

@@ -31,17 +31,23 @@ class LargeLayers:
         Where they belong.
     source : dict
         Noted in the layers' metadata.
+    before : LargeLayers, optional
+        Those of an earlier run, whose place they take.
     """
 
-    def __init__(self, viewer: ViewerModel, plane: Plane, source: dict[str, Any]) -> None:
+    def __init__(
+        self, viewer: ViewerModel, plane: Plane, source: dict[str, Any], before: LargeLayers | None = None
+    ) -> None:
         self.viewer, self.plane, self.source = viewer, plane, source
+        self._before = before
         self._layers: dict[str, Labels] = {}
+        self._names: dict[str, str] = {}
         self._seen: Shown | None = None
         self._drawn_at = 0.0
 
-    def show(self, shown: Shown | None, outlines: bool) -> None:
+    def show(self, shown: Shown, outlines: bool) -> None:
         """Show what is there by now; at most once a second."""
-        if shown is None or shown is self._seen or time.monotonic() - self._drawn_at < SECONDS_BETWEEN:
+        if shown is self._seen or time.monotonic() - self._drawn_at < SECONDS_BETWEEN:
             return
         if self._layers:
             for layer in self._layers.values():
@@ -64,9 +70,9 @@ class LargeLayers:
         self._layers["nuclei"].features = table[[name for name in FEATURES if name in table]]
 
     def remove(self) -> None:
-        """Take the layers away; what they show is on disk, and is about to be moved or written anew."""
-        for layer in self._layers.values():
-            if layer in self.viewer.layers:
+        """Take the layers away, but not those that the user has renamed."""
+        for content, layer in self._layers.items():
+            if layer in self.viewer.layers and layer.name == self._names[content]:
                 self.viewer.layers.remove(layer)
         self._layers.clear()
 
@@ -76,6 +82,9 @@ class LargeLayers:
             self._layers["nuclei"].contour = OUTLINE_WIDTH * outlines
 
     def _add(self, nuclei: list[Any], semantic: list[Any], outlines: bool) -> None:
+        if self._before is not None:
+            self._before.remove()
+            self._before = None
         placed = self.plane.placement
         classes = {"napari-pffnet": {**self.source, "content": "semantic"}}
         self._layers = {
@@ -98,8 +107,9 @@ class LargeLayers:
                 **placed,
             ),
         }
-        for layer in self._layers.values():
+        for content, layer in self._layers.items():
             self.viewer.add_layer(layer)
+            self._names[content] = layer.name
         self.draw_outlines(outlines)
 
     def _lifted(self, levels: list[Any]) -> list[Any]:

@@ -12,7 +12,16 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_pffnet._qt.engine import Engine, LargeOutcome, LargeRequest, Progress
-from napari_pffnet._qt.layers.planes import Plane, PlaneError, Stack, level_factors, pixel_size
+from napari_pffnet._qt.layers.planes import (
+    Plane,
+    PlaneError,
+    Stack,
+    axis_names,
+    level_count,
+    level_data,
+    level_factors,
+    pixel_size,
+)
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
 from napari_pffnet._qt.segment.summary import short
@@ -21,13 +30,6 @@ if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown
 
 MINUTE, HOUR = 60, 3600
-
-
-def is_large(plane: Plane | Stack) -> bool:
-    """Whether a plane, or each of a stack, is segmented from disk to disk."""
-    from napari_pffnet.io.lazy import LARGE
-
-    return plane.part.height * plane.part.width > LARGE
 
 
 class LargeRuns:
@@ -44,7 +46,8 @@ class LargeRuns:
     def __init__(self, viewer: ViewerModel, view: View) -> None:
         self.viewer, self.view = viewer, view
         self._folders: WeakKeyDictionary[Image, Path] = WeakKeyDictionary()
-        self._layers: WeakKeyDictionary[Image, LargeLayers] = WeakKeyDictionary()
+        self._shown: WeakKeyDictionary[Image, dict[Path, LargeLayers]] = WeakKeyDictionary()
+        self._running: LargeLayers | None = None
         self._latest: Shown | None = None
         self._begun: tuple[float, int] | None = None
 
@@ -54,14 +57,12 @@ class LargeRuns:
         Raises
         ------
         PlaneError
-            Only a part of it is wanted, or all planes of a stack.
+            All planes of a stack are wanted.
         """
-        much = f"{plane.part.height * plane.part.width / 1e6:.0f} Mpx"
         if isinstance(plane, Stack):
+            much = f"{plane.part.height * plane.part.width / 1e6:.0f} Mpx"
             raise PlaneError(f"a plane of '{image.name}' has {much}: segment one plane at a time")
-        if plane.inside is not None:
-            raise PlaneError(f"{much} are too much for a part: zoom in, choose a lower resolution, or the whole image")
-        output = self._output(image)
+        output = self._output(image, _file_name(image, plane))
         if output is None:
             return None
         factor, size = float(level_factors(image, plane.part.level)[-1]), pixel_size(image)
@@ -69,10 +70,9 @@ class LargeRuns:
         return LargeRequest(plane, options.model, options.device, options.config, width, output)
 
     def begin(self, image: Image, request: LargeRequest, source: dict[str, Any]) -> None:
-        """Make room for a run's layers."""
-        if image in self._layers:
-            self._layers[image].remove()
-        self._layers[image] = LargeLayers(self.viewer, request.plane, source)
+        """Prepare a run's layers; those of an earlier run stay until there is something to show in their place."""
+        before = self._shown.get(image, {}).get(request.output)
+        self._running = LargeLayers(self.viewer, request.plane, source, before)
         self._latest = self._begun = None
 
     def work(
@@ -85,9 +85,11 @@ class LargeRuns:
 
         return engine.run_large(request, report, cancelled, shown)
 
-    def progressed(self, image: Image, done: int, total: int, outlines: bool) -> str:
+    def progressed(self, image: Image, request: LargeRequest, done: int, total: int, outlines: bool) -> str:
         """Show what is there by now; return what the status line says."""
-        self._layers[image].show(self._latest, outlines)
+        if self._running is not None and self._latest is not None:
+            self._running.show(self._latest, outlines)
+            self._shown.setdefault(image, {})[request.output] = self._running
         now = time.monotonic()
         self._begun = self._begun or (now, done)
         since, first = self._begun
@@ -96,21 +98,29 @@ class LargeRuns:
 
     def finish(self, image: Image, outcome: LargeOutcome, outlines: bool) -> str:
         """Show the result; return what the status line says."""
-        self._layers[image].finish(outcome, outlines)
+        if self._running is not None:
+            self._running.finish(outcome, outlines)
+            self._shown.setdefault(image, {})[outcome.request.output] = self._running
         seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
         on = f"{short(outcome.request.model)} on {outcome.device}"
         return f"{outcome.count} nuclei · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
 
+    def failed(self, image: Image, error: Exception) -> None:
+        """Ask for another folder the next time, if nothing could be written there."""
+        if isinstance(error, OSError):
+            self._folders.pop(image, None)
+
     def shows(self, image: Image) -> bool:
         """Whether an image has a result here."""
-        return image in self._layers
+        return bool(self._shown.get(image))
 
     def draw_outlines(self, outlines: bool) -> None:
         """Switch between outlines and filled nuclei."""
-        for layers in self._layers.values():
-            layers.draw_outlines(outlines)
+        for outputs in self._shown.values():
+            for layers in outputs.values():
+                layers.draw_outlines(outlines)
 
-    def _output(self, image: Image) -> Path | None:
+    def _output(self, image: Image, name: str) -> Path | None:
         """Where the results go, without suffix; the user is asked once for each image, and before anything is lost."""
         folder = self._folders.get(image)
         if folder is None:
@@ -120,16 +130,21 @@ class LargeRuns:
             if not chosen:
                 return None
             folder = self._folders[image] = Path(chosen)
-        output = folder / f"{_file_name(image.name)}-nuclei"
-        result, work = (output.with_name(output.name + suffix) for suffix in (".zarr", ".partial"))
-        if result.exists() and not work.exists() and not self.view.ask(f"{result} exists. Replace it?"):
+        results = [folder / f"{name}{suffix}" for suffix in (".zarr", ".csv")]
+        there = " and ".join(str(result) for result in results if result.exists())
+        if there and not self.view.ask(f"{there} will be replaced when the run ends. Go on?"):
             del self._folders[image]
             return None
-        return output
+        return folder / name
 
 
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in name).strip() or "image"
+def _file_name(image: Image, plane: Plane) -> str:
+    """Name that says which plane of which level it is, where there are several: slices from 1, levels from 0."""
+    name = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in image.name).strip() or "image"
+    sizes = dict(zip(axis_names(image), level_data(image).shape, strict=False))
+    places = [f"{axis}{index + 1}" for axis, index in plane.position.items() if sizes[axis] > 1]
+    level = [f"level{plane.part.level}"] if level_count(image) > 1 else []
+    return "-".join([name, *(place.replace(" ", "") for place in places), *level, "nuclei"])
 
 
 def _about(seconds: float | None) -> str:

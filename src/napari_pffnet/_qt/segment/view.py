@@ -43,8 +43,8 @@ TIPS = {
     "planes": "Of a stack (Z) or a series (T): segment the plane in view, or all planes one after the other.",
     "linked": "Give a nucleus the same label on all planes, by its overlap from plane to plane.\n"
     "Of a division, the better overlap keeps the label. Applies at once.",
-    "where": "Segment all of the image, what of it is on the screen, or what is drawn in a Shapes layer:\n"
-    "its selected shapes, else all. Nuclei that lie mostly outside are left out.",
+    "where": "Segment all of the image, what of it is on the screen, or what is drawn in a Shapes layer\n"
+    "(all its shapes, or those picked with its selection tools). Nuclei that lie mostly outside are left out.",
     "level": "Resolution of the result. 'automatic' takes the smallest on which nuclei are well seen.",
     "channel": "Which channel shows the nuclei.",
     "model": "The network. Rest on a name to see what is known of it. 'from a file…' is for a model\n"
