@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from skimage.transform import rescale
 
-from fakes import fake_model
+from fakes import BrightSquares, fake_model
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.sizes import typical_diameter
 from napari_pffnet.labels import areas
@@ -22,6 +23,22 @@ def squares(side, shape=(512, 512)):
 def test_the_diameter_of_squares_is_that_of_discs_of_their_area(side):
     found = estimate_diameter(Segmenter(fake_model(diameter=24)), squares(side))
     assert found == pytest.approx(2 * side / np.pi**0.5, rel=0.2)
+
+
+def test_what_only_one_zoom_sees_does_not_count():
+    class Fooled(BrightSquares):
+        """Takes all of a very small image for three large nuclei."""
+
+        def found_in(self, image):
+            if max(image.shape[1:]) > 150:
+                return super().found_in(image)
+            thirds = torch.zeros_like(image)
+            for start in (0, 48, 96):
+                thirds[:, 8:120, start : start + 30] = 1
+            return super().found_in(thirds)
+
+    found = estimate_diameter(Segmenter(fake_model(Fooled(), diameter=24)), squares(24))
+    assert found == pytest.approx(2 * 24 / np.pi**0.5, rel=0.2)
 
 
 def test_nothing_found_is_no_diameter():

@@ -17,6 +17,7 @@ Array = np.ndarray[Any, Any]
 PART = 512
 ZOOMS = (0.25, 0.5, 1.0, 2.0)
 WELL_SEEN = 12.0
+AGREEING = 1.5
 FEWEST = 3
 
 
@@ -56,16 +57,24 @@ def sized(segmenter: Segmenter, image: Array) -> Segmenter:
 def estimate_diameter(segmenter: Segmenter, image: Array) -> float | None:
     """Typical diameter of the nuclei, pixels: the median one of the zoom at which nuclei explain most of the image.
 
-    Small zooms come first; larger ones follow only while nuclei are too small to be seen well. None if no zoom shows
-    at least three nuclei.
+    What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
+    at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
+    larger ones follow until two agree and nuclei are large enough to be seen well. None if no zoom shows at least three
+    nuclei.
     """
     looks: list[Look] = []
     for look in _looks(segmenter, image[liveliest(image, PART)]):
         looks.append(look)
-        best = max(looks, key=lambda each: each.evidence)
-        if len(looks) > 1 and best.diameter >= WELL_SEEN:
+        agreed = [each for each in looks if any(_agree(each, other) for other in looks if other is not each)]
+        best = max(agreed or looks, key=lambda each: each.evidence)
+        if agreed and best.diameter >= WELL_SEEN:
             break
     return best.diameter / best.zoom if best.evidence else None
+
+
+def _agree(a: Look, b: Look) -> bool:
+    ratio = (a.diameter / a.zoom) / (b.diameter / b.zoom)
+    return 1 / AGREEING <= ratio <= AGREEING
 
 
 def liveliest(image: Array, side: int) -> tuple[slice, slice]:
