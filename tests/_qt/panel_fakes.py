@@ -45,8 +45,8 @@ class FakeEngine:
     def zoom(self, request):
         return request.config.scale or 1.0
 
-    def level(self, request, levels, pixel_size):
-        self.looked_at = request.plane.pixels.shape, [level.pixels.shape for level in levels], pixel_size
+    def level(self, request, levels):
+        self.looked_at = request.plane.pixels.shape, [(level.pixels.shape, level.pixel_size) for level in levels]
         return len(levels) - 1
 
     def run(self, request, progress, cancelled):

@@ -53,12 +53,12 @@ def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
     layer = Image([pixels, pixels[::2, ::2], pixels[::4, ::4]], multiscale=True)
     engine, looked = Engine(), []
     engine._load = lambda name, device: fake_model(diameter=8)
-    levels = [take_plane(layer, (0, 0), (0, 1), part=whole(layer, (0, 1), level)) for level in range(3)]
 
-    def level(pixel_size=None, **config):
-        return engine.level(Request(levels[0], "default", "cpu", SegmentConfig(**config)), levels, pixel_size)
+    def level(**config):
+        levels = [take_plane(layer, (0, 0), (0, 1), part=whole(layer, (0, 1), level)) for level in range(3)]
+        return engine.level(Request(levels[0], "default", "cpu", SegmentConfig(**config)), levels)
 
-    def estimate(segmenter, part):
+    def estimate(segmenter, part, pixel_size):
         looked.append(part.shape)
         return 10.0
 
@@ -67,7 +67,8 @@ def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
     assert not looked
     monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", estimate)
     assert level() == 0
-    assert level(pixel_size=0.09) == 2, "10 pixels of the smallest level are 40 of the largest"
+    layer.scale, layer.units = (0.09, 0.09), ("um", "um")
+    assert level() == 2, "10 pixels of the smallest level are 40 of the largest"
 
 
 def test_model_is_loaded_once(request_):

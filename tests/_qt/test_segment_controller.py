@@ -108,7 +108,7 @@ def test_level_of_a_pyramid_is_chosen_by_the_engine_from_the_full_resolution():
     )
     controller = make(viewer, engine := FakeEngine())
     controller.run()
-    assert engine.looked_at == ((40, 40), [(40, 40), (20, 20), (10, 10)], 2)
+    assert engine.looked_at == ((40, 40), [((40, 40), 2), ((20, 20), 4), ((10, 10), 8)])
     assert engine.requests[0].plane.part.level == 2
     assert "1 nucleus" in controller.view.last("set_status").args[0]
 

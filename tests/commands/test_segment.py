@@ -228,9 +228,23 @@ def pyramid(folder, image, count, size=None):
     return folder
 
 
+def test_the_size_of_pixels_is_used_and_handed_on(segment, tmp_path, monkeypatch):
+    sizes = []
+
+    def estimate(segmenter, image, pixel_size):
+        sizes.append(pixel_size)
+
+    monkeypatch.setattr("napari_pffnet.segment.size.estimate_diameter", estimate)
+    tifffile.imwrite(tmp_path / "a.ome.tif", IMAGE, ome=True, metadata={"axes": "YX", "PhysicalSizeX": 0.25})
+    assert segment(tmp_path / "a.ome.tif") == 0
+    assert sizes == [0.25]
+    for kind in ("labels", "semantic"):
+        assert read_image(tmp_path / "out" / f"a.ome_{kind}.tif")[2] == 0.25
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_level_is_chosen_by_the_size_of_the_nuclei(segment, tmp_path, capsys, monkeypatch, known):
-    monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", lambda segmenter, part: 25.0)
+    monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", lambda segmenter, part, size: 25.0)
     path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)
     given = ("--diameter", 25) if known else ()
     assert segment(path, "--level", "auto", *given) == 0
@@ -243,7 +257,7 @@ def test_level_is_chosen_by_the_size_of_the_nuclei(segment, tmp_path, capsys, mo
 def test_quick_look_is_made_where_the_pixels_have_the_usual_size(segment, tmp_path, monkeypatch, capsys):
     looked = []
 
-    def estimate(segmenter, part):
+    def estimate(segmenter, part, pixel_size):
         looked.append(part.shape)
         return 12.0
 

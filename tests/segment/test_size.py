@@ -41,6 +41,21 @@ def test_what_only_one_zoom_sees_does_not_count():
     assert found == pytest.approx(2 * 24 / np.pi**0.5, rel=0.2)
 
 
+def test_objects_of_impossible_size_are_no_nuclei():
+    segmenter = Segmenter(fake_model(diameter=24))
+    assert estimate_diameter(segmenter, squares(100), 0.2) == pytest.approx(113, rel=0.2)
+    assert estimate_diameter(segmenter, squares(100), 0.5) == 8 / 0.5
+    assert estimate_diameter(segmenter, squares(100), 353) == pytest.approx(113, rel=0.2), "72 dpi is no pixel size"
+
+
+def test_where_no_nuclei_are_seen_the_size_of_the_pixels_tells():
+    segmenter = Segmenter(fake_model(diameter=24))
+    nothing = np.zeros((60, 50), np.float32)
+    assert estimate_diameter(segmenter, nothing, 0.1) == 80
+    assert sized(segmenter, nothing, 0.1).scale == pytest.approx(1.7 * 24 / 80)
+    assert sized(segmenter, nothing, 0.3) is segmenter
+
+
 def test_nothing_found_is_no_diameter():
     assert estimate_diameter(Segmenter(fake_model(diameter=24)), np.zeros((60, 50), np.float32)) is None
 

@@ -61,15 +61,13 @@ class Outcome:
 class LargeRequest:
     """One run of a plane that does not fit into memory.
 
-    `pixel_size` in µm, if known; results are ``OUTPUT.zarr`` and ``OUTPUT.csv``; `restart`: see `segment_large`. The
-    rest as in `Request`.
+    Results are ``OUTPUT.zarr`` and ``OUTPUT.csv``; `restart`: see `segment_large`. The rest as in `Request`.
     """
 
     plane: Plane
     model: str
     device: str
     config: SegmentConfig
-    pixel_size: float | None
     output: Path
     restart: bool = False
 
@@ -135,7 +133,7 @@ class Engine:
 
         pointer = self.pointer(request)
         start = time.perf_counter()
-        pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image)
+        pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size)
         pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
@@ -161,7 +159,7 @@ class Engine:
         from napari_pffnet.segment import Segmenter
         from napari_pffnet.segment.large import segment_large
 
-        start, plane = time.perf_counter(), _lazy(request.plane, request.pixel_size)
+        start, plane = time.perf_counter(), _lazy(request.plane)
         model = self._load(request.model, request.device)
         segmenter = Segmenter(model, request.config)
         done = segment_large(
@@ -176,10 +174,10 @@ class Engine:
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
         return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, done.zoom)
 
-    def level(self, request: Request, levels: Sequence[Plane], pixel_size: float | None) -> int:
+    def level(self, request: Request, levels: Sequence[Plane]) -> int:
         """Level of a pyramid that shows nuclei well; see `choose_level`.
 
-        `request` is for the largest of the levels, whose pixels have this size in µm, if it is known.
+        `request` is for the largest of the levels.
 
         Raises
         ------
@@ -190,8 +188,7 @@ class Engine:
         from napari_pffnet.segment.levels import choose_level
 
         segmenter = Segmenter(self._load(request.model, request.device), request.config)
-        factors = [levels[0].part.height / level.part.height for level in levels]
-        planes = [_lazy(level, pixel_size and pixel_size * f) for level, f in zip(levels, factors, strict=True)]
+        planes = [_lazy(level) for level in levels]
         return choose_level(segmenter, planes, request.config.diameter).level
 
     def zoom(self, request: Request) -> float:
@@ -205,7 +202,7 @@ class Engine:
         from napari_pffnet.segment import sized
 
         pointer = self.pointer(request)
-        return sized(pointer.segmenter, pointer.image).scale
+        return sized(pointer.segmenter, pointer.image, request.plane.pixel_size).scale
 
     def pointer(self, request: Request) -> Pointer:
         """Return what finds single nuclei in the plane; nothing is computed yet.
@@ -235,7 +232,7 @@ class Engine:
         return self._model
 
 
-def _lazy(plane: Plane, pixel_size: float | None) -> LazyPlane:
+def _lazy(plane: Plane) -> LazyPlane:
     from napari_pffnet.io.lazy import LazyPlane
 
-    return LazyPlane(plane.pixels, "YXS"[: len(plane.pixels.shape)], pixel_size=pixel_size)
+    return LazyPlane(plane.pixels, "YXS"[: len(plane.pixels.shape)], pixel_size=plane.pixel_size)

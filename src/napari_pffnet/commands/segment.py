@@ -310,10 +310,10 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
             with open_stack(path, options.channel) as stack:
                 if len(stack.places) > 1:
                     return _all_planes(segmenter, stack, options.link, progress, targets)
-        array, axes, _ = read_image(path)
+        array, axes, pixel_size = read_image(path)
         image = to_plane(array, axes, options.channel, options.plane)
-        result = sized(segmenter, image).predict(image, progress).compose(segmenter.config)
-    _write(targets, result, "YX", image)
+        result = sized(segmenter, image, pixel_size).predict(image, progress).compose(segmenter.config)
+    _write(targets, result, "YX", image, pixel_size)
     return len(result.table)
 
 
@@ -324,7 +324,7 @@ def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: 
 
     middle = stack.places[len(stack.places) // 2]
     shown = stack.read(middle)
-    fitting = sized(segmenter, shown)
+    fitting = sized(segmenter, shown, stack.pixel_size)
     composer = StackComposer(stack.shape, linked)
     for number, place in enumerate(stack.places):
         progress(number, len(stack.places))
@@ -332,7 +332,7 @@ def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: 
         composer.add(place, part, stack.begins(place))
     progress(len(stack.places), len(stack.places))
     result = composer.result()
-    _write(targets, result, f"{stack.axes}YX", shown, middle, stack.pixel_size)
+    _write(targets, result, f"{stack.axes}YX", shown, stack.pixel_size, middle)
     return len(result.table)
 
 
@@ -341,8 +341,8 @@ def _write(
     result: Segmentation,
     axes: str,
     image: Array,
+    pixel_size: float | None,
     place: tuple[int, ...] = (),
-    pixel_size: float | None = None,
 ) -> None:
     """Write labels and semantic (`axes`), table, and the overlay of the image at a place in them."""
     from napari_pffnet.data.normalize import normalize

@@ -109,7 +109,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
         fitting = _with(segmenter, before["settled"])
         return fitting, Setting(bounds, _read(measured, fitting.device), before["lowest_score"])
     work.mkdir(parents=True, exist_ok=True)
-    fitting = sized(segmenter, liveliest_place(plane))
+    fitting = sized(segmenter, liveliest_place(plane), plane.pixel_size)
     if fitting.device.type != "cpu":
         _find_what_fits(plane, fitting)
     lowest = KEPT_BELOW_THRESHOLD * score

@@ -45,7 +45,7 @@ def choose_level(segmenter: Segmenter, levels: Sequence[LazyPlane], diameter: fl
         sizes = [level.pixel_size for level in levels]
         known = [abs(size - WELL_SEEN) for size in sizes if size is not None]
         seen = known.index(min(known)) if len(known) == len(levels) else 0
-        found = estimate_diameter(segmenter, liveliest_place(levels[seen]))
+        found = estimate_diameter(segmenter, liveliest_place(levels[seen]), levels[seen].pixel_size)
         diameter = found and found * factors[seen]
     level = suitable_level(factors, diameter, segmenter.model.config.diameter)
     return Choice(level, factors[level], diameter)

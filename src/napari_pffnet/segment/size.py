@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from skimage.segmentation import clear_border
@@ -19,6 +19,10 @@ ZOOMS = (0.25, 0.5, 1.0, 2.0)
 WELL_SEEN = 12.0
 AGREEING = 1.5
 FEWEST = 3
+#: µm: pixels of light microscopy; what files say beyond that is no pixel size
+PIXELS = (0.05, 5.0)
+#: µm: from yeast (2) over fibroblasts (10) upwards (Milo, Phillips: Cell Biology by the Numbers, How big are nuclei?)
+LEAST, TYPICAL, MOST = 2.0, 8.0, 30.0
 
 
 class Look(NamedTuple):
@@ -32,7 +36,7 @@ class Look(NamedTuple):
     evidence: float
 
 
-def sized(segmenter: Segmenter, image: Array) -> Segmenter:
+def sized(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -> Segmenter:
     """Return a segmenter with the zoom that suits an image, the same one if a zoom or a diameter is set already.
 
     Parameters
@@ -41,6 +45,8 @@ def sized(segmenter: Segmenter, image: Array) -> Segmenter:
         Its model is shared.
     image : ndarray
         H×W or H×W×3/4, as stored; at most 512×512 pixels of it are looked at.
+    pixel_size : float, optional
+        µm.
 
     Notes
     -----
@@ -50,26 +56,35 @@ def sized(segmenter: Segmenter, image: Array) -> Segmenter:
     config, trained = segmenter.config, segmenter.model.config.diameter
     if config.scale is not None or config.diameter is not None or trained is None:
         return segmenter
-    zoom = suitable_zoom(estimate_diameter(segmenter, image), trained)
+    zoom = suitable_zoom(estimate_diameter(segmenter, image, pixel_size), trained)
     return segmenter if zoom == 1 else Segmenter(segmenter.model, config.model_copy(update={"scale": zoom}))
 
 
-def estimate_diameter(segmenter: Segmenter, image: Array) -> float | None:
+def estimate_diameter(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -> float | None:
     """Typical diameter of the nuclei, pixels: the median one of the zoom at which nuclei explain most of the image.
 
     What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
     at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
-    larger ones follow until two agree and nuclei are large enough to be seen well. None if no zoom shows at least three
-    nuclei.
+    larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
+    known, nuclei are 2 to 30 µm large. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
     """
+    least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)
     looks: list[Look] = []
+    best: Look | None = None
     for look in _looks(segmenter, image[liveliest(image, PART)]):
-        looks.append(look)
+        if look.evidence and least <= look.diameter / look.zoom <= most:
+            looks.append(look)
         agreed = [each for each in looks if any(_agree(each, other) for other in looks if other is not each)]
-        best = max(agreed or looks, key=lambda each: each.evidence)
-        if agreed and best.diameter >= WELL_SEEN:
+        best = max(agreed or looks, key=lambda each: each.evidence, default=None)
+        if agreed and best is not None and best.diameter >= WELL_SEEN:
             break
-    return best.diameter / best.zoom if best.evidence else None
+    if best is not None:
+        return best.diameter / best.zoom
+    return TYPICAL / pixel_size if _is_believable(pixel_size) else None
+
+
+def _is_believable(pixel_size: float | None) -> TypeGuard[float]:
+    return pixel_size is not None and PIXELS[0] <= pixel_size <= PIXELS[1]
 
 
 def _agree(a: Look, b: Look) -> bool:

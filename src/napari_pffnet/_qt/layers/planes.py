@@ -49,6 +49,8 @@ class Plane:
         Index along each axis of the stack, by the axis' name, counted from 0.
     part : Part
         What of the image it is.
+    pixel_size : float, optional
+        Height of a pixel in µm, where the layer's units say so.
     inside : ndarray, optional
         bool H×W: nuclei that lie mostly outside are not wanted.
     """
@@ -58,6 +60,7 @@ class Plane:
     placement: dict[str, Any]
     position: dict[str, int]
     part: Part
+    pixel_size: float | None = None
     inside: Array | None = None
 
     def read(self) -> Array:
@@ -246,7 +249,9 @@ def _plane(layer: Image, index: list[int | slice], shown: list[int], part: Part,
     shape = tuple(extents.get(axis, 1) for axis in range(first, layer.ndim))
     corner = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
-    return Plane(pixels, shape, _placed(layer, corner, first, shown, part), position, part, inside)
+    size = pixel_size(layer)
+    height = size and size * float(factors[shown[0]])
+    return Plane(pixels, shape, _placed(layer, corner, first, shown, part), position, part, height, inside)
 
 
 def _placed(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> dict[str, Any]:

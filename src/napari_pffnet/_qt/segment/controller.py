@@ -21,7 +21,6 @@ from napari_pffnet._qt.layers.planes import (
     level_count,
     level_factors,
     on_screen,
-    pixel_size,
     plane_count,
     take_plane,
     take_stack,
@@ -103,12 +102,11 @@ class SegmentController:
         except PlaneError as error:
             show_error(str(error))
             return
-        size = pixel_size(image)
         cancel = self._start(request.model)
         self.view.set_status("Looking at the size of the nuclei…")
         self.background(
             f"PFFNet: {image.name}",
-            lambda _report: self.engine.level(request, levels, size),
+            lambda _report: self.engine.level(request, levels),
             done=lambda level: self._found_level(image, level, cancel),
             failed=self._fail,
             progressed=lambda _done, _total: None,

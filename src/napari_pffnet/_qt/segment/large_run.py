@@ -19,8 +19,6 @@ from napari_pffnet._qt.layers.planes import (
     axis_names,
     level_count,
     level_data,
-    level_factors,
-    pixel_size,
 )
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
@@ -65,9 +63,7 @@ class LargeRuns:
         output = self._output(image, _file_name(image, plane))
         if output is None:
             return None
-        factor, size = float(level_factors(image, plane.part.level)[-1]), pixel_size(image)
-        width = size and size * factor
-        return LargeRequest(plane, options.model, options.device, options.config, width, output)
+        return LargeRequest(plane, options.model, options.device, options.config, output)
 
     def begin(self, image: Image, request: LargeRequest, source: dict[str, Any]) -> None:
         """Prepare a run's layers; those of an earlier run stay until there is something to show in their place."""
