@@ -140,8 +140,33 @@ def test_shapes_on_other_slices_are_not_meant():
     assert inside.sum() == 19 * 19
     assert part.y == 200 - MARGIN
     viewer.dims.set_point(0, 4)
-    with pytest.raises(PlaneError, match="nothing is drawn"):
+    with pytest.raises(PlaneError, match="nothing is drawn on the slice in view"):
         wanted_part(viewer, image, "drawn")
+
+
+def test_a_selection_on_another_slice_is_none_on_this():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.stack([PIXELS] * 2))
+    squares = [[(z, 20, 20), (z, 20, 39), (z, 39, 39), (z, 39, 20)] for z in (0, 1)]
+    mine = viewer.add_shapes(squares, shape_type="polygon")
+    viewer.add_shapes([[(1, 100, 100), (1, 100, 140), (1, 140, 140), (1, 140, 100)]], shape_type="polygon")
+    viewer.layers.selection.active = mine
+    mine.mode, mine.selected_data = "select", {0}
+    viewer.dims.set_point(0, 1)
+    assert wanted_part(viewer, image, "drawn")[1].sum() == 19 * 19
+
+
+@pytest.mark.parametrize("place", [0, 0.6, 1.2, 1.8, 2.1])
+def test_shapes_between_slices_are_meant_where_napari_shows_them(place):
+    viewer = ViewerModel()
+    image = viewer.add_image(np.stack([PIXELS] * 8), scale=(0.3, 1, 1))
+    squares = [[(z, 20, x), (z, 20, x + 19), (z, 39, x + 19), (z, 39, x)] for x, z in ((20, 0), (60, 1), (100, 2))]
+    shapes = viewer.add_shapes(squares, shape_type="rectangle")
+    viewer.dims.set_point(0, place)
+    shown = np.flatnonzero(shapes._data_view._displayed)
+    columns = np.flatnonzero(wanted_part(viewer, image, "drawn")[1].any(0))
+    part = wanted_part(viewer, image, "drawn")[0]
+    assert sorted({(int(x) + part.x - 20) // 40 for x in columns}) == shown.tolist()
 
 
 def test_shapes_beside_the_image_whose_box_touches_it_are_refused():

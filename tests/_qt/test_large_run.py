@@ -1,6 +1,7 @@
 """Images too large for the memory, without a screen, with the real engine and a network that sees squares."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from napari_pffnet._qt.engine import Engine
 from napari_pffnet._qt.segment.controller import ON_DISK, SegmentController
 from napari_pffnet._qt.segment.large_layers import LargeLayers, Lifted
 from napari_pffnet.io import lazy, ome_zarr
+from napari_pffnet.io.lazy import LazyPlane
 
 IMAGE, COUNT = squares_image((300, 420))
 SETTINGS = {"tile": 100, "tile_overlap": 32, "scale": 1.0}
@@ -162,7 +164,7 @@ def test_layers_of_an_earlier_run_stay_until_there_are_new_ones(viewer, tmp_path
     assert len(viewer.layers) == 3
     viewer.layers["nuclei"].name = "mine"
     controller.run()
-    assert {"mine", "nuclei"} <= {layer.name for layer in viewer.layers}
+    assert "mine" not in viewer.layers, "its files are replaced"
 
 
 def test_a_folder_that_cannot_be_written_is_asked_for_again(viewer, tmp_path):
@@ -173,6 +175,20 @@ def test_a_folder_that_cannot_be_written_is_asked_for_again(viewer, tmp_path):
     controller.view.ask_folder.return_value = str(tmp_path)
     controller.run()
     assert len(viewer.layers["nuclei"].features) == COUNT
+
+
+def test_the_folder_stays_where_work_was_begun(viewer, tmp_path, monkeypatch):
+    controller = make(viewer, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(LazyPlane, "read", Mock(side_effect=OSError("the disk is gone")))
+        controller.run()
+    controller.run()
+    (tmp_path / "slide 1_2-nuclei.partial").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(LazyPlane, "read", Mock(side_effect=OSError("the disk is gone")))
+        controller.run()
+    controller.run()
+    assert controller.view.ask_folder.call_count == 2
 
 
 def test_without_a_folder_nothing_happens(viewer, tmp_path):
@@ -206,6 +222,13 @@ def test_plane_of_a_stack_lies_on_its_slice(tmp_path):
     np.testing.assert_allclose(nuclei.translate, (1, 0, 0))
     assert len(nuclei.features) == COUNT
     assert (tmp_path / "stack-z2-nuclei.csv").is_file()
+
+
+def test_names_of_axes_make_no_folders(tmp_path):
+    viewer = ViewerModel()
+    viewer.add_image(np.stack([IMAGE, IMAGE]), name="b", axis_labels=("t/s", "y", "x"))
+    make(viewer, tmp_path).run()
+    assert (tmp_path / "b-t_s1-nuclei.csv").is_file()
 
 
 def test_results_of_two_channels_or_levels_stand_beside_each_other(tmp_path):

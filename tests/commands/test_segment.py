@@ -1,3 +1,4 @@
+import numcodecs
 import numpy as np
 import pandas as pd
 import pytest
@@ -301,6 +302,17 @@ def test_a_pyramid_that_is_broken_is_reported_and_the_rest_goes_on(segment, tmp_
     zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2).attrs["multiscales"] = [{"version": "0.4"}]
     zarr.save_array(tmp_path / "b.zarr", IMAGE)
     assert segment(tmp_path / "a.zarr", tmp_path / "b.zarr", "--level", "auto") == 1
+    printed = capsys.readouterr()
+    assert f"failed: {tmp_path / 'a.zarr'}: cannot be read" in printed.err
+    assert f"b.zarr: {COUNT} nuclei in" in printed.out
+
+
+def test_a_damaged_chunk_is_reported_and_the_rest_goes_on(segment, tmp_path, capsys):
+    zarr.create_array(tmp_path / "a.zarr", data=IMAGE, zarr_format=2, compressors=numcodecs.GZip())
+    chunk = next(path for path in (tmp_path / "a.zarr").iterdir() if path.name.startswith("0"))
+    chunk.write_bytes(chunk.read_bytes()[:40])
+    zarr.save_array(tmp_path / "b.zarr", IMAGE)
+    assert segment(tmp_path / "a.zarr", tmp_path / "b.zarr") == 1
     printed = capsys.readouterr()
     assert f"failed: {tmp_path / 'a.zarr'}: cannot be read" in printed.err
     assert f"b.zarr: {COUNT} nuclei in" in printed.out

@@ -34,3 +34,11 @@ def test_lock_is_given_back(tmp_path):
     Lock(tmp_path / "a").release()
     assert not list(tmp_path.iterdir())
     Lock(tmp_path / "a")
+
+
+def test_a_lock_that_was_deleted_is_set_again(tmp_path):
+    lock = Lock(tmp_path / "a")
+    (tmp_path / "a").unlink()
+    assert lock.held()
+    with pytest.raises(InUse):
+        Lock(tmp_path / "a")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from tifffile import imwrite
 
 from napari_pffnet.cli import main
 from napari_pffnet.config import SegmentConfig
@@ -57,6 +58,33 @@ def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
     np.testing.assert_array_equal(*labels)
 
 
+def test_workers_see_what_has_changed_since_the_last_run(cluster, tmp_path):
+    image = tmp_path / "a.tif"
+
+    def labels(pixels, *, spread):
+        imwrite(tmp_path / "new.tif", pixels, tile=(64, 64))
+        (tmp_path / "new.tif").replace(image)
+        segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(Source(str(image)))
+        with distributed.Client(cluster) as client:
+            elsewhere = SpreadTiles(client, Source(str(image)), "default", "cpu") if spread else None
+            done = segment_large(plane, segmenter, tmp_path / "out", spread=elsewhere)
+        return zarr.open(done.labels)["labels/nuclei/0"][:]
+
+    pixels = u2os()[0][0][:192, :256]
+    labels(pixels, spread=True)
+    np.testing.assert_array_equal(labels(pixels[::-1], spread=True), labels(pixels[::-1], spread=False))
+
+
+def test_workers_in_other_folders_write_to_the_users(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    imwrite("good.tif", u2os()[0][0][:96, :96])
+    with distributed.Client(cluster) as client:
+        client.run(os.chdir, "/")
+    address = cluster.scheduler_address
+    assert main(["segment", "good.tif", "--output", "out", "--scheduler", address, "--device", "cpu"]) == 0
+    assert (tmp_path / "out" / "good_labels.tif").is_file()
+
+
 def test_workers_see_the_level_that_is_chosen(cluster, tmp_path, capsys):
     image = np.kron(u2os()[0][0][:128, :128], np.ones((4, 4), np.uint16))
     group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
@@ -85,8 +113,6 @@ def test_workers_see_the_level_that_is_chosen(cluster, tmp_path, capsys):
 
 
 def test_files_are_spread_too_and_bad_ones_reported(cluster, tmp_path, capsys):
-    from tifffile import imwrite
-
     imwrite(tmp_path / "good.tif", u2os()[0][0][:96, :96])
     (tmp_path / "bad.png").write_bytes(b"no image")
     files = [str(tmp_path / name) for name in ("good.tif", "bad.png")]

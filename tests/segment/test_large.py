@@ -110,10 +110,57 @@ def test_thresholds_may_change_but_not_below_what_was_kept(tmp_path):
     np.testing.assert_array_equal(read(run("a", 0.7))[0], read(run("b", 0.7))[0])
 
 
+def test_low_scores_that_an_earlier_run_kept_take_no_place_at_seams(tmp_path):
+    class Moody(BrightSquares):
+        """Hardly believes in what lies in the left third of a tile."""
+
+        def found_in(self, image):
+            found = super().found_in(image)
+            left = found["boxes"][:, 0] < image.shape[2] / 3
+            return {**found, "scores": torch.where(left, 0.34 / 0.9, found["scores"])}
+
+    def run(name, score, **more):
+        config = CONFIG.model_copy(update={"score_threshold": score, "tile_overlap": 64})
+        return segment_large(LazyPlane(IMAGE), segmenter(Moody(), config), tmp_path / name, **more)
+
+    with pytest.raises(Cancelled):
+        run("a", 0.5, cancelled=iter([False] * 30 + [True]).__next__)
+    np.testing.assert_array_equal(read(run("a", 0.7))[0], read(run("b", 0.7))[0])
+
+
+@pytest.mark.parametrize("lost", ["job.json", "statistics.npz"])
+def test_tiles_of_which_nothing_is_known_are_not_used(tmp_path, lost):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 20 + [True]).__next__)
+    (tmp_path / "a.partial" / lost).unlink()
+    other = np.zeros_like(IMAGE)
+    other[:12, :12] = 1
+    assert segment_large(LazyPlane(other), segmenter(), tmp_path / "a").count == 1
+
+
+def test_tiles_that_are_cut_otherwise_are_not_mixed(tmp_path, monkeypatch):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+    monkeypatch.setattr("napari_pffnet.segment.segmenter.STRIDE", 8)
+    with pytest.raises(LargeError, match="another version of the program"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+
+
+def test_a_zarr_that_is_no_result_is_left_alone(tmp_path):
+    zarr.save_array(tmp_path / "a.zarr", IMAGE)
+    with pytest.raises(LargeError, match=r"a.zarr is there and no result of a segmentation; choose another"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    done = segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b")
+    zarr.open(done.labels)["labels"].create_group("mine")
+    with pytest.raises(LargeError, match="no result"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b")
+    np.testing.assert_array_equal(zarr.open(tmp_path / "a.zarr")[:], IMAGE)
+
+
 def test_the_zoom_is_settled_by_the_first_run(tmp_path, monkeypatch):
     zooms = iter([0.5, 0.25])
 
-    def sized(before, _image):
+    def sized(before, *_image):
         config = before.config.model_copy(update={"scale": next(zooms)})
         return Segmenter(before.model, config)
 
@@ -267,3 +314,12 @@ def test_errors_of_reading_are_told_and_what_was_done_is_kept(tmp_path):
     assert threading.main_thread() not in threads
     assert not any(thread.is_alive() for thread in threads)
     assert read(segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a"))[0].max() == COUNT
+
+
+def test_the_liveliest_place_is_where_there_are_pixels():
+    image = np.random.default_rng(0).random((600, 1200), np.float32) * 0.1
+    image[:, :600] = np.nan
+    image[300:, 900:] *= 9
+    place = liveliest_place(LazyPlane(image), 256)
+    assert np.isfinite(place).all()
+    assert place.max() > 0.5

@@ -95,3 +95,11 @@ def test_the_part_with_the_most_contrast_is_looked_at():
     image[210:290, 120:190] = squares(8, (80, 70))
     y, x = liveliest(image, 100)
     assert (y, x) == (slice(200, 300), slice(100, 200))
+
+
+def test_what_is_not_finite_is_not_lively():
+    image = np.full((300, 500), np.nan, np.float32)
+    image[210:290, 120:190] = squares(8, (80, 70))
+    y, x = liveliest(image, 100)
+    assert (y, x) == (slice(200, 300), slice(100, 200))
+    assert liveliest(np.full((300, 500), np.nan), 100) == (slice(0, 100), slice(0, 100))

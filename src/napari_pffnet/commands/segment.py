@@ -105,6 +105,9 @@ def run(options: argparse.Namespace) -> int:
     paths = find_images(options.inputs)
     _protect(paths, options.output)
     cluster = _connect(options)
+    if cluster is not None:  # workers may have started in other folders
+        options.output = options.output.resolve()
+        options.model = str(Path(options.model).resolve()) if Path(options.model).is_file() else options.model
     segmenter = Segmenter(load_model(options.model, pick_device(options.device)), config)
     options.output.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), cluster or nullcontext():
@@ -179,20 +182,20 @@ def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.N
     if cluster is None:
         failed = sum(not _attempt(segmenter, path, options) for path in small)
     else:
-        from napari_pffnet.segment.cluster import spread_files
+        from napari_pffnet.segment.cluster import new_run, spread_files
 
-        failed = 0
-        for path, (count, seconds, fault) in spread_files(cluster, small, _remote, (options,)):
+        failed, files = 0, [path.resolve() for path in small]
+        for path, (count, seconds, fault) in spread_files(cluster, files, _remote, (options, new_run())):
             failed += not _tell(path, options, count, seconds, fault)
     return failed + sum(not _attempt(segmenter, path, options, cluster) for path in large)
 
 
-def _remote(path: Path, options: argparse.Namespace) -> tuple[int, float, str]:
+def _remote(path: Path, options: argparse.Namespace, run: str) -> tuple[int, float, str]:
     """Segment one image in a worker: number of nuclei, seconds, what went wrong."""
     from napari_pffnet.segment.cluster import one_at_a_time, worker_segmenter
 
     with one_at_a_time():
-        segmenter = worker_segmenter(options.model, options.device, _config(options))
+        segmenter = worker_segmenter(options.model, options.device, _config(options), run)
         return _try(lambda: _segment(segmenter, path, options))
 
 

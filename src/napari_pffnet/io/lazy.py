@@ -54,6 +54,8 @@ class LazyPlane:
         Width of a pixel in µm.
     close : callable, optional
         Closes what the array reads from.
+    path : Path or str
+        The image; named in errors.
 
     Attributes
     ----------
@@ -76,8 +78,9 @@ class LazyPlane:
         plane: int | None = None,
         pixel_size: float | None = None,
         close: Callable[[], object] | None = None,
+        path: Path | str = "the image",
     ) -> None:
-        self._array, self.pixel_size, self._close = array, pixel_size, close
+        self._array, self.pixel_size, self._close, self.path = array, pixel_size, close, path
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if sizes.get("C") == 3 and channel is None and array.dtype == np.uint8 and "S" not in sizes:
@@ -103,14 +106,15 @@ class LazyPlane:
             self._close()
 
     def read(self, window: tuple[slice, slice]) -> Array:
-        """Return H×W, or H×W×3 of colours, of a window."""
+        """Return H×W, or H×W×3 of colours, of a window; ImageError if it cannot be read."""
         places: dict[str, Any] = {
             **self._fixed,
             "Y": window[0],
             "X": window[1],
             "S": slice(0, 3 if self.colours else 1),
         }
-        part = np.asarray(self._array[tuple(places[axis] for axis in self._axes)])
+        with _readable(self.path):
+            part = np.asarray(self._array[tuple(places[axis] for axis in self._axes)])
         left = [axis for axis in self._axes if axis not in self._fixed]
         part = part.transpose([left.index(axis) for axis in "YXS" if axis in left])
         return part if part.ndim == 2 or self.colours else part[..., 0]
@@ -211,7 +215,7 @@ def open_plane(source: Source) -> LazyPlane:
         It cannot be read, or a choice is missing; the message names the fix.
     """
     array, axes, size, close = _open(Path(source.path), source.level)
-    return LazyPlane(array, axes, source.channel, source.plane, size, close)
+    return LazyPlane(array, axes, source.channel, source.plane, size, close, source.path)
 
 
 def open_stack(path: Path, channel: int | None = None) -> LazyStack:
@@ -269,7 +273,7 @@ def _open(path: Path, level: int) -> Opened:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path | str) -> Iterator[None]:
     """Say of which file an error is, whatever the library that reads it raises."""
     try:
         yield

@@ -48,9 +48,15 @@ class Lock:
         self._write()
 
     def held(self) -> bool:
-        """Whether the lock is still ours; another program may have taken it over."""
+        """Whether the lock is still ours; another program may have taken it over. One that was deleted is set again."""
         holder = _read(self.file)
-        return holder is not None and holder.get("key") == self.key
+        if holder is None:
+            try:
+                self._write()
+            except InUse:
+                return False
+            return True
+        return holder.get("key") == self.key
 
     def release(self) -> None:
         """Give the lock back, if it is ours."""

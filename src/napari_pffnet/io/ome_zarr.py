@@ -130,6 +130,16 @@ def label_levels(folder: Path, name: str) -> list[zarr.Array[Any]]:
     return [image[path] for path in facts.paths]  # type: ignore[misc]
 
 
+def is_result(folder: Path) -> bool:
+    """Whether a folder holds the ``nuclei`` and ``semantic`` of a large image, and no other image or labels."""
+    try:
+        group = zarr.open_group(folder, mode="r")
+        labels = zarr.open_group(folder / "labels", mode="r")
+    except (ValueError, OSError):
+        return False
+    return describe(group) is None and set(group) == {"labels"} and set(labels) == {"nuclei", "semantic"}
+
+
 def _metadata(name: str, count: int, pixel_size: float | None, version: str) -> dict[str, Any]:
     unit = {"unit": "micrometer"} if pixel_size else {}
     size = pixel_size or 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -63,13 +64,15 @@ class SpreadTiles:
 
     def __init__(self, client: Any, source: Source, model: str, device: str) -> None:
         self.client, self.source, self.model, self.device = client, source, model, device
+        self.run = new_run()
 
     def __call__(
         self, plane: LazyPlane, segmenter: Segmenter, setting: Setting, tiles: dict[int, Tile]
     ) -> Generator[tuple[int, bytes]]:
         """Yield number and file content of each tile as they come."""
         statistics = {name: (mean.cpu(), variance.cpu()) for name, (mean, variance) in setting.statistics.items()}
-        common = (self.source, self.model, self.device, segmenter.config, replace(setting, statistics=statistics))
+        place = (self.source, self.model, self.device, segmenter.config, self.run)
+        common = (*place, replace(setting, statistics=statistics))
         for (number, _), content in _spread(self.client, tiles.items(), _compute, common):
             yield number, content
 
@@ -81,28 +84,33 @@ def spread_files(
     return _spread(client, files, work, arguments)
 
 
-@lru_cache(maxsize=2)
-def worker_segmenter(model: str, device: str, config: SegmentConfig) -> Segmenter:
-    """Return this process's own segmenter."""
+def new_run() -> str:
+    """Return a name of a run: workers outlive it, and images and models may change before the next one."""
+    return uuid.uuid4().hex
+
+
+@lru_cache(maxsize=1)
+def worker_segmenter(model: str, device: str, config: SegmentConfig, _run: str) -> Segmenter:
+    """Return this process's own segmenter, loaded anew for each run."""
     return Segmenter(load_model(model, pick_device(device)), config)
 
 
 @lru_cache(maxsize=4)
-def _worker_plane(source: Source) -> LazyPlane:
+def _worker_plane(source: Source, _run: str) -> LazyPlane:
     return open_plane(source)
 
 
 def _compute(
-    task: tuple[int, Tile], source: Source, model: str, device: str, config: SegmentConfig, setting: Setting
+    task: tuple[int, Tile], source: Source, model: str, device: str, config: SegmentConfig, run: str, setting: Setting
 ) -> bytes:
     with one_at_a_time():
-        segmenter = worker_segmenter(model, device, config)
+        segmenter = worker_segmenter(model, device, config, run)
         statistics = {
             name: (mean.to(segmenter.device), variance.to(segmenter.device))
             for name, (mean, variance) in setting.statistics.items()
         }
         tile, here = task[1], replace(setting, statistics=statistics)
-        return compute(segmenter, [tile], [read(segmenter, _worker_plane(source), tile, here)], here)[0]
+        return compute(segmenter, [tile], [read(segmenter, _worker_plane(source, run), tile, here)], here)[0]
 
 
 @lru_cache(maxsize=1)

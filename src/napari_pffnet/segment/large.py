@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from napari_pffnet.io.lazy import LazyPlane
-from napari_pffnet.io.ome_zarr import LabelPyramid
+from napari_pffnet.io.ome_zarr import LabelPyramid, is_result
 from napari_pffnet.io.results import write_table
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
-from napari_pffnet.segment.large_job import LargeError, begin, only_one
+from napari_pffnet.segment.large_job import LargeError, begin, discard, only_one
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
 from napari_pffnet.segment.segmenter import Cancelled, Segmenter
 from napari_pffnet.segment.tiles import Tile, batches
@@ -103,15 +103,17 @@ def segment_large(
     OtherWork
         Another image, model or setting was begun at this place. Thresholds may change; see `large_job`.
     LargeError
-        Another process is at work there.
+        Another process is at work there, or there is a Zarr that is no result.
     Cancelled
         `cancelled` returned True; what is done is kept.
     """
-    work = output.with_name(f"{output.name}.partial")
+    target, table, work = (output.with_name(f"{output.name}{suffix}") for suffix in (".zarr", ".csv", ".partial"))
     stop, tell, show = cancelled or (lambda: False), progress or _ignore, shown or _ignore
     with only_one(output) as lock:
+        if target.exists() and not is_result(target):
+            raise LargeError(f"{target} is there and no result of a segmentation; choose another folder or name")
         if restart and work.exists():
-            shutil.rmtree(work)
+            discard(work)
         fitting, setting = begin(work, plane, segmenter)
         tiles, files = fitting.tiles(plane.shape), TileFiles(work / "tiles")
         nuclei, semantic = _pyramids(work / RESULT, plane, version)
@@ -128,10 +130,9 @@ def segment_large(
         if not lock.held():
             raise LargeError(f"{output} was taken over by another process; its result counts")
         rows = blocks.table()
-        target, table = (output.with_name(f"{output.name}{suffix}") for suffix in (".zarr", ".csv"))
         write_table(table, rows)
         _replace(work / RESULT, target)
-        shutil.rmtree(work)
+        discard(work)
     return Done(target, table, len(rows), fitting.scale)
 
 
@@ -192,15 +193,10 @@ def _in_order(tiles: list[Tile]) -> list[int]:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """Move a folder to its place; an older one there goes away only when the new one can take it."""
-    old = target.with_name(f".{target.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
+    """Move a folder to its place; an older one there goes away."""
     if target.exists():
-        target.rename(old)
+        discard(target)
     new.rename(target)
-    if old.exists():
-        shutil.rmtree(old)
 
 
 def _ignore(*_arguments: object) -> None:

@@ -12,7 +12,7 @@ from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.ome_zarr import LabelPyramid, blocks
 from napari_pffnet.labels import compose
 from napari_pffnet.segment.features import Window
-from napari_pffnet.segment.large_tiles import TileFiles
+from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TileFiles, promising
 from napari_pffnet.segment.seams import Parts, merge
 from napari_pffnet.segment.tiles import Tile
 
@@ -98,8 +98,8 @@ class Blocks:
             low, high = (np.array([part.start for part in window]), np.array([part.stop for part in window]))
             (top, left), (bottom, right) = low - 2 * self.reach, high + 2 * self.reach
             rows = np.flatnonzero((x0 < right) & (x1 > left) & (y0 < bottom) & (y1 > top))
-            part = {name: values[rows] for name, values in found.items()}
-            parts.append(part | {"key": number * ROWS_PER_TILE + rows})
+            part = {name: values[rows] for name, values in found.items()} | {"key": number * ROWS_PER_TILE + rows}
+            parts.append(promising(part, KEPT_BELOW_THRESHOLD * self.config.score_threshold))
         return merge(parts, [self.tiles[number] for number in near])
 
     def _labels(self, window: Window) -> Array:

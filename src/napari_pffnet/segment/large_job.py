@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +18,17 @@ from napari_pffnet.data.normalize import limits
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.lock import InUse, Lock
+from napari_pffnet.library import Model
 from napari_pffnet.segment.blank import is_blank
-from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, Setting
+from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TYPICAL_DIAMETER, Setting
 from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
-from napari_pffnet.segment.size import sized
+from napari_pffnet.segment.size import liveliness, sized
 from napari_pffnet.segment.steady import Statistics
 
 Array = np.ndarray[Any, Any]
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 16, 128
 PLACES_ALONG, PLACES = 8, 9
-KEPT_BELOW_THRESHOLD = 0.5
 #: What tiles depend on; the rest of the configuration may change from run to run.
 FIXED = ("diameter", "scale", "tile", "tile_overlap")
 
@@ -96,7 +97,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
     asked = segmenter.config.model_dump(mode="json")
     now: dict[str, Any] = {
         "image": _digest(np.array(plane.shape), np.array(bounds), pixels),
-        "model": _digest(*(value.cpu().numpy() for value in segmenter.model.network.state_dict().values())),
+        "model": _model(segmenter.model),
         **{name: asked[name] for name in FIXED},
     }
     score = segmenter.config.score_threshold
@@ -107,7 +108,11 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
         if other:
             raise OtherWork(work, other)
         fitting = _with(segmenter, before["settled"])
+        if before["tiles"] != _tiles(fitting, plane):
+            raise OtherWork(work, ["version of the program"])
         return fitting, Setting(bounds, _read(measured, fitting.device), before["lowest_score"])
+    if (work / "tiles").exists():  # of which nothing is known
+        discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
     fitting = sized(segmenter, liveliest_place(plane), plane.pixel_size)
     if fitting.device.type != "cpu":
@@ -117,8 +122,19 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
     statistics = fitting.statistics_of(_places(plane, fitting, bounds), bounds)
     content = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
     write_atomic(measured, lambda file: np.savez(file, allow_pickle=False, **content))
-    write_atomic(job, json.dumps({**now, "settled": settled, "lowest_score": lowest}, indent=1).encode())
-    return _with(fitting, settled), Setting(bounds, statistics, lowest)
+    fitting = _with(fitting, settled)
+    now |= {"settled": settled, "tiles": _tiles(fitting, plane), "lowest_score": lowest}
+    write_atomic(job, json.dumps(now, indent=1).encode())
+    return fitting, Setting(bounds, statistics, lowest)
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder; a kill meanwhile leaves nothing of it under its name."""
+    aside = folder.with_name(f".{folder.name}.old")
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+    shutil.rmtree(aside)
 
 
 def _other(before: dict[str, Any], now: dict[str, Any], score: float) -> list[str]:
@@ -165,7 +181,7 @@ def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[
 def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
     """Return the square, of 64 spread evenly over the image, in which intensities vary most; for `sized`."""
     places = (plane.read(window) for window in sample_windows(plane.shape, side, PLACES_ALONG))
-    return max(places, key=lambda pixels: float(np.std(pixels[::8, ::8], dtype=np.float64)))
+    return max(places, key=liveliness)
 
 
 def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> list[Array]:
@@ -180,6 +196,15 @@ def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float])
         if len(places) == PLACES:
             break
     return places
+
+
+def _model(model: Model) -> str:
+    weights = [value.cpu().numpy() for value in model.network.state_dict().values()]
+    return _digest(*weights, np.frombuffer(model.config.model_dump_json().encode(), np.uint8))
+
+
+def _tiles(segmenter: Segmenter, plane: LazyPlane) -> str:
+    return _digest(np.frombuffer(repr(segmenter.tiles(plane.shape)).encode(), np.uint8))
 
 
 def _digest(*arrays: Array) -> str:

@@ -21,6 +21,8 @@ from napari_pffnet.segment.tiles import Tile
 
 Array = np.ndarray[Any, Any]
 TILES_KEPT = 64
+#: of the threshold of score: what is lower is never drawn, nor does it take a nucleus' place at a seam
+KEPT_BELOW_THRESHOLD = 0.5
 TYPICAL_DIAMETER = 24.0
 
 
@@ -60,11 +62,11 @@ def _blank(tile: Tile) -> bytes:
 def _file(segmenter: Segmenter, tile: Tile, result: Parts, setting: Setting) -> bytes:
     semantic = result.pop("semantic")[tile.core_in_tile] >= 0.5
     found = in_image(result, tile, segmenter.margin)
-    return _pack(_promising(found, setting.lowest_score), semantic)
+    return _pack(promising(found, setting.lowest_score), semantic)
 
 
-def _promising(found: Parts, lowest_score: float) -> Parts:
-    """Leave out what is far under the threshold: it is never drawn."""
+def promising(found: Parts, lowest_score: float) -> Parts:
+    """Leave out what has a low score."""
     keep = found["scores"] * found["quality"] >= lowest_score
     return {name: values[keep] for name, values in found.items()}
 

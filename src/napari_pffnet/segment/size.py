@@ -96,7 +96,14 @@ def liveliest(image: Array, side: int) -> tuple[slice, slice]:
     """Window of at most `side`×`side` pixels in which intensities vary most, on a grid of such windows."""
     grids = [_starts(length, side) for length in image.shape[:2]]
     windows = [(slice(y, y + side), slice(x, x + side)) for y in grids[0] for x in grids[1]]
-    return max(windows, key=lambda window: float(np.std(image[window][::8, ::8], dtype=np.float64)))
+    return max(windows, key=lambda window: liveliness(image[window]))
+
+
+def liveliness(pixels: Array) -> float:
+    """How much intensities vary; what is not finite does not count."""
+    some = pixels[::8, ::8]
+    finite = some[np.isfinite(some)]
+    return float(np.std(finite, dtype=np.float64)) if finite.size else 0.0
 
 
 def _looks(segmenter: Segmenter, part: Array) -> Iterator[Look]:

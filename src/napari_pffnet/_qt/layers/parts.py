@@ -17,6 +17,7 @@ from napari_pffnet.io.regions import Area, Regions
 Where = Literal["whole", "view", "drawn"]
 MARGIN = 64
 CHOOSING = ("select", "direct")
+BOXES = ("rectangle", "ellipse")
 
 
 def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0) -> tuple[Part, Array | None]:
@@ -96,29 +97,35 @@ def _window(full: Part, places: Array, fault: str) -> Part:
 
 def _drawn(viewer: ViewerModel) -> list[Array]:
     """Corners of the shapes that are meant, in the world, each N×D with one column for each axis of the viewer."""
-    for layer in _shapes_layers(viewer):
-        found = list(_areas(layer, viewer))
+    layers = list(_with_areas(viewer))
+    active = viewer.layers.selection.active
+    for layer in [active] if active in layers else layers:
+        found = dict(_areas(layer, viewer))
+        # a shape that was just drawn stays selected: only with the selection tools is a selection a choice
+        chosen = layer.selected_data & found.keys() if layer.mode in CHOOSING else ()
         if found:
-            return found
+            return [found[number] for number in chosen or found]
+    if layers:
+        raise PlaneError("nothing is drawn on the slice in view; draw a rectangle or polygon around the nuclei there")
     raise PlaneError("nothing is drawn; add a Shapes layer and draw a rectangle or polygon around the nuclei")
 
 
-def _shapes_layers(viewer: ViewerModel) -> Iterator[Shapes]:
-    active = viewer.layers.selection.active
-    for layer in (active, *reversed(viewer.layers)):
-        if isinstance(layer, Shapes) and (layer.visible or layer is active):
+def _with_areas(viewer: ViewerModel) -> Iterator[Shapes]:
+    """Shapes layers that hold areas on any slice, the topmost first; hidden ones only if they are active."""
+    for layer in reversed(viewer.layers):
+        seen = layer.visible or layer is viewer.layers.selection.active
+        if isinstance(layer, Shapes) and seen and any(True for _ in outlines(layer)):
             yield layer
 
 
-def _areas(layer: Shapes, viewer: ViewerModel) -> Iterator[Array]:
-    """A shape that was just drawn stays selected: only with the selection tools is a selection a choice."""
-    chosen = layer.selected_data if layer.mode in CHOOSING else ()
-    hidden = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.not_displayed]
-    hidden = [axis for axis in hidden if axis >= 0]
-    slider = np.round(layer.world_to_data(viewer.dims.point))[-layer.ndim :]
-    for number, _, corners in outlines(layer):
-        on_slice = np.array_equal(np.round(corners[0, hidden]), slider[hidden])
-        if on_slice and (not chosen or number in chosen):
+def _areas(layer: Shapes, viewer: ViewerModel) -> Iterator[tuple[int, Array]]:
+    """Number and corners of the shapes on the slice in view, as napari chooses which ones it shows."""
+    axes = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.not_displayed]
+    hidden = [axis for axis in axes if axis >= 0]
+    slider = np.asarray(layer.world_to_data(viewer.dims.point))[-layer.ndim :]
+    for number, kind, corners in outlines(layer):
+        place = np.trunc(corners[0]) if kind in BOXES else np.rint(corners[0])
+        if np.all(np.abs(place - slider)[hidden] < 0.5):
             world = np.tile(np.array(viewer.dims.point, float), (len(corners), 1))
             world[:, -layer.ndim :] = [layer.data_to_world(corner) for corner in corners]
-            yield world
+            yield number, world

@@ -248,7 +248,7 @@ class SegmentController:
             if self.view.ask(f"{error.reason}. Give up what was done there, and start anew?"):
                 self._run_large(image, replace(request, restart=True))
             return
-        self.large.failed(image, error)
+        self.large.failed(image, request, error)
         self._fail(error)
         if isinstance(error, Cancelled):
             self.view.set_status("Stopped. Segment goes on from here, also after a restart.")

@@ -41,7 +41,6 @@ class LargeLayers:
         self.viewer, self.plane, self.source = viewer, plane, source
         self._before = before
         self._layers: dict[str, Labels] = {}
-        self._names: dict[str, str] = {}
         self._seen: Shown | None = None
         self._drawn_at = 0.0
 
@@ -70,9 +69,9 @@ class LargeLayers:
         self._layers["nuclei"].features = table[[name for name in FEATURES if name in table]]
 
     def remove(self) -> None:
-        """Take the layers away, but not those that the user has renamed."""
-        for content, layer in self._layers.items():
-            if layer in self.viewer.layers and layer.name == self._names[content]:
+        """Take the layers away: the files that they show are to be replaced."""
+        for layer in self._layers.values():
+            if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
         self._layers.clear()
 
@@ -107,9 +106,8 @@ class LargeLayers:
                 **placed,
             ),
         }
-        for content, layer in self._layers.items():
+        for layer in self._layers.values():
             self.viewer.add_layer(layer)
-            self._names[content] = layer.name
         self.draw_outlines(outlines)
 
     def _lifted(self, levels: list[Any]) -> list[Any]:

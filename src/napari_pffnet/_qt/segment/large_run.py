@@ -101,9 +101,9 @@ class LargeRuns:
         on = f"{short(outcome.request.model)} on {outcome.device}"
         return f"{outcome.count} nuclei · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
 
-    def failed(self, image: Image, error: Exception) -> None:
+    def failed(self, image: Image, request: LargeRequest, error: Exception) -> None:
         """Ask for another folder the next time, if nothing could be written there."""
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not request.output.with_name(f"{request.output.name}.partial").exists():
             self._folders.pop(image, None)
 
     def shows(self, image: Image) -> bool:
@@ -136,11 +136,11 @@ class LargeRuns:
 
 def _file_name(image: Image, plane: Plane) -> str:
     """Name that says which plane of which level it is, where there are several: slices from 1, levels from 0."""
-    name = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in image.name).strip() or "image"
     sizes = dict(zip(axis_names(image), level_data(image).shape, strict=False))
     places = [f"{axis}{index + 1}" for axis, index in plane.position.items() if sizes[axis] > 1]
     level = [f"level{plane.part.level}"] if level_count(image) > 1 else []
-    return "-".join([name, *(place.replace(" ", "") for place in places), *level, "nuclei"])
+    name = "-".join([image.name.strip() or "image", *(place.replace(" ", "") for place in places), *level, "nuclei"])
+    return "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in name)
 
 
 def _about(seconds: float | None) -> str:
