@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-SMALL_FROM, SMALL_TO = 0.625, 0.75
+SMALL_FROM, SMALL_TO = 0.8, 1.0
 LARGE_FROM, LARGE_TO = 2.1, 1.7
 
 
