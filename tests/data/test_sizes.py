@@ -4,12 +4,12 @@ import pytest
 from napari_pffnet.data.sizes import suitable_level, suitable_zoom, typical_diameter
 
 
-@pytest.mark.parametrize("diameter", [20, 24, 50])
+@pytest.mark.parametrize("diameter", [20, 24, 35])
 def test_sizes_that_the_network_knows_are_left_alone(diameter):
     assert suitable_zoom(diameter, 24) == 1
 
 
-@pytest.mark.parametrize(("diameter", "seen_as"), [(6, 24), (19, 24), (60, 40.8), (200, 40.8)])
+@pytest.mark.parametrize(("diameter", "seen_as"), [(6, 24), (19, 24), (40, 31.2), (200, 31.2)])
 def test_other_sizes_are_brought_well_into_the_range(diameter, seen_as):
     assert diameter * suitable_zoom(diameter, 24) == pytest.approx(seen_as)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 SMALL_FROM, SMALL_TO = 0.8, 1.0
-LARGE_FROM, LARGE_TO = 2.1, 1.7
+LARGE_FROM, LARGE_TO = 1.5, 1.3
 
 
 def suitable_zoom(diameter: float | None, trained: float | None) -> float:
