@@ -17,6 +17,17 @@ def test_mask_target_is_the_object_in_its_box():
     assert torch.allclose(truth.area, torch.tensor([784.0, 392]))
 
 
+def test_mask_targets_are_neither_wide_nor_narrow():
+    """Over boxes placed anywhere, the mean target has the object's area."""
+    generator = torch.Generator().manual_seed(0)
+    instances = torch.zeros(120, 120, dtype=torch.int32)
+    instances[30:90, 30:90] = 1
+    boxes = torch.tensor([20.0, 20, 100, 100]) + 8 * torch.rand(300, 4, generator=generator)
+    truth = mask_targets(instances, instances.byte(), boxes, torch.zeros(300, dtype=torch.int64))
+    ratio = truth.masks.sum((1, 2)) / 28**2 * (boxes[:, 2:] - boxes[:, :2]).prod(1) / 60**2
+    assert abs(float(ratio.mean()) - 1) < 0.01
+
+
 def test_area_counts_what_lies_outside_the_box():
     truth = mask_targets(INSTANCES, SEMANTIC, torch.tensor([[10.0, 10, 25, 20]]), torch.tensor([0]))
     assert truth.masks.all()
