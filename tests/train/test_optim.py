@@ -39,3 +39,11 @@ def test_precision_on_the_cpu_is_full_unless_asked():
     cpu = torch.device("cpu")
     assert pick_precision(TrainConfig(), cpu) == torch.float32
     assert pick_precision(TrainConfig(precision="bfloat16"), cpu) == torch.bfloat16
+
+
+@pytest.mark.parametrize(("computes", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_cuda_devices_that_only_emulate_bfloat16_train_in_float16(monkeypatch, computes, dtype):
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or computes
+    )
+    assert pick_precision(TrainConfig(), torch.device("cuda")) == dtype

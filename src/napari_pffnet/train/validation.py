@@ -112,7 +112,7 @@ class Validator:
         training = network.training
         network.train()
         sums: dict[str, list[float]] = {}
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
             for i in range(LOSS_CROPS):
                 image, target = dataset[i]
