@@ -30,6 +30,14 @@ def model(tmp_path_factory):
     return str(path)
 
 
+def test_who_reads_the_output_may_have_enough():
+    script = "import sys; from napari_pffnet.cli import main; sys.exit(main(['models', 'show', 'default', '--json']))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
 def evaluate(*arguments):
     return main(["evaluate", *map(str, arguments)])
 

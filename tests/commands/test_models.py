@@ -59,6 +59,14 @@ def test_list_reports_damaged_files_and_goes_on(models, mine, own_models):
     assert "get the file again" in errors[0]
 
 
+def test_list_reports_a_changed_file(models, mine):
+    changed_weight(mine.path)
+    code, lines, errors = models("list")
+    assert code == 1
+    assert "damaged" in lines[2]
+    assert "import it again" in errors[0]
+
+
 def test_show_tells_what_is_known_in_lines_or_json(models, mine):
     code, lines, _ = models("show", "My cells")
     assert code == 0

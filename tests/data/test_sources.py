@@ -74,7 +74,7 @@ def test_one_report_lists_every_fault_of_every_folder(tmp_path):
         f"  {one / 'images' / '1.tif'}: same name as 1.png",
         f"  {two / 'labels' / '1.tif'}: no image of this name",
         f"  {two / 'images' / '0.tif'}: cannot be read",
-        f"  {two / 'images' / '2.tif'}: the image has 2 planes along axis C",
+        f"  {two / 'images' / '2.tif'}: the image has 2 channels (axis C)",
     ):
         assert any(line.startswith(start) for line in lines), start
 

@@ -84,7 +84,7 @@ def test_to_plane_takes_the_chosen_pixels():
 @pytest.mark.parametrize(
     ("shape", "axes", "choice", "message"),
     [
-        ((2, 12, 10), "CYX", {}, "2 planes along axis C; choose one with channel=0 to 1"),
+        ((2, 12, 10), "CYX", {}, r"2 channels \(axis C\); choose channel 0 to 1"),
         ((5, 12, 10), "ZYX", {"plane": 5}, "plane=5 does not exist; the image has plane 0 to 4"),
         ((12,), None, {}, "at least two dimensions"),
     ],

@@ -1,5 +1,8 @@
 """Planes that are read window by window."""
 
+import gc
+import warnings
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -37,7 +40,7 @@ def test_ome_zarr_at_any_level(tmp_path, version):
     smaller = open_plane(Source(str(path), channel=1, level=1))
     np.testing.assert_array_equal(smaller.read(WINDOW), GREY[::2, ::2][WINDOW])
     assert (smaller.shape, smaller.pixel_size) == ((35, 45), 0.5)
-    with pytest.raises(ImageError, match="channel=0 to 1"):
+    with pytest.raises(ImageError, match="channel 0 to 1"):
         open_plane(Source(str(path)))
     with pytest.raises(ImageError, match="no level 2; give 0 to 1"):
         open_plane(Source(str(path), channel=1, level=2))
@@ -82,6 +85,17 @@ def test_which_files_are_read_that_way(tmp_path):
     assert not is_zarr(tmp_path)
 
 
+def test_a_plane_that_nobody_closes_leaves_no_file_open(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, tile=(16, 16))
+    plane = open_plane(Source(str(tmp_path / "a.tif")))
+    plane.read((slice(0, 4), slice(0, 4)))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        del plane
+        gc.collect()
+    assert not heard
+
+
 def test_what_is_no_image_is_said(tmp_path):
     zarr.create_group(tmp_path / "empty.zarr")
     for name, message in (("empty.zarr", "holds no image"), ("nothing.zarr", "no such file")):
@@ -109,7 +123,7 @@ def test_planes_of_a_stack_are_read_one_at_a_time(tmp_path):
     for place in stack.places:
         np.testing.assert_array_equal(stack.read(place), array.array[(*place, 1)])
     assert array.read == [GREY.size] * 6
-    with pytest.raises(ImageError, match="channel=0 to 1"):
+    with pytest.raises(ImageError, match="channel 0 to 1"):
         LazyStack(tmp_path / "a.tif", array, "TZCYX").read((0, 0))
 
 

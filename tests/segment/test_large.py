@@ -16,6 +16,7 @@ from napari_pffnet.segment import Cancelled, Segmenter
 from napari_pffnet.segment import large_job as module
 from napari_pffnet.segment.large import segment_large
 from napari_pffnet.segment.large_job import LargeError, liveliest_place, sampled_limits
+from napari_pffnet.segment.segmenter import sample_windows
 
 IMAGE, COUNT = squares_image((300, 420))
 CONFIG = SegmentConfig(tile=100, tile_overlap=32)
@@ -216,8 +217,16 @@ def test_limits_come_from_squares_spread_over_the_image(monkeypatch):
     monkeypatch.setattr(module, "READ_WHOLE", 1)
     monkeypatch.setattr(module, "SAMPLE_SIDE", 16)
     sampled, pixels = sampled_limits(LazyPlane(IMAGE), (1, 99.8))
-    assert pixels.size == 16 * 16 * 16**2
+    assert pixels.size == len(sample_windows(IMAGE.shape, 16, 64)) * 16**2
     np.testing.assert_allclose(sampled, exact, atol=0.05)
+
+
+def test_limits_see_nuclei_that_lie_in_one_place():
+    rng = np.random.default_rng(0)
+    image = rng.normal(100, 10, (4200, 4200)).astype(np.float32)
+    image[130:270, 900:1400] += 1000  # 0.4 % of the image
+    exact = np.percentile(image, (1, 99.8))
+    np.testing.assert_allclose(sampled_limits(LazyPlane(image), (1, 99.8))[0], exact, rtol=0.1)
 
 
 def test_two_at_one_place_do_not_damage_each_other(tmp_path):

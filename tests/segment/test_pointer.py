@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.library import load_model
@@ -97,6 +98,15 @@ def test_only_the_tile_around_is_computed_and_again_when_forgotten(encoded):
     assert not pointer.ready(bounds(2))
     pointer.nucleus_in(bounds(2))
     assert len(seen) == 2
+
+
+def test_on_background_nothing_is_found(encoded):
+    segmenter, _ = encoded
+    pointer = Pointer(segmenter, IMAGE, FeatureCache())
+    pointer.prediction = segmenter.predict(IMAGE, keep=pointer.keep)
+    far = distance_transform_edt(TRUTH == 0)
+    places = np.argwhere(far >= np.sort(far, axis=None)[-40])[::8]
+    assert [pointer.nucleus_at(float(y), float(x)) for y, x in places] == [None] * len(places)
 
 
 def test_outside_nothing_is_found(encoded):

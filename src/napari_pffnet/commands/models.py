@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Wherever a model is asked for (segment --model, the panel), the names of this list can be given."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _command(commands, "list", list_models, "one line per model; a damaged one is reported, and the exit code is 1")
+    _command(
+        commands,
+        "list",
+        list_models,
+        "one line per model; damaged or changed ones are reported (exit code 1)",
+    )
     one = _command(commands, "show", show, "all that is known of a model")
     _name(one)
     one.add_argument("--json", action="store_true", help="as JSON, with the whole training recipe")
@@ -49,7 +55,7 @@ def list_models(_options: argparse.Namespace) -> int:
     """Print a table; report damaged files."""
     from napari_pffnet.library import entries, user_folder
 
-    models = entries()
+    models = [_verified(model) for model in entries()]
     rows = [COLUMNS, *map(_row, models)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
@@ -59,6 +65,18 @@ def list_models(_options: argparse.Namespace) -> int:
             print(f"failed: {model.name}: {model.fault}", file=sys.stderr)
     print(f"note: your models are in {user_folder()}", file=sys.stderr)
     return int(any(model.fault for model in models))
+
+
+def _verified(model: Entry) -> Entry:
+    """Look at the whole file, not only at its header."""
+    from napari_pffnet.library import LibraryError
+    from napari_pffnet.library.folder import verify
+
+    try:
+        verify(model.path)
+    except LibraryError as error:
+        return replace(model, fault=model.fault or str(error))
+    return model
 
 
 def show(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
-    ".csv": "one row per nucleus: index (its number), y, x, area in pixels, score, quality, mask_score, overlap",
+    ".csv": "one row per nucleus: index (its label), y, x, area, score, quality, mask_score (their product), overlap",
     "_overlay.png": "the image with the outlines",
 }
 STACKS = """
@@ -55,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go; made if missing")
     parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument("--score", type=float, help="lowest score of a nucleus, 0 to 1 (default: 0.5)")
+    parser.add_argument("--score", type=float, help="lowest mask_score of a nucleus, 0 to 1 (default: 0.5)")
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
     planes = parser.add_mutually_exclusive_group()

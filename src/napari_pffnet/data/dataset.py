@@ -112,7 +112,8 @@ class CropDataset(Dataset[Item]):
         weights = config.weights or (1.0,) * len(sources)
         if len(weights) != len(sources):
             raise DataError(
-                f"data.weights has {len(weights)} numbers for {len(sources)} data folders; give one for each"
+                f"data.weights has {len(weights)} numbers for {len(sources)} data folders; give one for each, as in"
+                f" data.weights=[{','.join('1' * len(sources))}]"
             )
         if not sources or not all(len(source) for source in sources):
             raise DataError("a data folder holds no annotated image; give folders with images/ and labels/")

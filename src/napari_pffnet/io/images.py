@@ -113,7 +113,7 @@ def choose(size: int, axis: str, name: str, choice: int | None) -> int:
     if size == 1:
         return 0
     if choice is None:
-        raise ImageError(f"the image has {size} planes along axis {axis}; choose one with {name}=0 to {size - 1}")
+        raise ImageError(f"the image has {size} {name}s (axis {axis}); choose {name} 0 to {size - 1}")
     if not 0 <= choice < size:
         raise ImageError(f"{name}={choice} does not exist; the image has {name} 0 to {size - 1}")
     return choice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class LazyPlane:
         close: Callable[[], object] | None = None,
         path: Path | str = "the image",
     ) -> None:
-        self._array, self.pixel_size, self._close, self.path = array, pixel_size, close, path
+        self._array, self.pixel_size, self.path = array, pixel_size, path
+        self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if sizes.get("C") == 3 and channel is None and array.dtype == np.uint8 and "S" not in sizes:

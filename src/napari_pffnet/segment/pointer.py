@@ -18,6 +18,8 @@ Array = np.ndarray[Any, Any]
 Box = tuple[float, float, float, float]
 ROUNDS = 1
 CENTRED = 8.0
+#: Of the class. Chosen on 22 validation images: 94 % of 330 places on background lie below, 1 of 25 missed nuclei does.
+LEAST_SCORE = 0.005
 
 
 class Found(NamedTuple):
@@ -91,12 +93,14 @@ class Pointer:
     def nucleus_at(self, y: float, x: float) -> Found | None:
         """Find the nucleus that covers a point: the best of squares around it, refined, and of the run's detections.
 
-        Of two that are as good, that whose middle is nearer to the point is meant.
+        Of two that are as good, that whose middle is nearer to the point is meant. None if nothing there resembles a
+        nucleus.
         """
         tile = self._needed((y - 0.5, x - 0.5, y + 0.5, x + 0.5))
         rated = self._look(tile, self._seeds(y, x), rounds=ROUNDS)
         rated = _joined(rated, self._detected(y, x))
-        return _best(rated, self.image.shape, covering=(y, x))
+        found = _best(rated, self.image.shape, covering=(y, x))
+        return found if found is not None and found.score >= LEAST_SCORE else None
 
     def _seeds(self, y: float, x: float) -> Array:
         sides = np.array(self.segmenter.model.config.rpn.anchor_sizes, np.float64) / self.segmenter.scale

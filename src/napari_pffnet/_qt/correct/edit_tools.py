@@ -183,9 +183,13 @@ def _on_nucleus(operation: Callable[[LabelPlane, int], Change], done: str) -> Do
 def _delete(plane: LabelPlane, gesture: Gesture) -> Edit | str:
     if gesture.kind == "lasso":
         ids = mostly_inside(plane.pixels, gesture.points)
-        return Edit(delete(plane.pixels, ids), f"{_nuclei(len(ids))} deleted.") if ids else NONE_INSIDE
+        return Edit(delete(plane.pixels, ids), f"{_nuclei(len(ids))} deleted{_where(plane)}.") if ids else NONE_INSIDE
     label = plane.id_at(gesture.points[0])
-    return Edit(delete(plane.pixels, [label]), f"Nucleus {label} deleted.") if label else NO_NUCLEUS
+    return Edit(delete(plane.pixels, [label]), f"Nucleus {label} deleted{_where(plane)}.") if label else NO_NUCLEUS
+
+
+def _where(plane: LabelPlane) -> str:
+    return " on this plane" if plane.layer.ndim > 2 else ""
 
 
 class _Together:

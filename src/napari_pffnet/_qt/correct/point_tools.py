@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 Where = tuple[Part | None, dict[str, int]]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
-NOT_SEEN = "The network sees no nucleus there; draw its outline instead."
+NOT_SEEN = "The network sees no nucleus there; try a box around it, or draw its outline."
 LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2
 
