@@ -92,6 +92,15 @@ def test_fits_a_small_laptop(viewer, qtbot):
     assert view.minimumSizeHint().width() < 350
 
 
+def test_folded_steps_stand_together_at_the_top(viewer, qtbot):
+    panel = open_panel(viewer, qtbot, FakeEngine())
+    folds = [panel.project_step, panel.segment_step, panel.train_step]
+    for opened in (None, *folds):
+        panel.unfold(opened)
+        panel.layout().activate()
+        assert all(fold.height() == fold.sizeHint().height() for fold in folds if fold is not opened)
+
+
 def test_stack_is_segmented_as_a_whole_on_a_small_laptop(viewer, qtbot):
     viewer.layers.clear()
     viewer.add_image(np.zeros((5, 16, 16), np.uint16), name="stack", axis_labels=("z", "y", "x"))

@@ -67,6 +67,8 @@ def test_layer_of_the_user_is_left_alone(viewer, change):
     np.testing.assert_array_equal(mine.data, before)
     assert [layer.name.split()[0] for layer in viewer.layers].count("nuclei") == (2 if change == "paint" else 1)
     assert len(viewer.layers) == 4, "one new layer, not one per change"
+    assert not mine.visible, "two of them would blend"
+    assert "your edited layer is kept below" in controller.view.last("set_status").args[0]
 
 
 def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 
 class Fold(QWidget):
@@ -58,6 +58,8 @@ class Fold(QWidget):
         self.button.setChecked(is_open)
         self.button.setText(f"{'▾' if is_open else '▸'}  {self.title}")
         self.body.setVisible(is_open)
+        policy = QSizePolicy.Policy
+        self.setSizePolicy(policy.Preferred, policy.Preferred if is_open else policy.Fixed)
 
     def is_open(self) -> bool:
         """Whether the body is shown."""

@@ -44,7 +44,7 @@ class ResultLayers:
         Returns
         -------
         bool
-            The user's own ``nuclei`` layer was kept, and a new one stands beside it.
+            A ``nuclei`` layer that has become the user's is kept, hidden, below the present one.
         """
         common: dict[str, Any] = {**self.plane.placement, "metadata": {"napari-pffnet": source}}
         classes = {**common, "metadata": {"napari-pffnet": {**source, "content": "semantic"}}}
@@ -73,10 +73,14 @@ class _Output:
         self.viewer = viewer
         self.title = title
         self.layer: Labels | None = None
+        self._kept: Labels | None = None
         self._fingerprint = ("", 0)
 
     def show(self, data: np.ndarray[Any, Any], arguments: dict[str, Any], features: Any = None) -> bool:
-        """Put `data` into our layer, or into a new one if ours is gone or has become the user's (then True)."""
+        """Put `data` into our layer, or into a new one if ours is gone or has become the user's, which is hidden.
+
+        Returns True as long as one of the user's is there.
+        """
         there = self.layer in self.viewer.layers
         ours = there and self._state() == self._fingerprint
         if ours and self.layer is not None:
@@ -84,12 +88,14 @@ class _Output:
             for name in (*PLACEMENT, "metadata"):
                 setattr(self.layer, name, arguments[name])
         else:
+            if there and self.layer is not None:
+                self._kept, self.layer.visible = self.layer, False
             self.layer = Labels(data, name=self.title, **arguments)
             self.viewer.add_layer(self.layer)
         if features is not None:
             self.layer.features = features
         self._fingerprint = self._state()
-        return there and not ours
+        return self._kept in self.viewer.layers
 
     def _state(self) -> tuple[str, int]:
         assert self.layer is not None

@@ -19,7 +19,7 @@ def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     if isinstance(outcome, StackOutcome):
         text = f"{_planes_done(outcome)}{text}"
-    return f"{text} · your edited layer is kept, this is a new one" if kept else text
+    return f"{text} · your edited layer is kept below, hidden" if kept else text
 
 
 def _planes_done(outcome: StackOutcome) -> str:
