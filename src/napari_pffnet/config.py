@@ -71,6 +71,7 @@ class RPNConfig(Frozen):
     pre_nms_test: Positive = 4000
     post_nms_test: Positive = Field(2000, description="proposals per level after NMS, inference")
     keep_test: Positive = Field(1000, description="proposals per image over all levels, inference")
+    score_threshold: Fraction = Field(0.0, description="proposals under this objectness are left out, inference")
 
 
 class RoIConfig(Frozen):
@@ -185,7 +186,7 @@ class SegmentConfig(Frozen):
         None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one"
     )
     scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
-    tile: Positive = Field(768, description="side of a tile, pixels of the scaled image; larger images are tiled")
+    tile: Positive = Field(1024, description="side of a tile, pixels of the scaled image; larger images are tiled")
     tile_overlap: Positive | None = Field(
         None, description="overlap of tiles, pixels of the scaled image; from the model's nucleus diameter if absent"
     )

@@ -26,7 +26,7 @@ from napari_pffnet.segment.tiles import make_tiles
 from napari_pffnet.synthetic import synthetic_nuclei
 
 PATCH, KINDS, NUCLEI = 1000, 8, 500
-TILE, OVERLAP, STRIDE = 512, 128, 32
+TILE, OVERLAP, STRIDE = 1024, 128, 32
 
 
 def make(path: Path, side: int) -> int:

@@ -41,10 +41,11 @@ class Head(RPNHead):
 
 
 class RPN(RegionProposalNetwork):
-    """torchvision's `RegionProposalNetwork` with three differences.
+    """torchvision's `RegionProposalNetwork` with four differences.
 
     Anchors that cross the image's border or lie on ignored pixels take no part in the loss; the cap after NMS holds per
-    level, with one more over all levels at inference; a batch in which nothing can be sampled has loss 0.
+    level, with one more over all levels at inference; the lowest objectness holds at inference only; a batch in which
+    nothing can be sampled has loss 0.
     """
 
     def __init__(self, config: RPNConfig, channels: int, *, original_anchors: bool = False) -> None:
@@ -66,6 +67,7 @@ class RPN(RegionProposalNetwork):
             config.nms,
         )
         self.keep_test = config.keep_test
+        self.score_thresh = config.score_threshold
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Target]
@@ -121,6 +123,9 @@ class RPN(RegionProposalNetwork):
         return [boxes for boxes, _ in kept], [scores for _, scores in kept]
 
     def _filter(self, boxes: Tensor, scores: Tensor, levels: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        if not self.training:
+            likely = scores >= self.score_thresh
+            boxes, scores, levels = boxes[likely], scores[likely], levels[likely]
         boxes = clip_to_pixels(boxes, shape)
         keep = batched_nms(boxes, scores, levels, self.nms_thresh)
         level = F.one_hot(levels[keep], 5)

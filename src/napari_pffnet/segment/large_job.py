@@ -188,9 +188,9 @@ def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
 
 
 def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> list[Array]:
-    """Return up to nine squares of a tile's size that are not blank, from all over the image."""
+    """Return up to nine squares that are not blank, from all over the image."""
     diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
-    windows = sample_windows(plane.shape, segmenter.side, PLACES_ALONG)
+    windows = sample_windows(plane.shape, segmenter.sample_side, PLACES_ALONG)
     places: list[Array] = []
     for row in np.random.default_rng(0).permutation(len(windows)):
         pixels = plane.read(windows[row])

@@ -27,7 +27,8 @@ FEWEST_REGIONS = 64
 TILES_ON_GPU = 8
 STRIDE = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
-MOST_SAMPLES = 3
+#: nine places at once must fit where one tile does
+MOST_SAMPLES, SAMPLE_SIDE = 3, 768
 MEMORY_ERRORS = ("out of memory", "allocate memory", "not enough memory")
 
 
@@ -141,6 +142,11 @@ class Segmenter:
         return max(1, round(self.config.tile / self.scale))
 
     @property
+    def sample_side(self) -> int:
+        """Side of the places that `statistics` are measured on, pixels of the image."""
+        return min(self.side, max(1, round(SAMPLE_SIDE / self.scale)))
+
+    @property
     def overlap(self) -> int:
         """Overlap of tiles, pixels of the scaled image: room for large nuclei on both sides of a seam."""
         if self.config.tile_overlap is not None:
@@ -159,7 +165,7 @@ class Segmenter:
 
     def statistics(self, image: Array, bounds: tuple[float, float]) -> Statistics:
         """Measure what the network's norms see, on places spread over the image; see `steady`."""
-        places = sample_windows((image.shape[0], image.shape[1]), self.side)
+        places = sample_windows((image.shape[0], image.shape[1]), self.sample_side)
         return self.statistics_of([image[place] for place in places], bounds)
 
     @torch.inference_mode()
