@@ -91,6 +91,9 @@ def test_image_seen_from_its_edge_is_refused():
     [
         {},
         {"scale": (3, 0.5, 0.25), "translate": (10, -5, 3)},
+        {"scale": (3, -1, 2), "translate": (10, -5, 3)},
+        {"scale": (-3, 1, -2)},
+        {"scale": (3, -1, 2), "rotate": (0, 20, 30)},
         {"scale": (3, 2, 2), "rotate": (0, 20, 30), "shear": (0.1, 0, 0.2), "translate": (1, 2, 3)},
         {"affine": np.array([[1, 0, 0, 4], [0, 0, 2, 5], [0, 3, 0, 6], [0, 0, 0, 1.0]]), "scale": (2, 1, 1)},
     ],

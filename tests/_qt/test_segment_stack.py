@@ -1,5 +1,8 @@
 """All planes of a stack in one run, without a screen."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -216,3 +219,24 @@ def test_channels_that_lead_have_no_axis_in_the_result():
     assert stack.shape == (2, 4, 5)
     np.testing.assert_array_equal(stack.plane(stack.places[1]).read(), np.moveaxis(data[:, 1], 0, -1))
     np.testing.assert_allclose(stack.placement["scale"], (7, 2, 2))
+
+
+@pytest.mark.parametrize("where", ["slider", "image"])
+def test_planes_can_be_chosen_once_the_axes_are_named(where):
+    viewer, controller = make(axis_labels=("-3", "-2", "-1"))
+    assert controller.view.last("set_planes").args == (1,), "three unnamed planes count as channels"
+    named = viewer.dims if where == "slider" else viewer.layers["cells"]
+    named.axis_labels = ("z", "y", "x")
+    assert viewer.layers["cells"].axis_labels == ("z", "y", "x")
+    assert controller.view.last("set_planes").args == (3,)
+    assert controller.view.last("set_channels").args == ([],)
+
+
+def test_a_stack_that_is_removed_is_freed():
+    viewer, controller = make()
+    controller.run()
+    image = weakref.ref(viewer.layers["cells"])
+    viewer.layers.clear()
+    controller.view.reset_mock()
+    gc.collect()
+    assert image() is None

@@ -172,17 +172,28 @@ def test_predictions_do_not_depend_on_how_many_regions_are_looked_at_together():
     with torch.inference_mode():
         features = network.encode(list(torch.rand(2, 3, 96, 96)))
         whole = network.predict(features)
-        assert all(max(count for head, count in seen if head is each) > 3 for each in heads)
+        assert all(max(count for head, count in seen if head is each) > 4 for each in heads)
         seen.clear()
-        network.most_regions = 3
+        network.most_regions = 4
         parts = network.predict(features)
         rated = network.rate(features, [torch.zeros(0, 4), torch.zeros(0, 4)])
-    assert all(max(count for head, count in seen if head is each) == 3 for each in heads)
+    assert all(max(count for head, count in seen if head is each) == 4 for each in heads)
     assert [len(each.scores) for each in rated] == [0, 0]
     for one, other in zip(whole, parts, strict=True):
-        assert len(one["boxes"]) > 3
+        assert len(one["boxes"]) > 4
         for name in ("boxes", "scores", "masks", "mask_quality"):
             torch.testing.assert_close(one[name], other[name], atol=1e-4, rtol=0)
+
+
+def test_on_a_cpu_the_heads_meet_few_lengths_whose_code_is_kept():
+    network, seen = PFFNet(tiny()).eval(), set()
+    network.mask_head.register_forward_hook(lambda _head, inputs, _: seen.add(len(inputs[0])))
+    boxes = torch.tensor([[4.0, 4, 30, 30]]).repeat(13, 1)
+    with torch.inference_mode():
+        features = network.encode([torch.rand(3, 64, 64)])
+        for count in range(1, 14):
+            network.describe(features, [boxes[:count]], [torch.ones(count, dtype=torch.int64)])
+    assert seen == {1, 2, 4, 8}
 
 
 def test_prediction_leaves_the_fused_map_out_unless_it_is_wanted():

@@ -130,11 +130,15 @@ class Engine:
             The model or the device cannot be used.
         """
         from napari_pffnet.segment import sized
+        from napari_pffnet.segment.segmenter import let_go
 
         pointer = self.pointer(request)
         start = time.perf_counter()
-        pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size)
-        pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
+        try:
+            pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size)
+            pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
+        finally:
+            let_go(pointer.segmenter.device)
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
 
@@ -158,19 +162,23 @@ class Engine:
         """
         from napari_pffnet.segment import Segmenter
         from napari_pffnet.segment.large import segment_large
+        from napari_pffnet.segment.segmenter import let_go
 
         start, plane = time.perf_counter(), _lazy(request.plane)
         model = self._load(request.model, request.device)
         segmenter = Segmenter(model, request.config)
-        done = segment_large(
-            plane,
-            segmenter,
-            request.output,
-            progress=progress,
-            cancelled=cancelled,
-            shown=shown,
-            restart=request.restart,
-        )
+        try:
+            done = segment_large(
+                plane,
+                segmenter,
+                request.output,
+                progress=progress,
+                cancelled=cancelled,
+                shown=shown,
+                restart=request.restart,
+            )
+        finally:
+            let_go(segmenter.device)
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
         return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, done.zoom)
 

@@ -234,7 +234,7 @@ class PFFNet(nn.Module):
     def _classify(self, cells: Cells, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Class logits and box deltas of the boxes of all images, one image after the other."""
         counts, parts = [len(b) for b in boxes], []
-        for rows in _runs(counts, self.most_regions or max(sum(counts), 1)):
+        for rows in _runs(counts, self.most_regions or max(sum(counts), 1), cells.values.device):
             pooled = self._pool(self.box_pool, cells, [b[r] for b, r in zip(boxes, rows, strict=True)])
             parts.append(self.box_head(pooled))
         logits, deltas = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -242,7 +242,7 @@ class PFFNet(nn.Module):
 
     def _describe(self, cells: Cells, boxes: list[Tensor], labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         counts, parts = [len(b) for b in boxes], []
-        for rows in _runs(counts, self._regions_at_once(cells)):
+        for rows in _runs(counts, self._regions_at_once(cells), cells.values.device):
             pooled = self._pool(self.mask_pool, cells, [b[r] for b, r in zip(boxes, rows, strict=True)])
             parts.append(self._mask_and_rate(pooled, torch.cat([k[r] for k, r in zip(labels, rows, strict=True)])))
         masks, quality = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -296,8 +296,10 @@ class PFFNet(nn.Module):
         return torch.stack(padded).long()
 
 
-def _runs(counts: list[int], most: int) -> Iterator[list[slice]]:
+def _runs(counts: list[int], most: int, device: torch.device) -> Iterator[list[slice]]:
     """Cut the regions of all images, one image after the other, into runs of at most so many; at least one run.
+
+    On a CPU they are powers of two long: its convolutions keep code for every length that they have met, a few MB each.
 
     Yields
     ------
@@ -305,12 +307,19 @@ def _runs(counts: list[int], most: int) -> Iterator[list[slice]]:
         The rows of each image that belong to the run.
     """
     ends = list(accumulate(counts))
-    for start in range(0, max(ends[-1], 1), most):
+    start = 0
+    while start < max(ends[-1], 1):
+        length = min(most, max(ends[-1] - start, 1))
+        stop = start + (_power_of_two(length) if device.type == "cpu" else length)
         edges = [
-            (max(start - end + count, 0), max(start + most - end + count, 0))
-            for end, count in zip(ends, counts, strict=True)
+            (max(start - end + count, 0), max(stop - end + count, 0)) for end, count in zip(ends, counts, strict=True)
         ]
         yield [slice(first, last) for first, last in edges]
+        start = stop
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (most.bit_length() - 1)
 
 
 def _result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class TileFeatures:
 
 
 class FeatureCache:
-    """Keeps the features used last, within a bound of memory; older ones are forgotten.
+    """Keeps the features used last, within a bound of memory; older ones are forgotten. Threads may share it.
 
     Parameters
     ----------
@@ -52,25 +53,30 @@ class FeatureCache:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self._kept: OrderedDict[Hashable, TileFeatures] = OrderedDict()
+        self._lock = threading.RLock()
 
     @property
     def nbytes(self) -> int:
         """Memory in use, bytes."""
-        return sum(each.features.nbytes for each in self._kept.values())
+        with self._lock:
+            return sum(each.features.nbytes for each in self._kept.values())
 
     def put(self, key: Hashable, features: TileFeatures) -> None:
         """Keep features; those not used for longest make room."""
-        self._kept[key] = features
-        self._kept.move_to_end(key)
-        while self.nbytes > self.limit and len(self._kept) > 1:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[key] = features
+            self._kept.move_to_end(key)
+            while self.nbytes > self.limit and len(self._kept) > 1:
+                self._kept.popitem(last=False)
 
     def get(self, key: Hashable) -> TileFeatures | None:
         """Return features if they are still kept."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._kept.clear()
+        with self._lock:
+            self._kept.clear()

@@ -29,7 +29,15 @@ STRIDE = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does
 MOST_SAMPLES, SAMPLE_SIDE = 3, 768
-MEMORY_ERRORS = ("out of memory", "allocate memory", "not enough memory")
+#: the last three are what cuDNN and cuBLAS say when no memory is left to work in
+MEMORY_ERRORS = (
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "unable to find an engine",
+    "valid cuDNN algorithm",
+    "STATUS_ALLOC_FAILED",
+)
 
 
 class Cancelled(Exception):
@@ -271,14 +279,14 @@ class Segmenter:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
             _tell(f"going on with tiles of {tile} pixels")
-            _let_go(self.device)
+            let_go(self.device)
         else:
             self._work_on_less(f"a tile of {self.config.tile} pixels")
 
     def _look_one_by_one(self) -> None:
         self.config = self.config.model_copy(update={"tile_batch": 1})
         _tell("going on with one tile at a time")
-        _let_go(self.device)
+        let_go(self.device)
 
     def _work_on_less(self, tile: str) -> None:
         """Take the next step that leaves the tiles as they are."""
@@ -291,7 +299,7 @@ class Segmenter:
             _tell("going on with the CPU", f" on {device} for {tile}")
         else:
             raise MemoryError(f"not enough memory for {tile}; close other programs")
-        _let_go(device)
+        let_go(device)
 
 
 def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
@@ -310,8 +318,8 @@ def _tell(step: str, where: str = "") -> None:
     warnings.warn(f"not enough memory{where}: {step}", stacklevel=4)
 
 
-def _let_go(device: torch.device) -> None:
-    """Give memory that torch keeps for later back to the device."""
+def let_go(device: torch.device) -> None:
+    """Give memory that torch keeps for later back to the device; another process may train there."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
 
@@ -333,7 +341,8 @@ def _scale(model: Model, config: SegmentConfig) -> float:
 def _short_float(device: torch.device) -> torch.dtype:
     """bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        with torch.cuda.device(device):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if device.type == "cpu" and _cpu_has_short_floats() else torch.float32
 
 

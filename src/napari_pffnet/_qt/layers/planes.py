@@ -121,8 +121,13 @@ def channel_axis(layer: Image) -> int | None:
     named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNEL_NAMES]
     if named:
         return named[0]
-    unnamed = all(_is_unnamed(label) for label in layer.axis_labels)
-    return 0 if unnamed and layer.ndim == 3 and 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
+    return (
+        0
+        if is_unnamed(layer.axis_labels)
+        and layer.ndim == 3
+        and 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS
+        else None
+    )
 
 
 def channels(layer: Image) -> list[tuple[str, Channel]]:
@@ -285,9 +290,11 @@ def placement(
     )
     start = own(np.zeros(layer.ndim) if corner is None else np.asarray(corner, float))
     kept = own.set_slice(axes)
+    # where nothing is rotated the signs are in `scale`; what napari calls the rotation of a flip would undo them
+    rotated = np.any(kept.linear_matrix - np.diag(np.diag(kept.linear_matrix)))
     return {
         "scale": kept.scale * (1 if factors is None else factors[first:]),
-        "rotate": kept.rotate,
+        "rotate": kept.rotate if rotated else np.eye(kept.ndim),
         "shear": _shear(kept),
         "translate": np.asarray(start)[first:],
         "affine": layer.affine.set_slice(axes).affine_matrix,
@@ -327,14 +334,18 @@ def pixel_size(layer: Image) -> float | None:
         return None
 
 
-def _is_unnamed(label: str) -> bool:
-    """Whether napari gave the label: -3, or axis -3."""
+def is_unnamed(labels: Sequence[str]) -> bool:
+    """Whether all axes have the labels that napari gives: -3, or axis -3."""
+    return all(_is_given(label) for label in labels)
+
+
+def _is_given(label: str) -> bool:
     return label.removeprefix("axis ").lstrip("-").isdigit()
 
 
 def axis_names(layer: Image) -> list[str]:
     """Names of the layer's axes, "axis i" for those without one; keys of `Plane.position`."""
-    return [f"axis {i}" if _is_unnamed(label) else label for i, label in enumerate(layer.axis_labels)]
+    return [f"axis {i}" if _is_given(label) else label for i, label in enumerate(layer.axis_labels)]
 
 
 def _shear(transform: Image | Affine) -> Array:

@@ -17,6 +17,7 @@ from napari_pffnet._qt.layers.planes import (
     channels,
     describe,
     is_image,
+    is_unnamed,
     level_count,
     level_titles,
     on_screen,
@@ -54,6 +55,7 @@ class ImageChoice:
 
     def close(self) -> None:
         """Let go of the viewer."""
+        self._listen(None)
         for signal, slot in self._connections:
             signal.disconnect(slot)
 
@@ -89,6 +91,7 @@ class ImageChoice:
             (self.viewer.layers.selection.events.active, self._follow_active),
             (dims.current_step, self._update_facts),
             (dims.order, self._update_facts),
+            (dims.axis_labels, self._name_axes),
             (dims.ndisplay, self._update_facts),
             (self.view.image_chosen, self._choose),
         ]
@@ -106,13 +109,33 @@ class ImageChoice:
 
     def _select(self, image: Image | None) -> None:
         another = image is not self.image
+        self._listen(image)
         self.image = image
         self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
         if another:
-            self.view.set_channels(channels(image) if image else [])
-            self.view.set_levels(level_titles(image) if image else [])
+            self._offer()
         self._update_facts()
         self.changed(another)
+
+    def _listen(self, image: Image | None) -> None:
+        """Hear of changes of this image instead of the one before."""
+        if self.image is not None:
+            self.image.events.axis_labels.disconnect(self._offer)
+        if image is not None:
+            image.events.axis_labels.connect(self._offer)
+
+    def _offer(self, _event: Any = None) -> None:
+        """Offer channels, levels and planes of the chosen image."""
+        self.view.set_channels(channels(self.image) if self.image else [])
+        self.view.set_levels(level_titles(self.image) if self.image else [])
+        self._update_facts()
+
+    def _name_axes(self, _event: Any = None) -> None:
+        """Name the axes of unnamed images like the sliders; napari keeps names given there in the viewer only."""
+        for image in self._images:
+            names = self.viewer.dims.axis_labels[-image.ndim :]
+            if is_unnamed(image.axis_labels) and len(names) == image.ndim and not is_unnamed(names):
+                image.axis_labels = names
 
     def _update_facts(self, _event: Any = None) -> None:
         if self.image is None:

@@ -71,11 +71,16 @@ class SegmentController:
             (view.cancel_requested, self.cancel),
             (view.thresholds_changed, self.recompose),
             (view.outlines_changed, self._draw_outlines),
+            (viewer.layers.events.removed, self._forget),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
         self.choice.refresh()
         self._find_choices()
+
+    def _forget(self, event: Any) -> None:
+        if isinstance(event.value, Image):
+            self.shown.forget(event.value)
 
     def close(self) -> None:
         """Let go of the viewer and stop a run."""

@@ -88,6 +88,10 @@ class ShownResults:
         else:
             self.recompose(image)
 
+    def forget(self, image: Image) -> None:
+        """Let go of an image's result; its layers stay. A stack's result would else keep the image in memory."""
+        self._shown.pop(image, None)
+
     def recompose(self, image: Image) -> None:
         """Apply the thresholds to an image's result; the network is not run."""
         shown, config = self._shown.get(image), self.view.options().config
