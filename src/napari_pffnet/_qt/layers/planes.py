@@ -121,13 +121,9 @@ def channel_axis(layer: Image) -> int | None:
     named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNEL_NAMES]
     if named:
         return named[0]
-    return (
-        0
-        if is_unnamed(layer.axis_labels)
-        and layer.ndim == 3
-        and 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS
-        else None
-    )
+    if layer.ndim != 3 or not is_unnamed(layer.axis_labels):
+        return None
+    return 0 if 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
 
 
 def channels(layer: Image) -> list[tuple[str, Channel]]:
