@@ -5,6 +5,7 @@ import torch
 from fakes import BrightSquares, fake_model, squares_image
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.segment import Cancelled, Segmenter
+from napari_pffnet.segment.segmenter import sample_windows
 
 TILED = SegmentConfig(tile=100, tile_overlap=32)
 
@@ -201,6 +202,8 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr(Segmenter, "device", property(lambda self: torch.device(self.model.network.where)))
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
+    monkeypatch.setattr("napari_pffnet.segment.segmenter._short_float", lambda _device: torch.float32)
+    monkeypatch.setattr("napari_pffnet.segment.segmenter.let_go", lambda _device: None)
     image, count = squares_image()
     monkeypatch.setattr("napari_pffnet.segment.segmenter.FEWEST_REGIONS", None)
     with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):
@@ -233,3 +236,14 @@ def test_short_floats_where_the_processor_has_them_or_as_told(monkeypatch, preci
     monkeypatch.setattr("napari_pffnet.segment.segmenter._cpu_has_short_floats", lambda: able)
     with Segmenter(fake_model(), SegmentConfig(precision=precision)).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_places_to_measure_on_overlap_little_and_lie_within_the_image():
+    for length in (100, 1200, 2048, 4000):
+        windows = sample_windows((length, 900), 768)
+        rows = sorted({(y.start, y.stop) for y, _ in windows})
+        assert rows[0][0] == 0
+        assert rows[-1][1] >= min(length, rows[0][1])
+        assert rows[-1][0] < length
+        assert sum(min(stop, length) - start for start, stop in rows) <= length + 32 * len(rows)
+        assert all(stop - start <= 768 for start, stop in rows)

@@ -303,11 +303,16 @@ class Segmenter:
 
 
 def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
-    """Return windows of at most `side` pixels spread evenly over an image, at most so many along each axis."""
-    starts = [
-        np.linspace(0, max(0, length - side), min(most, -(-length // side))).round().astype(int) for length in shape
-    ]
-    return [(slice(int(y), int(y) + side), slice(int(x), int(x) + side)) for y in starts[0] for x in starts[1]]
+    """Return windows of at most `side` pixels spread evenly over an image, at most so many along each axis.
+
+    They overlap no more than it takes to make them a multiple of the network's largest stride long.
+    """
+    starts, lengths = [], []
+    for length in shape:
+        count = min(most, -(-length // side))
+        lengths.append(min(side, -(-length // (count * STRIDE)) * STRIDE))
+        starts.append(np.linspace(0, max(0, length - lengths[-1]), count).round().astype(int).tolist())
+    return [(slice(y, y + lengths[0]), slice(x, x + lengths[1])) for y in starts[0] for x in starts[1]]
 
 
 def _is_of_memory(error: RuntimeError) -> bool:
