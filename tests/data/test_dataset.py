@@ -123,3 +123,11 @@ def test_faulty_settings_are_named(folder):
         dataset([folder], weights=(1.0, 2.0))
     with pytest.raises(DataError, match="no annotated image"):
         dataset([])
+
+
+def test_the_gpu_is_left_alone_unless_batches_are_for_it(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(True))
+    with make_loader(dataset([folder], 2), 2) as loader:
+        list(loader)
+    assert not asked

@@ -85,3 +85,11 @@ def test_devices():
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
     with pytest.raises(LibraryError, match="use auto, cpu, cuda or mps"):
         pick_device("gpu")
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_how_many_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [pick_device(name) for name in ("cuda", "cuda:1")] == [torch.device("cuda"), torch.device("cuda:1")]
+    with pytest.raises(LibraryError, match="no device 'cuda:7': CUDA devices of this machine: 2"):
+        pick_device("cuda:7")

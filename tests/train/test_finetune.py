@@ -1,7 +1,9 @@
 """Fine-tuning on few images: what it learns from, how it ends, and that nothing is lost on the way."""
 
 import json
+import pickle
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import torch
 
 from helpers import tiny, write_folder
 from napari_pffnet.config import ConfigError, FinetuneConfig
+from napari_pffnet.data.opening import open_source
+from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.sources import DataError, hold_out
+from napari_pffnet.io.regions import Regions
 from napari_pffnet.library import LibraryError, fingerprint, load_model, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
@@ -18,7 +23,7 @@ from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, open_material, recipe
 from napari_pffnet.train.gate import Compared, Gate
-from napari_pffnet.train.replay import read_replay
+from napari_pffnet.train.replay import ReplaySource, read_replay, sample_crops
 from napari_pffnet.train.start import prepare
 from napari_pffnet.train.state import DivergedError, TrainingError
 from projects import project
@@ -390,3 +395,59 @@ def test_damaged_replay_crops_are_named(base, tmp_path):
     save_model(tmp_path / "odd.safetensors", model.network, {}, extras=extras)
     with pytest.raises(LibraryError, match="replay crops are damaged"):
         read_replay(tmp_path / "odd.safetensors")
+
+
+def test_memory_that_runs_out_while_measuring_leads_to_a_smaller_setting(base, folder, tmp_path, monkeypatch):
+    real = module.measure
+
+    def large_fails(config, *rest):
+        if config.batch_size > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(config, *rest)
+
+    monkeypatch.setattr(module, "measure", large_fails)
+    plan = next(events_of(base, folder, tmp_path / "out", "batch_size=4"))
+    assert (plan.batch, plan.crop) == (1, 64)
+
+
+def test_what_failed_for_memory_is_gone_before_training_goes_on(base, folder, tmp_path, monkeypatch):
+    """Else its optimiser and gradients would take the room of the smaller setting."""
+    from napari_pffnet.train import loop
+
+    real, failed, seen = loop.train_step, [], []
+
+    def large_fails(model, state, batches, config, *rest):
+        if config.batch_size > 1:
+            for p in state.network.parameters():
+                p.grad = torch.zeros_like(p)
+            failed.append(weakref.ref(state.optimizer))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.append((failed[0]() is None, all(p.grad is None for p in state.network.parameters())))
+        return real(model, state, batches, config, *rest)
+
+    monkeypatch.setattr(loop, "train_step", large_fails)
+    list(events_of(base, folder, tmp_path / "out", "batch_size=2", "schedule.steps=1"))
+    assert seen == [(True, True)]
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 0), (3, 2), (64, 4)])
+def test_other_processes_draw_the_crops_for_a_gpu(monkeypatch, cpus, workers):
+    monkeypatch.setattr(module, "_cpus", lambda: cpus)
+    cuda = torch.device("cuda")
+    assert module._with_workers(recipe(tiny(), "quick", 1), cuda).data.workers == workers
+    assert module._with_workers(recipe(tiny(), "quick", 1), CPU).data.workers == 0
+    for given in (0, 7):
+        assert module._with_workers(recipe(tiny(), "quick", 1, [f"data.workers={given}"]), cuda).data.workers == given
+
+
+def test_what_is_learnt_from_can_be_handed_to_other_processes(folder, tmp_path):
+    made = project(tmp_path)
+    made.write_regions("a", Regions(whole=True))
+    made.close()
+    whole = open_source(made.folder)
+    crops = ReplaySource(sample_crops((1.0, 99.8))["learn"])
+    parts = [Kept(Chosen(whole, [0])), Kept(Side(whole, "train"), limit=0)]
+    for source in (open_material(folder, FinetuneConfig()).train, crops, *parts):
+        one, other = source.read(0), pickle.loads(pickle.dumps(source)).read(0)
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.labels, other.labels)

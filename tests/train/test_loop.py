@@ -8,12 +8,14 @@ import torch
 from helpers import tiny, write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from napari_pffnet.data.opening import open_source
+from napari_pffnet.distributed import Processes
 from napari_pffnet.library import load_model
+from napari_pffnet.train import loop
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.events import Checkpoint, Step, Validation
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.start import initial_network
-from napari_pffnet.train.state import RESUME_FILE, TrainingError
+from napari_pffnet.train.state import RESUME_FILE, TrainingError, TrainState
 
 CPU = torch.device("cpu")
 
@@ -124,3 +126,13 @@ def test_wrong_input_is_one_clear_line(folder, tmp_path, capsys, extra, message)
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_batches_are_pinned_for_cuda_devices_only(folder, monkeypatch, kind):
+    pinned = []
+    monkeypatch.setattr(loop, "make_loader", lambda *_, pin: pinned.append(pin))
+    config = recipe()
+    state = TrainState.start(initial_network(config), config, CPU, torch.float32)
+    loop._loader(config, [open_source(folder)], state, Processes(), torch.device(kind))
+    assert pinned == [kind == "cuda"]

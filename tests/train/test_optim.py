@@ -1,3 +1,5 @@
+from contextlib import contextmanager, nullcontext
+
 import pytest
 import torch
 
@@ -46,4 +48,19 @@ def test_cuda_devices_that_only_emulate_bfloat16_train_in_float16(monkeypatch, c
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or computes
     )
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
     assert pick_precision(TrainConfig(), torch.device("cuda")) == dtype
+
+
+def test_the_device_that_trains_decides_about_bfloat16_not_the_current_one(monkeypatch):
+    current = [torch.device("cuda:0")]
+
+    @contextmanager
+    def switched(device):
+        current.append(device)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", switched)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: current[-1].index == 1)
+    assert [pick_precision(TrainConfig(), torch.device("cuda", i)) for i in (0, 1)] == [torch.float16, torch.bfloat16]

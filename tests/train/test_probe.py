@@ -1,5 +1,7 @@
 """Choosing what fits into memory, before it runs out."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -60,4 +62,41 @@ def test_measuring_times_steps_and_leaves_the_weights_alone(setting):
     assert chosen.precision in ("float32", "bfloat16")
     assert seconds > 0
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert all(p.grad is None for p in network.parameters())
+
+
+def runs_out(monkeypatch, network):
+    """A GPU on which a step does not fit and leaves nothing free; tensors of the step, once it has failed."""
+    left = []
+
+    def step(*_):
+        tensor = torch.zeros(8)
+        left.append(weakref.ref(tensor))
+        for p in network.parameters():
+            p.grad = torch.zeros_like(p)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(probe, "_backward", step)
+    monkeypatch.setattr(probe, "memory_free", lambda _: 0 if left else 2**34)
+    return left
+
+
+def test_a_crop_that_does_not_fit_counts_as_taking_all_that_was_free(monkeypatch, setting):
+    runs_out(monkeypatch, setting[1])
+    chosen = probe.fit_memory(*setting, CPU)
+    assert (chosen.batch_size, chosen.data.augment.crop) == (1, 128)
+
+
+def test_a_crop_that_does_not_fit_leaves_no_gradients_and_frees_its_tensors_first(monkeypatch, setting):
+    config, network, data = setting
+    left, alive = runs_out(monkeypatch, network), []
+    real = probe.let_go
+
+    def let_go(*arguments):
+        alive.extend(tensor() is not None for tensor in left)
+        real(*arguments)
+
+    monkeypatch.setattr(probe, "let_go", let_go)
+    probe._kept(config, network, data, CPU)
+    assert alive == [False]
     assert all(p.grad is None for p in network.parameters())

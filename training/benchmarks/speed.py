@@ -239,7 +239,7 @@ def loader(options: argparse.Namespace, device: torch.device) -> Iterator[dict[s
     network = PFFNet(recipe.model).to(device).train()
     state = TrainState.start(network, recipe, device, dtype)
     for workers in options.workers:
-        with make_loader(dataset, recipe.batch_size, workers) as crops:
+        with make_loader(dataset, recipe.batch_size, workers, pin=device.type == "cuda") as crops:
             batches = iter(crops)
             times = timed({"batch": lambda batches=batches: next(batches)}, 5 * options.repeats, device)["batch"]
         yield {"workers": workers, "crops_per_s": recipe.batch_size / times["s"], **times}

@@ -198,7 +198,14 @@ class Loader:
 
 
 def make_loader(
-    dataset: CropDataset, batch_size: int, workers: int = 0, start: int = 0, rank: int = 0, world: int = 1
+    dataset: CropDataset,
+    batch_size: int,
+    workers: int = 0,
+    start: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    *,
+    pin: bool = False,
 ) -> Loader:
     """Make batches of a dataset in order; an incomplete last batch is left out.
 
@@ -214,6 +221,8 @@ def make_loader(
         First item, counted over all processes: what an interrupted run has consumed.
     rank, world : int
         This training process takes every `world`-th item.
+    pin : bool
+        Keep batches in memory from which a CUDA device copies without waiting; leave it if there is none to train on.
     """
     items = range(start + rank, len(dataset), world)
     own_chance = torch.Generator()  # else starting the loader would draw from the training's random numbers
@@ -225,7 +234,7 @@ def make_loader(
             num_workers=workers,
             collate_fn=collate,
             drop_last=True,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin,
             generator=own_chance,
         )
     )

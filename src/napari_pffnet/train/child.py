@@ -32,7 +32,11 @@ State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
 LOG_LINES = 20
 NICE = 10
-NO_MEMORY = ("out of memory", "outofmemory", "memoryerror", "can't allocate memory", "cannot allocate memory")
+#: What errors of memory say, in small letters; the last three are CUDA libraries that found no room to work in.
+NO_MEMORY = (
+    *("out of memory", "outofmemory", "memoryerror", "can't allocate memory", "cannot allocate memory"),
+    *("unable to find an engine", "valid cudnn algorithm", "status_alloc_failed"),
+)
 SMALLER = "Choose smaller crops (data.augment.crop=128) or a smaller batch (batch_size=1), or close other programs"
 #: Watching processes started by this program; one that has ended stays a zombie until it is asked for.
 _OURS: dict[int, subprocess.Popen[bytes]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import Model, fingerprint, load_model, save_model, seen_by
+from napari_pffnet.model import PFFNet
 from napari_pffnet.train.blend import blend, choose_part
 from napari_pffnet.train.compare import compare
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
-from napari_pffnet.train.memory import is_out_of_memory
+from napari_pffnet.train.memory import is_out_of_memory, let_go
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
 from napari_pffnet.train.state import RESUME_FILE, DivergedError
@@ -35,6 +37,7 @@ from napari_pffnet.train.validation import Validator
 Effort = Literal["quick", "normal", "thorough"]
 EFFORTS: dict[Effort, int] = {"quick": 60, "normal": 160, "thorough": 600}
 VALIDATIONS = 8
+WORKERS = 4
 USUAL_IMAGES = 5
 RESULT = "best.safetensors"
 TRAINED = "trained.safetensors"
@@ -220,9 +223,8 @@ def finetune(
         data.append(replay)
         weights = (1 - config.finetune.replay, config.finetune.replay)
         config = config.model_copy(update={"data": config.data.model_copy(update={"weights": weights})})
-    if group.is_main:
-        config = fit_memory(config, network, data, device)
-    config, seconds = group.share(measure(config, network, data, device) if group.is_main else (config, 0.0))
+    config = _with_workers(config, device)
+    config, seconds = group.share(_fitted(config, network, data, device) if group.is_main else (config, 0.0))
     if group.is_main:
         yield _plan(config, material, seconds)
         known = sorted({*material.names} & {*seen_by(base.card)[0]})
@@ -246,11 +248,40 @@ def finetune(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or group.world > 1:
                 raise
-            config = smaller(config)
-            resume = output / RESUME_FILE
-            yield Message(f"memory ran out: going on with {_setting(config)}")
+        let_go(network, device)
+        config = smaller(config)
+        resume = output / RESUME_FILE
+        yield Message(f"memory ran out: going on with {_setting(config)}")
     if group.is_main:
         yield from _finish(config, base, origin, material, output, device, crops)
+
+
+def _with_workers(config: TrainConfig, device: torch.device) -> TrainConfig:
+    """Let other processes draw the crops of a GPU, which would wait for them, unless the settings say how many."""
+    if device.type != "cuda" or "workers" in config.data.model_fields_set:
+        return config
+    workers = min(WORKERS, _cpus() - 1)
+    return config.model_copy(update={"data": config.data.model_copy(update={"workers": workers})})
+
+
+def _cpus() -> int:
+    """Return how many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _fitted(
+    config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device
+) -> tuple[TrainConfig, float]:
+    """Return the recipe that fits into memory, and the seconds of a step."""
+    config = fit_memory(config, network, data, device)
+    while True:
+        try:
+            return measure(config, network, data, device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        let_go(network, device)
+        config = smaller(config)
 
 
 def _finish(

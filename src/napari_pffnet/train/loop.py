@@ -82,7 +82,7 @@ def fit(
     base = None if base is None else base.to(device)
     state = TrainState.start(network.to(device).train(), config, device, dtype, base)
     if resume is not None:
-        state.load(resume, config, device)
+        state.load(resume, config)
         yield Message(f"resumed {resume} at step {state.step}")
     if group.is_main:
         write_atomic(output / "config.yaml", dump(config).encode())
@@ -119,7 +119,7 @@ class _Run:
         """Train to the end, to a request to stop, or until there is nothing more to gain."""
         config, state, group = self.config, self.state, self.group
         watch = Watch()
-        with _loader(config, self.data, state, group) as loader:
+        with _loader(config, self.data, state, group, self.device) as loader:
             batches = iter(loader)
             while state.step < config.schedule.steps:
                 started = time.perf_counter()
@@ -159,7 +159,7 @@ class _Run:
                 yield from _save(self.state, self.config, self.output, None)
             raise error
         step = self.state.step
-        self.state.load(file, self.config, self.device)
+        self.state.load(file, self.config)
         self.state.slow_down(setbacks)
         yield Message(
             f"training went wrong at step {step + 1} ({error.fault}): back to step {self.state.step}, at half the rate"
@@ -251,7 +251,9 @@ def _save(
     yield Checkpoint(state.step, output / ("best.safetensors" if best else "last.safetensors"), best)
 
 
-def _loader(config: TrainConfig, data: Sequence[Source], state: TrainState, group: Processes) -> Loader:
+def _loader(
+    config: TrainConfig, data: Sequence[Source], state: TrainState, group: Processes, device: torch.device
+) -> Loader:
     per_step = config.batch_size * config.optimizer.accumulate * group.world
     dataset = CropDataset(
         data,
@@ -261,7 +263,15 @@ def _loader(config: TrainConfig, data: Sequence[Source], state: TrainState, grou
         config.schedule.steps * per_step,
         config.model.diameter,
     )
-    return make_loader(dataset, config.batch_size, config.data.workers, state.step * per_step, group.rank, group.world)
+    return make_loader(
+        dataset,
+        config.batch_size,
+        config.data.workers,
+        state.step * per_step,
+        group.rank,
+        group.world,
+        pin=device.type == "cuda",
+    )
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import psutil
 import torch
+from torch import nn
+
+from napari_pffnet.train.child import NO_MEMORY
 
 
 def memory_used(device: torch.device) -> int:
@@ -25,4 +28,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
+
+
+def let_go(network: nn.Module, device: torch.device) -> None:
+    """Give back what a step that ran out of memory has left: gradients, and memory that torch keeps for later.
+
+    It is of use only outside the error's handler, for the error's traceback holds the tensors of the step.
+    """
+    network.zero_grad(set_to_none=True)
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()

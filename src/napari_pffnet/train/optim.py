@@ -72,7 +72,8 @@ def pick_precision(config: TrainConfig, device: torch.device) -> torch.dtype:
         return dtype
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    with torch.cuda.device(device):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def _parameters(network: PFFNet, *, body: bool, bias: bool) -> list[nn.Parameter]:

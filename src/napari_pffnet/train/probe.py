@@ -13,7 +13,7 @@ from napari_pffnet.config import TrainConfig
 from napari_pffnet.data.dataset import Batch, CropDataset, collate
 from napari_pffnet.data.sources import Source
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.memory import is_out_of_memory, memory_free
+from napari_pffnet.train.memory import is_out_of_memory, let_go, memory_free
 from napari_pffnet.train.optim import pick_precision
 from napari_pffnet.train.state import TrainingError, seed_all
 
@@ -97,7 +97,7 @@ def _seconds(config: TrainConfig, network: PFFNet, crops: CropDataset, device: t
 
 
 def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> int:
-    """Bytes that a crop's forward pass keeps for the way back."""
+    """Bytes that a crop's forward pass keeps for the way back; all that were free if they do not suffice."""
     sizes: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -105,15 +105,18 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
         return tensor
 
     network.to(device).train()
+    free = memory_free(device)
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             _backward(config, network, collate([_crops(config, data, 1)[0]]), device)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return memory_free(device)
-    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    return sum(size for place, size in sizes.items() if place not in own)
+    else:
+        own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+        return sum(size for place, size in sizes.items() if place not in own)
+    let_go(network, device)
+    return free
 
 
 def _crops(config: TrainConfig, data: Sequence[Source], count: int) -> CropDataset:

@@ -116,8 +116,8 @@ class TrainState:
         torch.save({**self._parts(), "config": config.model_dump(mode="json")}, buffer)
         write_atomic(path, buffer.getvalue())
 
-    def load(self, path: Path, config: TrainConfig, device: torch.device) -> None:
-        """Take over everything from a resume file.
+    def load(self, path: Path, config: TrainConfig) -> None:
+        """Take over everything from a resume file; what belongs on the network's device goes there.
 
         Raises
         ------
@@ -125,7 +125,8 @@ class TrainState:
             The file is unreadable or belongs to another model configuration.
         """
         try:
-            saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            # to main memory: on a GPU, reading Adam's step counts would make every step wait for it
+            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise TrainingError(f"cannot resume from {path} ({error}); start again without --resume") from None
         if saved["config"]["model"] != config.model_dump(mode="json")["model"]:
@@ -136,7 +137,8 @@ class TrainState:
         self.slow_down(saved.get("setbacks", 0))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict({**self.schedule.state_dict(), **saved["schedule"]})
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty from a run of another precision
+            self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best = saved["step"], saved["best"]
         self.stale = saved.get("stale", 0)
 

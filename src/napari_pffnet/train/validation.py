@@ -15,7 +15,7 @@ from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.parts import Window
 from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.evaluate.metrics import pool
+from napari_pffnet.evaluate.metrics import ImageScores, pool
 from napari_pffnet.io.results import Array, write_overlay
 from napari_pffnet.labels import areas
 from napari_pffnet.library import Model
@@ -61,11 +61,18 @@ class Validator:
         return float(NOISE / max(1, nuclei) ** 0.5)
 
     def figures(self, network: PFFNet) -> dict[str, float]:
-        """Return the metrics alone."""
+        """Return the metrics alone; the network stays as it is, even if segmenting with it ran out of memory."""
         training = network.training
         network.eval()
+        try:
+            return pool(self._scores(network))
+        finally:
+            network.to(self.device).train(training)
+            network.most_regions = None
+
+    def _scores(self, network: PFFNet) -> list[ImageScores]:
         model = Model(network, self.config.model, {}, Path())
-        scores = []
+        scores: list[ImageScores] = []
         for source, i in self.items:
             sample = source.read(i)
             segmenter = Segmenter(model, self._for_size(sample))
@@ -73,8 +80,7 @@ class Validator:
             scores.append(measure(labels, sample))
             if not scores[1:]:
                 self._first = sample, labels
-        network.train(training)
-        return pool(scores)
+        return scores
 
     def _for_size(self, sample: Sample) -> SegmentConfig:
         """Zoom by the size of the annotated nuclei, as the training crops are."""

@@ -1,0 +1,47 @@
+"""Resume files: what is taken over, and where it goes."""
+
+import pytest
+import torch
+
+from helpers import tiny
+from napari_pffnet.config import OptimizerConfig, TrainConfig
+from napari_pffnet.model import PFFNet
+from napari_pffnet.train.state import TrainState
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return TrainConfig(model=tiny(), optimizer=OptimizerConfig(name="adamw", ema=0))
+
+
+@pytest.fixture(scope="module")
+def file(config, tmp_path_factory):
+    """Of a run in float32, after one step."""
+    state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
+    for p in state.network.parameters():
+        p.grad = torch.zeros_like(p)
+    state.optimizer.step()
+    state.scaler.update()
+    state.step = 1
+    path = tmp_path_factory.mktemp("run") / "resume.pt"
+    state.save(path, config)
+    return path
+
+
+def test_a_run_in_float32_goes_on_in_float16(config, file):
+    state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float16)
+    state.load(file, config)
+    assert state.step == 1
+    assert state.scaler.is_enabled()
+
+
+@pytest.mark.filterwarnings("ignore:.*meta parameter")
+def test_moments_go_where_the_network_is_and_step_counts_stay_in_main_memory(config, file):
+    """``meta`` stands for a GPU: there every step would wait to read the count of each parameter."""
+    state = TrainState.start(PFFNet(tiny()).to("meta"), config, CPU, torch.float32)
+    state.load(file, config)
+    values = list(state.optimizer.state.values())
+    assert {value["exp_avg"].device.type for value in values} == {"meta"}
+    assert {value["step"].device.type for value in values} == {"cpu"}
