@@ -36,6 +36,7 @@ def test_configuration_is_frozen():
         ("schedule.steps=many", "schedule.steps"),
         ("steps", "section.key=value"),
         ("model.body.name=mobilenet_v2", "frozen_batch"),
+        ("segment.diameter=.inf", r"segment.diameter: Input should be a finite number \(given: inf\)"),
     ],
 )
 def test_a_wrong_setting_says_which_and_how_to_mend_it(override, message):

@@ -11,7 +11,10 @@ from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
 from napari_pffnet.data.sizes import suitable_level, typical_diameter
-from napari_pffnet.io.images import read_image
+from napari_pffnet.io import lazy
+from napari_pffnet.io.images import pixel_sizes_of, read_image
+from napari_pffnet.io.lazy import read_plane
+from napari_pffnet.io.ome_zarr import describe
 from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
@@ -185,6 +188,25 @@ def test_stacks_keep_the_size_of_pixels(segment, tmp_path):
         assert (array.shape, axes, size) == ((3, 200, 240), "ZYX", 0.25)
 
 
+def test_results_keep_the_place_of_their_image(segment, tmp_path):
+    facts = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+    tifffile.imwrite(tmp_path / "z.tif", moving(), photometric="minisblack", metadata=facts, ome=True)
+    for choice in (["--all-planes"], ["--plane", 1]):
+        assert segment(tmp_path / "z.tif", "--scale", 1, *choice) == 0
+        for suffix in SUFFIXES[:2]:
+            with tifffile.TiffFile(tmp_path / "out" / f"z{suffix}") as file:
+                assert pixel_sizes_of(file) == {"X": 0.25, "Y": 0.5, "Z": 2}
+    path = pyramid(tmp_path / "a.zarr", IMAGE, 2)
+    multiscales = zarr.open(path).attrs["multiscales"]
+    steps = [{"type": "scale", "scale": [4, 2]}, {"type": "translation", "translation": [100, 200]}]
+    multiscales[0]["datasets"][1]["coordinateTransformations"] = steps
+    zarr.open(path).attrs["multiscales"] = multiscales
+    assert segment(path, "--scale", 1, "--level", 1) == 0
+    for name in ("nuclei", "semantic"):
+        facts = describe(zarr.open(tmp_path / "out" / "a.zarr", mode="r")[f"labels/{name}"])
+        assert facts.placements[0] == ((4, 2), (100, 200), (None, None))
+
+
 @pytest.mark.parametrize("name", ["a.zarr", "a.tif"])
 def test_large_stacks_are_not_segmented_in_one_run(segment, tmp_path, capsys, monkeypatch, name):
     monkeypatch.setattr("napari_pffnet.io.lazy.LARGE", 100 * 100)
@@ -323,3 +345,36 @@ def test_a_level_is_a_number_or_auto(segment, tmp_path, capsys, text):
     with pytest.raises(SystemExit, match="2"):
         segment(write(tmp_path / "a.tif"), f"--level={text}")
     assert f"'{text}' is no level; give a number, 0 is the largest, or auto" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("where", "given"), [("image.zarr", "."), ("image.zarr/0", "..")])
+def test_a_folder_given_as_a_dot_has_its_own_name(segment, tmp_path, monkeypatch, where, given):
+    pyramid(tmp_path / "image.zarr", IMAGE, 1)
+    monkeypatch.chdir(tmp_path / where)
+    assert segment(given) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"image.zarr", "image.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"image.zarr", "out"}
+
+
+def test_whatever_is_wrong_with_an_image_the_rest_goes_on(segment, tmp_path, capsys, monkeypatch):
+    def strange(path, *_choice):
+        if path.name == "a.tif":
+            raise KeyError("strange")
+        return read_plane(path)
+
+    monkeypatch.setattr(lazy, "read_plane", strange)
+    paths = [write(tmp_path / name, IMAGE.astype(kind)) for name, kind in (("a.tif", "f4"), ("b.tif", "c8"))]
+    assert segment(*paths, write(tmp_path / "c.tif"), "--scale", 1) == 1
+    printed = capsys.readouterr()
+    assert f"failed: {paths[0]}: KeyError('strange')" in printed.err
+    assert f"failed: {paths[1]}: expected an image of real numbers, given complex64" in printed.err
+    assert f"c.tif: {COUNT} nuclei in" in printed.out
+
+
+def test_levels_are_for_large_pyramids(segment, tmp_path, capsys):
+    zarr.save_array(tmp_path / "b.zarr", IMAGE)
+    assert segment(write(tmp_path / "a.tif"), tmp_path / "b.zarr", "--level", 1) == 1
+    printed = capsys.readouterr().err
+    assert "a.tif: --level 1 is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level" in printed
+    assert "b.zarr: has no level 1; it is no pyramid, its only level is 0" in printed
+    assert segment(tmp_path / "a.tif", tmp_path / "b.zarr", "--level", "auto") == 0

@@ -55,3 +55,8 @@ def test_large_offsets_keep_their_detail():
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"expected an image .* given 5×4×2"):
         normalize(np.zeros((5, 4, 2)))
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(ValueError, match="expected an image of real numbers, given complex64; save its magnitude"):
+        normalize(RAMP.astype(np.complex64))

@@ -3,7 +3,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pffnet.io.images import ImageError, read_image, to_plane
+from napari_pffnet.io.images import ImageError, pixel_sizes_of, read_image, to_plane
 
 GREY = np.arange(12 * 10).reshape(12, 10)
 
@@ -40,6 +40,17 @@ def test_pixel_size_of_ome_and_imagej_in_micrometres(tmp_path):
     assert sizes == [pytest.approx(0.25), pytest.approx(0.5), None]
 
 
+def test_sizes_of_pixels_along_each_axis(tmp_path):
+    stack = np.zeros((3, 12, 10), np.uint16)
+    ome = {"PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 2, "PhysicalSizeX": 1}
+    tifffile.imwrite(tmp_path / "o.ome.tif", stack, photometric="minisblack", metadata={"axes": "ZYX", **ome})
+    facts = {"axes": "ZYX", "unit": "um", "spacing": 2.0}
+    tifffile.imwrite(tmp_path / "j.tif", stack, imagej=True, resolution=(1, 4), metadata=facts)
+    for name in ("o.ome.tif", "j.tif"):
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert pixel_sizes_of(file) == {"X": 1, "Y": 0.25, "Z": 2}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -70,6 +81,8 @@ def test_errors_name_the_file(tmp_path, name, content, message):
         ((5, 2, 12, 10), "ZCYX", {"channel": 1, "plane": 4}, (12, 10)),
         ((5, 12, 10, 3), "TYXS", {"plane": 4}, (12, 10, 3)),
         ((12, 10, 3), "QYX", {}, (12, 10, 3)),
+        ((12, 10, 12), "YXC", {"channel": 11}, (12, 10)),
+        ((12, 10, 1), "YXQ", {}, (12, 10)),
     ],
 )
 def test_to_plane(shape, axes, choice, expected):
@@ -81,14 +94,40 @@ def test_to_plane_takes_the_chosen_pixels():
     np.testing.assert_array_equal(to_plane(stack, "ZCYX", channel=1, plane=4), stack[4, 1])
 
 
+@pytest.mark.parametrize("axes", ["TZYX", "QQYX", None])
+def test_planes_are_counted_through_all_stack_axes(axes):
+    stack = np.arange(6 * 5 * 12 * 10).reshape(6, 5, 12, 10)
+    np.testing.assert_array_equal(to_plane(stack, axes, plane=13), stack[2, 3])
+
+
 @pytest.mark.parametrize(
     ("shape", "axes", "choice", "message"),
     [
         ((2, 12, 10), "CYX", {}, r"2 channels \(axis C\); choose channel 0 to 1"),
         ((5, 12, 10), "ZYX", {"plane": 5}, "plane=5 does not exist; the image has plane 0 to 4"),
+        ((4, 5, 12, 10), "TZYX", {}, r"20 planes \(axes T and Z\); choose plane 0 to 19"),
+        ((4, 5, 12, 10), "TZYX", {"plane": 20}, "plane=20 does not exist; the image has plane 0 to 19"),
+        ((4, 1, 12, 10), "TZYX", {}, r"4 planes \(axis T\); choose plane 0 to 3"),
         ((12,), None, {}, "at least two dimensions"),
     ],
 )
 def test_to_plane_says_what_to_choose(shape, axes, choice, message):
     with pytest.raises(ImageError, match=message):
         to_plane(np.zeros(shape), axes, **choice)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "axes"),
+    [
+        ((12, 10, 12), {"photometric": "minisblack", "planarconfig": "contig"}, "YXC"),
+        ((12, 12, 10), {"photometric": "minisblack", "planarconfig": "separate"}, "CYX"),
+        ((12, 10, 2), {"photometric": "minisblack", "planarconfig": "contig"}, "YXC"),
+        ((12, 10, 2), {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}, "YXS"),
+        ((12, 10, 3), {"photometric": "rgb"}, "YXS"),
+        ((12, 10, 3), {"photometric": "minisblack", "planarconfig": "contig"}, "YXS"),
+        ((3, 12, 10), {"photometric": "rgb", "planarconfig": "separate"}, "SYX"),
+    ],
+)
+def test_samples_of_a_tiff_that_are_no_colours_are_channels(tmp_path, shape, layout, axes):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.uint8), **layout)
+    assert read_image(tmp_path / "a.tif")[1] == axes

@@ -9,8 +9,19 @@ import pytest
 import tifffile
 import zarr
 
+from napari_pffnet.io import lazy
 from napari_pffnet.io.images import ImageError, read_image, to_plane
-from napari_pffnet.io.lazy import LazyPlane, LazyStack, Source, is_lazy, is_zarr, levels_of, open_plane, open_stack
+from napari_pffnet.io.lazy import (
+    LazyPlane,
+    LazyStack,
+    Source,
+    is_lazy,
+    is_zarr,
+    levels_of,
+    open_plane,
+    open_stack,
+    read_plane,
+)
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 999, (70, 90), np.uint16)
@@ -18,11 +29,12 @@ COLOUR = RANDOM.integers(0, 255, (70, 90, 3), np.uint8)
 WINDOW = slice(10, 40), slice(50, 90)
 
 
-def ome_zarr(path, array, axes, version="0.5", levels=1):
+def ome_zarr(path, array, axes, version="0.5", levels=1, shrinking="yx"):
     group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3)
     datasets = []
     for level in range(levels):
-        group.create_array(str(level), data=array[..., :: 2**level, :: 2**level])
+        kept = tuple(slice(None, None, 2**level if axis in shrinking else 1) for axis in axes)
+        group.create_array(str(level), data=array[kept])
         scale = [0.25 * 2**level] * len(axes)
         datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
     kinds = [{"name": a, "type": "space", **({"unit": "micrometer"} if a in "yx" else {})} for a in axes]
@@ -48,12 +60,23 @@ def test_ome_zarr_at_any_level(tmp_path, version):
 
 @pytest.mark.parametrize(
     "array",
-    [COLOUR, COLOUR.transpose(2, 0, 1), da.from_array(COLOUR, (16, 16, 3)), np.dstack([COLOUR, COLOUR[..., 0]])],
+    [COLOUR, da.from_array(COLOUR, (16, 16, 3)), np.dstack([COLOUR, COLOUR[..., 0]])],
 )
-def test_colours_first_or_last(array):
+def test_colours_come_last(array):
     plane = LazyPlane(array)
     assert plane.colours
     np.testing.assert_array_equal(plane.read(WINDOW), COLOUR[WINDOW])
+
+
+def test_three_channels_of_8_bits_are_colours_in_a_zarr_only(tmp_path):
+    channels = COLOUR.transpose(2, 0, 1)
+    zarr.save_array(tmp_path / "a.zarr", channels)
+    for path in (ome_zarr(tmp_path / "b.zarr", channels, "cyx"), tmp_path / "a.zarr"):
+        np.testing.assert_array_equal(open_plane(Source(str(path))).read(WINDOW), COLOUR[WINDOW])
+        np.testing.assert_array_equal(open_plane(Source(str(path), channel=2)).read(WINDOW), channels[2][WINDOW])
+    tifffile.imwrite(tmp_path / "a.tif", channels, photometric="minisblack", metadata={"axes": "CYX"})
+    with pytest.raises(ImageError, match="choose channel 0 to 2"):
+        open_plane(Source(str(tmp_path / "a.tif")))
 
 
 @pytest.mark.parametrize("layout", [{"tile": (16, 32)}, {"tile": (16, 32), "compression": "zlib"}, {}])
@@ -184,3 +207,86 @@ def test_levels_that_cannot_be_read_are_said(tmp_path):
     for name, message in (("a.zarr", "cannot be read"), ("b.tif", "cannot be read"), ("c.tif", "no such file")):
         with pytest.raises(ImageError, match=message):
             levels_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("axes", ["TZYX", "QQYX", None])
+def test_planes_are_counted_through_all_stack_axes(axes):
+    stack = RANDOM.integers(0, 999, (6, 5, 70, 90), np.uint16)
+    np.testing.assert_array_equal(LazyPlane(stack, axes, plane=13).read(WINDOW), stack[(2, 3, *WINDOW)])
+    with pytest.raises(ImageError, match=r"30 planes .* choose plane 0 to 29"):
+        LazyPlane(stack, axes)
+
+
+def test_samples_of_a_tiff_that_are_no_colours_are_channels(tmp_path):
+    samples = RANDOM.integers(0, 999, (70, 90, 12), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", planarconfig="contig")
+    with open_plane(Source(str(tmp_path / "a.tif"), channel=7)) as plane:
+        np.testing.assert_array_equal(plane.read(WINDOW), samples[..., 7][WINDOW])
+    with open_stack(tmp_path / "a.tif", channel=7) as stack:
+        np.testing.assert_array_equal(stack.read(()), samples[..., 7])
+    with pytest.raises(ImageError, match="choose channel 0 to 11"):
+        open_plane(Source(str(tmp_path / "a.tif")))
+
+
+def test_a_number_of_a_plane_means_the_same_place_at_each_level(tmp_path):
+    stack = RANDOM.integers(0, 999, (3, 6, 70, 90), np.uint16)
+    path = ome_zarr(tmp_path / "a.zarr", stack, "tzyx", levels=3, shrinking="zyx")
+    for level in range(3):
+        plane = open_plane(Source(str(path), plane=10, level=level))
+        place = 1, 4 // 2**level * 2**level
+        np.testing.assert_array_equal(plane.read(WINDOW), stack[place][:: 2**level, :: 2**level][WINDOW])
+    with pytest.raises(ImageError, match="the image has plane 0 to 17"):
+        open_plane(Source(str(path), plane=18, level=2))
+
+
+def test_an_array_has_one_level_only(tmp_path):
+    zarr.save_array(tmp_path / "a.zarr", GREY)
+    tifffile.imwrite(tmp_path / "a.tif", GREY)
+    for name in ("a.zarr", "a.tif"):
+        with pytest.raises(ImageError, match=f"{name}: has no level 1; it is no pyramid, its only level is 0"):
+            open_plane(Source(str(tmp_path / name), level=1))
+
+
+def test_of_a_tiff_one_plane_is_read(tmp_path, monkeypatch):
+    stack = RANDOM.integers(0, 999, (9, 2, 70, 90), np.uint16)
+    facts = {"axes": "ZCYX", "PhysicalSizeX": 0.25}
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", compression="zlib", ome=True, metadata=facts)
+    decoded, decode = [], tifffile.TiffPage.decode.func
+
+    def counting(page):
+        inner = decode(page)
+        return lambda *arguments, **options: decoded.append(1) or inner(*arguments, **options)
+
+    monkeypatch.setattr(tifffile.TiffPage, "decode", property(counting))
+    plane, sizes = read_plane(tmp_path / "a.tif", channel=1, plane=5)
+    np.testing.assert_array_equal(plane, stack[5, 1])
+    assert (len(decoded), sizes) == (1, {"X": 0.25})
+
+
+def test_one_large_piece_is_refused_only_where_it_would_not_be_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "LARGEST_CHUNK", GREY.nbytes - 1)
+    tifffile.imwrite(tmp_path / "a.tif", GREY, compression="zlib")
+    np.testing.assert_array_equal(read_plane(tmp_path / "a.tif")[0], GREY)
+    monkeypatch.setattr(lazy, "LARGE", GREY.size - 1)
+    with pytest.raises(ImageError, match=r"is stored in one piece of 0\.0 GB; save it as a tiled TIFF"):
+        open_plane(Source(str(tmp_path / "a.tif")))
+
+
+def test_planes_know_where_their_pixels_lie(tmp_path):
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("0", data=np.stack([GREY]))
+    steps = [{"type": "scale", "scale": [9, 0.5, 0.25]}, {"type": "translation", "translation": [8, 100, 200]}]
+    units = {"z": "meter", "y": "nanometer", "x": "pixel"}
+    axes = [{"name": axis, "type": "space", "unit": unit} for axis, unit in units.items()]
+    scales = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [scales]}
+    plane = open_plane(Source(str(tmp_path / "a.zarr")))
+    assert plane.placement == ((0.5, 0.25), (100, 200), ("nanometer", "pixel"))
+    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(GREY, tile=(16, 16), subifds=1, metadata={"axes": "YX", **sizes})
+        file.write(GREY[::2, ::2], tile=(16, 16), subfiletype=1)
+    with open_plane(Source(str(tmp_path / "a.ome.tif"), level=1)) as plane:
+        assert plane.placement == ((1, 0.5), (0, 0), ("micrometer", "micrometer"))
+    assert LazyPlane(GREY, pixel_size=0.5).placement == ((0.5, 0.5), (0, 0), ("micrometer", "micrometer"))
+    assert LazyPlane(GREY).placement == ((1, 1), (0, 0), (None, None))

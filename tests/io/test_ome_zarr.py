@@ -5,8 +5,9 @@ import pytest
 import zarr
 
 from napari_pffnet.io import ome_zarr
-from napari_pffnet.io.ome_zarr import LabelPyramid, blocks, describe
+from napari_pffnet.io.ome_zarr import LabelPyramid, Placement, blocks, describe
 
+PLACED = Placement((0.25, 0.5), (10.0, 0.0), ("micrometer", "micrometer"))
 LABELS = np.random.default_rng(0).integers(0, 9, (70, 100)).astype(np.uint32)
 
 
@@ -18,7 +19,7 @@ def small_blocks(monkeypatch):
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_levels_are_samples_of_the_labels_and_metadata_says_what_they_are(tmp_path, version):
     for name in ("nuclei", "semantic"):
-        pyramid = LabelPyramid(tmp_path / "a.zarr", name, LABELS.shape, "uint32", 0.5, version)
+        pyramid = LabelPyramid(tmp_path / "a.zarr", name, LABELS.shape, "uint32", PLACED, version)
         for window in blocks(LABELS.shape):
             pyramid.write(window[0].start, window[1].start, LABELS[window])
     root = zarr.open(tmp_path / "a.zarr", mode="r")
@@ -27,6 +28,7 @@ def test_levels_are_samples_of_the_labels_and_metadata_says_what_they_are(tmp_pa
         np.testing.assert_array_equal(root[f"labels/nuclei/{level}"][:], LABELS[:: 2**level, :: 2**level])
     facts = describe(root["labels/nuclei"])
     assert (facts.axes, facts.paths, facts.pixel_sizes) == ("YX", ("0", "1", "2"), (0.5, 1.0, 2.0))
+    assert facts.placements == tuple(PLACED._replace(scale=(0.25 * 2**i, 0.5 * 2**i)) for i in range(3))
     content = [dict(root[path].attrs) for path in ("labels", "labels/nuclei")]
     listed, image = (each if version == "0.4" else each["ome"] for each in content)
     assert listed["labels"] == ["nuclei", "semantic"]

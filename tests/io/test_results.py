@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from napari_pffnet.data.normalize import normalize
-from napari_pffnet.io.images import read_image
+from napari_pffnet.io.images import pixel_sizes_of, read_image
 from napari_pffnet.io.results import OUTLINE, write_labels, write_overlay, write_semantic, write_table
 
 
@@ -38,6 +38,13 @@ def test_stacks_keep_axes_and_the_size_of_pixels_where_the_format_can(axes, shap
     array, letters, size = read_image(tmp_path / "a.tif")
     assert (letters, size) == (axes, known)
     np.testing.assert_array_equal(array, stack)
+
+
+def test_each_size_of_a_pixel_is_kept(tmp_path):
+    sizes = {"X": 0.5, "Y": 0.25, "Z": 2.0}
+    write_semantic(tmp_path / "a.tif", np.zeros((5, 7, 9)), "ZYX", sizes)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert pixel_sizes_of(file) == sizes
 
 
 def test_table_reads_back(tmp_path):

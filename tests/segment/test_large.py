@@ -15,7 +15,7 @@ from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.segment import Cancelled, Segmenter
 from napari_pffnet.segment import large_job as module
 from napari_pffnet.segment.large import segment_large
-from napari_pffnet.segment.large_job import LargeError, liveliest_place, sampled_limits
+from napari_pffnet.segment.large_job import LargeError, OtherWork, liveliest_place, sampled_limits
 from napari_pffnet.segment.segmenter import sample_windows
 
 IMAGE, COUNT = squares_image((300, 420))
@@ -129,11 +129,15 @@ def test_low_scores_that_an_earlier_run_kept_take_no_place_at_seams(tmp_path):
     np.testing.assert_array_equal(read(run("a", 0.7))[0], read(run("b", 0.7))[0])
 
 
-@pytest.mark.parametrize("lost", ["job.json", "statistics.npz"])
+@pytest.mark.parametrize("lost", ["job.json", "statistics.npz", "half of statistics.npz"])
 def test_tiles_of_which_nothing_is_known_are_not_used(tmp_path, lost):
     with pytest.raises(Cancelled):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 20 + [True]).__next__)
-    (tmp_path / "a.partial" / lost).unlink()
+    file = tmp_path / "a.partial" / lost.removeprefix("half of ")
+    content = file.read_bytes()
+    file.unlink()
+    if lost != file.name:
+        file.write_bytes(content[: len(content) // 2])
     other = np.zeros_like(IMAGE)
     other[:12, :12] = 1
     assert segment_large(LazyPlane(other), segmenter(), tmp_path / "a").count == 1
@@ -332,3 +336,54 @@ def test_the_liveliest_place_is_where_there_are_pixels():
     place = liveliest_place(LazyPlane(image), 256)
     assert np.isfinite(place).all()
     assert place.max() > 0.5
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "tiles/mine.png", "results/a.npz"])
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_folder_of_the_same_name_that_holds_other_files_is_left_alone(tmp_path, name, restart):
+    mine = tmp_path / "a.partial" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(LargeError, match=r"is not of a segmentation; move it away, or choose another folder or name"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", restart=restart)
+    assert mine.read_text() == "mine"
+
+
+def test_a_file_in_place_of_the_folder_is_left_alone(tmp_path):
+    (tmp_path / "a.partial").write_text("mine")
+    with pytest.raises(LargeError, match=r"a.partial is there and no folder; move it away, or choose another"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    assert (tmp_path / "a.partial").read_text() == "mine"
+
+
+def test_what_a_kill_leaves_in_the_folder_is_no_hindrance(tmp_path):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 20 + [True]).__next__)
+    work = tmp_path / "a.partial"
+    for name in (".job-0af.json", ".statistics-0af.npz", "tiles/.000001-0af.npz"):
+        (work / name).write_bytes(b"half")
+    (work / ".tiles.old").mkdir()
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
+    assert not work.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"half of a tile"])
+def test_tiles_that_are_damaged_are_computed_again(tmp_path, content):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 20 + [True]).__next__)
+    tiles = sorted((tmp_path / "a.partial" / "tiles").iterdir())
+    tiles[0].write_bytes(content)
+    steps = []
+    done = segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=lambda *step: steps.append(step[0]))
+    assert steps[0] == len(tiles) - 1
+    assert done.count == COUNT
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff\x00"])
+def test_a_job_that_is_damaged_can_be_restarted_only(tmp_path, content):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+    (tmp_path / "a.partial" / "job.json").write_bytes(content)
+    with pytest.raises(OtherWork, match=r"another version of the program; .*--restart"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", restart=True).count == COUNT

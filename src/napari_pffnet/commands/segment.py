@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +59,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
     planes = parser.add_mutually_exclusive_group()
-    planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0")
+    planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which, from 0 through all")
     planes.add_argument(
         "--all-planes", action="store_true", help="of stacks and series: every plane; not of large ones"
     )
@@ -127,7 +127,7 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for path in inputs:
         if not path.is_dir() or is_zarr(path):
-            paths.append(path)
+            paths.append(path.resolve() if path.name in ("", "..") else path)  # results are named after it
             continue
         paths += [file for files in list_images(path).values() for file in files]
         paths += sorted(folder for folder in path.iterdir() if is_zarr(folder))
@@ -221,6 +221,8 @@ def _try(work: Callable[[], int]) -> tuple[int, float, str]:
         return work(), time.perf_counter() - start, ""
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         return 0, 0.0, str(error) or repr(error)
+    except Exception as error:  # whatever is wrong with one image, the rest goes on
+        return 0, 0.0, repr(error)
 
 
 def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
@@ -298,10 +300,13 @@ def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> Spread
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.io.images import read_image, to_plane
-    from napari_pffnet.io.lazy import open_stack
+    from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.segment import sized
 
+    if options.level:
+        raise ValueError(
+            f"--level {options.level} is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level out"
+        )
     targets = _targets(path, options.output)
     with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 
@@ -313,10 +318,9 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
             with open_stack(path, options.channel) as stack:
                 if len(stack.places) > 1:
                     return _all_planes(segmenter, stack, options.link, progress, targets)
-        array, axes, pixel_size = read_image(path)
-        image = to_plane(array, axes, options.channel, options.plane)
-        result = sized(segmenter, image, pixel_size).predict(image, progress).compose(segmenter.config)
-    _write(targets, result, "YX", image, pixel_size)
+        image, sizes = read_plane(path, options.channel, options.plane)
+        result = sized(segmenter, image, sizes.get("X")).predict(image, progress).compose(segmenter.config)
+    _write(targets, result, "YX", image, sizes)
     return len(result.table)
 
 
@@ -327,7 +331,7 @@ def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: 
 
     middle = stack.places[len(stack.places) // 2]
     shown = stack.read(middle)
-    fitting = sized(segmenter, shown, stack.pixel_size)
+    fitting = sized(segmenter, shown, stack.pixel_sizes.get("X"))
     composer = StackComposer(stack.shape, linked)
     for number, place in enumerate(stack.places):
         progress(number, len(stack.places))
@@ -335,7 +339,7 @@ def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: 
         composer.add(place, part, stack.begins(place))
     progress(len(stack.places), len(stack.places))
     result = composer.result()
-    _write(targets, result, f"{stack.axes}YX", shown, stack.pixel_size, middle)
+    _write(targets, result, f"{stack.axes}YX", shown, stack.pixel_sizes, middle)
     return len(result.table)
 
 
@@ -344,15 +348,15 @@ def _write(
     result: Segmentation,
     axes: str,
     image: Array,
-    pixel_size: float | None,
+    sizes: Mapping[str, float],
     place: tuple[int, ...] = (),
 ) -> None:
     """Write labels and semantic (`axes`), table, and the overlay of the image at a place in them."""
     from napari_pffnet.data.normalize import normalize
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
-    write_labels(targets[0], result.labels, axes, pixel_size)
-    write_semantic(targets[1], result.semantic, axes, pixel_size)
+    write_labels(targets[0], result.labels, axes, sizes)
+    write_semantic(targets[1], result.semantic, axes, sizes)
     write_table(targets[2], result.table)
     write_overlay(targets[3], normalize(image), result.labels[place])
 

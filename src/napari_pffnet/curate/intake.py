@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,9 @@ def relative(file: Path, folder: Path) -> str:
 def _choice(shape: Sequence[int], axes: str) -> dict[str, int | None]:
     """Choose the first channel and the middle plane where there are several."""
     axes = name_axes(tuple(shape), axes)
-    sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if axis not in "YXS" and size > 1}
-    others = [size for axis, size in sizes.items() if axis != "C"]
-    return {"channel": 0 if "C" in sizes else None, "plane": others[0] // 2 if others else None}
+    long = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in "YXS" and size > 1]
+    planes = prod(size for axis, size in long if axis != "C")
+    return {"channel": 0 if "C" in dict(long) else None, "plane": planes // 2 if planes > 1 else None}
 
 
 def _clean(name: str) -> str:

@@ -28,7 +28,7 @@ def normalize(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILE
     Raises
     ------
     ValueError
-        The array has another shape.
+        The array has another shape, or complex numbers.
     """
     return apply_limits(array, limits(array, percentiles))
 
@@ -66,6 +66,8 @@ def apply_limits(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np
 
 def _colours(array: NDArray[Any]) -> NDArray[Any]:
     """H×W×1 or H×W×3 view."""
+    if array.dtype.kind == "c":
+        raise ValueError(f"expected an image of real numbers, given {array.dtype}; save its magnitude as float32")
     if array.ndim == 2:
         return array[..., None]
     if array.ndim == 3 and array.shape[-1] in (1, 3, 4):

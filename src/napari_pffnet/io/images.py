@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 TIFF = (".tif", ".tiff")
 SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".webp")
+COLOURS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 MICROMETRES = {
     "µm": 1.0,
     "μm": 1.0,
@@ -83,7 +87,7 @@ def to_plane(
     channel : int, optional
         Index along C; needed if there is more than one channel.
     plane : int, optional
-        Index along the only other long axis (Z, T, …).
+        Counted through all other axes (Z, T, …), the last one running fastest.
 
     Returns
     -------
@@ -96,24 +100,39 @@ def to_plane(
         A choice is missing or out of range; the message says which one.
     """
     axes = name_axes(array.shape, axes or "Q" * array.ndim)
-    for axis, name, choice in [
-        (a, *(("channel", channel) if a == "C" else ("plane", plane))) for a in axes if a not in "YXS"
-    ]:
-        position = axes.index(axis)
-        array = np.take(array, choose(array.shape[position], axis, name, choice), position)
-        axes = axes.replace(axis, "", 1)
-    array = array.transpose([axes.index(a) for a in "YXS" if a in axes])
+    fixed = fix_axes(array.shape, axes, channel, plane)
+    if fixed:  # a copy, so that the rest of a stack can go
+        array = array[tuple(fixed.get(position, slice(None)) for position in range(array.ndim))].copy()
+    left = [axis for position, axis in enumerate(axes) if position not in fixed]
+    array = array.transpose([left.index(axis) for axis in "YXS" if axis in left])
     if array.ndim == 2 or array.shape[-1] >= 3:
         return array[..., :3] if array.ndim == 3 else array
     return array[..., 0]
 
 
-def choose(size: int, axis: str, name: str, choice: int | None) -> int:
-    """Return the index along an axis: the choice, or the only one there is; ImageError if that does not exist."""
+def fix_axes(
+    shape: Sequence[int], axes: str, channel: int | None, plane: int | None, full: Sequence[int] | None = None
+) -> dict[int, int]:
+    """Return the index along each axis but Y, X and S, by the position of the axis; arguments as of `to_plane`.
+
+    `full` is the shape of the largest level of a pyramid: planes are counted through that one, so that a number means
+    the same place at each level.
+    """
+    stack = [position for position, axis in enumerate(axes) if axis not in "CYXS"]
+    sizes = [(full or shape)[position] for position in stack]
+    long = "".join(axes[position] for position, size in zip(stack, sizes, strict=True) if size > 1)
+    place = np.unravel_index(choose(prod(sizes), long, "plane", plane), sizes)
+    fixed = {p: int(number) * shape[p] // size for p, number, size in zip(stack, place, sizes, strict=True)}
+    return fixed | {p: choose(shape[p], axis, "channel", channel) for p, axis in enumerate(axes) if axis == "C"}
+
+
+def choose(size: int, axes: str, name: str, choice: int | None) -> int:
+    """Return the index along axes: the choice, or the only one there is; ImageError if that does not exist."""
     if size == 1:
         return 0
     if choice is None:
-        raise ImageError(f"the image has {size} {name}s (axis {axis}); choose {name} 0 to {size - 1}")
+        where = f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(axes)}"
+        raise ImageError(f"the image has {size} {name}s ({where}); choose {name} 0 to {size - 1}")
     if not 0 <= choice < size:
         raise ImageError(f"{name}={choice} does not exist; the image has {name} 0 to {size - 1}")
     return choice
@@ -123,8 +142,8 @@ def name_axes(shape: tuple[int, ...], axes: str) -> str:
     """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks."""
     if len(shape) < 2:
         raise ImageError(f"expected an image of at least two dimensions, given the shape {shape}")
-    samples = "S" in axes or (len(shape) > 2 and shape[-1] in (3, 4) and shape[-3] > 4 and not set(axes) & set("CZT"))
-    if "S" not in axes:
+    if "S" not in axes and "X" not in axes[:-1]:  # otherwise the file says what comes last
+        samples = len(shape) > 2 and shape[-1] in (3, 4) and shape[-3] > 4 and not set(axes) & set("CZT")
         axes = axes[: len(shape) - 3] + "YXS" if samples else axes[:-2] + "YX"
     if axes[0] in "QI" and len(axes) == 3 and shape[0] <= 4:
         axes = "C" + axes[1:]
@@ -134,21 +153,37 @@ def name_axes(shape: tuple[int, ...], axes: str) -> str:
 def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        return np.asarray(series.asarray()), series.axes, pixel_size_of(file)
+        return np.asarray(series.asarray()), tiff_axes(series), pixel_sizes_of(file).get("X")
 
 
-def pixel_size_of(file: tifffile.TiffFile) -> float | None:
-    """Width of a pixel in µm, from OME or ImageJ metadata; plain TIFF resolutions are print sizes, not pixel sizes."""
+def tiff_axes(series: tifffile.TiffPageSeries) -> str:
+    """Return the axes of a TIFF's pixels; samples are channels (C) unless they are colours, or grey and alpha."""
+    page: Any = series.keyframe
+    grey_and_alpha = page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in ALPHA
+    colours = page.photometric in COLOURS or page.samplesperpixel in (3, 4)
+    if colours or grey_and_alpha or "C" in series.axes:
+        return series.axes
+    return series.axes.replace("S", "C")
+
+
+def pixel_sizes_of(file: tifffile.TiffFile) -> dict[str, float]:
+    """Sizes of a pixel in µm along X, Y and Z, those that OME or ImageJ metadata give.
+
+    Plain TIFF resolutions are print sizes, not pixel sizes.
+    """
     if file.is_ome and file.ome_metadata:
         pixels: Any = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
         pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
-        size, unit = pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm")
-    elif file.is_imagej and file.imagej_metadata and "XResolution" in file.pages.first.tags:
-        count, length = file.pages.first.tags["XResolution"].value
-        size, unit = (length / count if count else None), file.imagej_metadata.get("unit", "")
+        found = {a: (pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
+    elif file.is_imagej and file.imagej_metadata:
+        tags, unit = file.pages.first.tags, file.imagej_metadata.get("unit", "")
+        counts = {a: tags[f"{a}Resolution"].value for a in "XY" if f"{a}Resolution" in tags}
+        found = {a: (length / count if count else None, unit) for a, (count, length) in counts.items()}
+        found["Z"] = file.imagej_metadata.get("spacing"), unit
     else:
-        return None
-    return float(size) * MICROMETRES[unit] if size and unit in MICROMETRES else None
+        return {}
+    known = {a: float(size) * MICROMETRES[unit] for a, (size, unit) in found.items() if size and unit in MICROMETRES}
+    return {axis: size for axis, size in known.items() if size > 0}
 
 
 def _read_picture(path: Path, indices: bool) -> tuple[NDArray[Any], str, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,20 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from napari_pffnet.io.images import TIFF, ImageError, choose, name_axes, pixel_size_of, read_image, to_plane
-from napari_pffnet.io.ome_zarr import describe
+from napari_pffnet.io.images import (
+    TIFF,
+    ImageError,
+    choose,
+    fix_axes,
+    name_axes,
+    pixel_sizes_of,
+    read_image,
+    tiff_axes,
+    to_plane,
+)
+from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 
 Array = NDArray[Any]
-Opened = tuple[Any, str | None, float | None, Callable[[], object] | None]
 LARGE = 64_000_000
 LARGEST_CHUNK = 256 * 2**20
 
@@ -40,6 +49,17 @@ class Level(NamedTuple):
     pixel_size: float | None
 
 
+class Opened(NamedTuple):
+    """A level of an image: `sizes` of its pixels as of `LazyStack`, the rest as of `LazyPlane`."""
+
+    array: Any
+    axes: str | None
+    sizes: Mapping[str, float]
+    close: Callable[[], object] | None
+    full: tuple[int, ...]
+    placement: Placement
+
+
 class LazyPlane:
     """One plane of an array that is read by windows.
 
@@ -57,6 +77,10 @@ class LazyPlane:
         Closes what the array reads from.
     path : Path or str
         The image; named in errors.
+    full : tuple of int, optional
+        Shape of the largest level, through whose planes `plane` counts; that of the array if absent.
+    placement : Placement, optional
+        Of the pixels; from `pixel_size` if absent.
 
     Attributes
     ----------
@@ -80,18 +104,15 @@ class LazyPlane:
         pixel_size: float | None = None,
         close: Callable[[], object] | None = None,
         path: Path | str = "the image",
+        full: tuple[int, ...] | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._array, self.pixel_size, self.path = array, pixel_size, path
+        self.placement = placement or _placed({"X": pixel_size} if pixel_size else {})
         self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         sizes = dict(zip(self._axes, array.shape, strict=True))
-        if sizes.get("C") == 3 and channel is None and array.dtype == np.uint8 and "S" not in sizes:
-            self._axes, sizes = self._axes.replace("C", "S"), {**sizes, "S": 3}
-        self._fixed: dict[str, int] = {}
-        for axis in self._axes:
-            if axis not in "YXS":
-                name, choice = ("channel", channel) if axis == "C" else ("plane", plane)
-                self._fixed[axis] = choose(array.shape[self._axes.index(axis)], axis, name, choice)
+        self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, channel, plane, full)
         self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
         self.dtype = np.dtype(array.dtype)
         self.colours = sizes.get("S", 1) >= 3
@@ -109,15 +130,11 @@ class LazyPlane:
 
     def read(self, window: tuple[slice, slice]) -> Array:
         """Return H×W, or H×W×3 of colours, of a window; ImageError if it cannot be read."""
-        places: dict[str, Any] = {
-            **self._fixed,
-            "Y": window[0],
-            "X": window[1],
-            "S": slice(0, 3 if self.colours else 1),
-        }
+        wanted = {"Y": window[0], "X": window[1], "S": slice(0, 3 if self.colours else 1)}
+        places = [self._fixed[p] if p in self._fixed else wanted[axis] for p, axis in enumerate(self._axes)]
         with _readable(self.path):
-            part = np.asarray(self._array[tuple(places[axis] for axis in self._axes)])
-        left = [axis for axis in self._axes if axis not in self._fixed]
+            part = np.asarray(self._array[tuple(places)])
+        left = [axis for p, axis in enumerate(self._axes) if p not in self._fixed]
         part = part.transpose([left.index(axis) for axis in "YXS" if axis in left])
         return part if part.ndim == 2 or self.colours else part[..., 0]
 
@@ -129,10 +146,12 @@ class LazyStack:
     ----------
     path : Path
         The image; named in errors.
-    array, axes, pixel_size, close
+    array, axes, close
         As of `LazyPlane`.
     channel : int, optional
         As of `io.images.to_plane`.
+    pixel_sizes : mapping, optional
+        Sizes of a pixel in µm along X, Y and Z, those that are known.
 
     Attributes
     ----------
@@ -150,10 +169,10 @@ class LazyStack:
         array: Any,
         axes: str | None = None,
         channel: int | None = None,
-        pixel_size: float | None = None,
+        pixel_sizes: Mapping[str, float] | None = None,
         close: Callable[[], object] | None = None,
     ) -> None:
-        self.path, self.pixel_size = path, pixel_size
+        self.path, self.pixel_sizes = path, pixel_sizes or {}
         self._array, self._channel, self._close = array, channel, close
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         sizes = list(zip(self._axes, map(int, array.shape), strict=True))
@@ -216,8 +235,27 @@ def open_plane(source: Source) -> LazyPlane:
     ImageError
         It cannot be read, or a choice is missing; the message names the fix.
     """
-    array, axes, size, close = _open(Path(source.path), source.level)
-    return LazyPlane(array, axes, source.channel, source.plane, size, close, source.path)
+    path = Path(source.path)
+    array, axes, sizes, close, full, placement = _open(path, source.level)
+    if is_zarr(path) and source.channel is None:
+        axes = _colours(array, axes)
+    return LazyPlane(array, axes, source.channel, source.plane, sizes.get("X"), close, path, full, placement)
+
+
+def read_plane(path: Path, channel: int | None = None, plane: int | None = None) -> tuple[Array, Mapping[str, float]]:
+    """Read one plane of an image file, and nothing else of a TIFF; with the sizes of its pixels as of `LazyStack`.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, or a choice is missing; the message names the fix.
+    """
+    if path.suffix.lower() in TIFF:
+        array, axes, sizes, close, *_ = _open(path, 0)
+        with LazyPlane(array, axes, channel, plane, close=close, path=path) as opened:
+            return opened.read((slice(None), slice(None))), sizes
+    pixels, letters, _ = read_image(path)
+    return to_plane(pixels, letters, channel, plane), {}
 
 
 def open_stack(path: Path, channel: int | None = None) -> LazyStack:
@@ -229,10 +267,10 @@ def open_stack(path: Path, channel: int | None = None) -> LazyStack:
         It cannot be read; the message names the fix.
     """
     if is_zarr(path) or path.suffix.lower() in TIFF:
-        array, axes, size, close = _open(path, 0)
-        return LazyStack(path, array, axes, channel, size, close)
-    pixels, letters, size = read_image(path)
-    return LazyStack(path, pixels, letters, channel, size)
+        array, axes, sizes, close, *_ = _open(path, 0)
+        return LazyStack(path, array, axes, channel, sizes, close)
+    pixels, letters, _ = read_image(path)
+    return LazyStack(path, pixels, letters, channel)
 
 
 def levels_of(path: Path) -> list[Level]:
@@ -245,15 +283,15 @@ def levels_of(path: Path) -> list[Level]:
     """
     with _readable(path):
         count = _level_count(path)
-    heights, sizes = [], []
+    heights, widths = [], []
     for level in range(count):
-        array, axes, size, close = _open(path, level)
+        array, axes, sizes, close, *_ = _open(path, level)
         names = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         heights.append(array.shape[names.index("Y")])
-        sizes.append(size)
+        widths.append(sizes.get("X"))
         if close is not None:
             close()
-    return [Level(heights[0] / height, size) for height, size in zip(heights, sizes, strict=True)]
+    return [Level(heights[0] / height, width) for height, width in zip(heights, widths, strict=True)]
 
 
 def _level_count(path: Path) -> int:
@@ -285,30 +323,55 @@ def _readable(path: Path | str) -> Iterator[None]:
         raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
 
 
+def _colours(array: Any, axes: str | None) -> str:
+    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them."""
+    axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+    three = "C" in axes and array.shape[axes.index("C")] == 3
+    return axes.replace("C", "S") if three and array.dtype == np.uint8 and "S" not in axes else axes
+
+
+def _check_level(path: Path, level: int, count: int) -> None:
+    if not 0 <= level < count:
+        known = f"give 0 to {count - 1}" if count > 1 else "it is no pyramid, its only level is 0"
+        raise ImageError(f"{path}: has no level {level}; {known}")
+
+
 def _open_zarr(path: Path, level: int) -> Opened:
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return node, None, None, None
+        _check_level(path, level, 1)
+        return Opened(node, None, {}, None, node.shape, UNPLACED)
     facts = describe(node)
     if facts is None:
         raise ImageError(f"{path}: holds no image (no 'multiscales'); give the folder of an OME-Zarr image or an array")
-    if not 0 <= level < len(facts.paths):
-        raise ImageError(f"{path}: has no level {level}; give 0 to {len(facts.paths) - 1}")
-    return node[facts.paths[level]], facts.axes, facts.pixel_sizes[level], None
+    _check_level(path, level, len(facts.paths))
+    largest: Any = node[facts.paths[0]]
+    width = facts.pixel_sizes[level]
+    sizes = {"X": width} if width else {}
+    return Opened(node[facts.paths[level]], facts.axes, sizes, None, largest.shape, facts.placements[level])
 
 
 def _open_tiff(path: Path, level: int) -> Opened:
     with tifffile.TiffFile(path) as file:
-        series, size = file.series[0], pixel_size_of(file)
-        axes, levels = series.axes, len(series.levels)
-        if not 0 <= level < levels:
-            raise ImageError(f"{path}: has no level {level}; give 0 to {levels - 1}")
+        series, sizes = file.series[0], pixel_sizes_of(file)
+        axes, full = tiff_axes(series), series.shape
+        _check_level(path, level, len(series.levels))
         page = series.levels[level].keyframe
         chunk = int(np.prod(page.chunks)) * np.dtype(page.dtype).itemsize
         factor = series.levels[0].keyframe.imagewidth / page.imagewidth
+        sizes |= {axis: sizes[axis] * factor for axis in "XY" if axis in sizes}
         if chunk > LARGEST_CHUNK:
-            if not page.is_memmappable:
+            if page.is_memmappable:
+                pixels = tifffile.memmap(path, series=0, level=level, mode="r")
+                return Opened(pixels, axes, sizes, None, full, _placed(sizes))
+            if page.imagelength * page.imagewidth > LARGE:  # smaller ones are read whole anyway
                 raise ImageError(f"{path}: is stored in one piece of {chunk / 2**30:.1f} GB; save it as a tiled TIFF")
-            return tifffile.memmap(path, series=0, level=level, mode="r"), axes, size and size * factor, None
     store: Any = tifffile.imread(path, aszarr=True, series=0, level=level)
-    return zarr.open(store, mode="r"), axes, size and size * factor, store.close
+    return Opened(zarr.open(store, mode="r"), axes, sizes, store.close, full, _placed(sizes))
+
+
+def _placed(sizes: Mapping[str, float]) -> Placement:
+    """Placement of pixels that have sizes in µm; they are taken for square where only the width is known."""
+    if "X" not in sizes:
+        return UNPLACED
+    return Placement((sizes.get("Y", sizes["X"]), sizes["X"]), units=("micrometer", "micrometer"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import zarr
@@ -17,13 +17,25 @@ BLOCK = 1024
 UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}
 
 
+class Placement(NamedTuple):
+    """Where pixels lie: size, place of the first one, and their units as OME names them, each along y and x."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    translation: tuple[float, float] = (0.0, 0.0)
+    units: tuple[str | None, str | None] = (None, None)
+
+
+UNPLACED = Placement()
+
+
 @dataclass(frozen=True)
 class Multiscale:
-    """An image: `axes` one letter each, `paths` of its levels and the width of their pixels in µm, if known."""
+    """An image: `axes` one letter each, `paths` of its levels, width in µm (if known) and placement of their pixels."""
 
     axes: str
     paths: tuple[str, ...]
     pixel_sizes: tuple[float | None, ...]
+    placements: tuple[Placement, ...]
     version: str
 
 
@@ -39,20 +51,32 @@ def describe(group: zarr.Group) -> Multiscale | None:
     units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in first.get("axes", "tczyx")]
     letters = "".join(name[0].upper() for name in axes)
     unit = MICROMETRES.get(UNITS.get(units[letters.index("X")] or "", ""))
-    sizes = [_scale_of(level)[letters.index("X")] if _scale_of(level) else None for level in first["datasets"]]
+    along = letters.index("Y"), letters.index("X")
+    sizes = [scale[along[1]] if (scale := _step(level, "scale")) else None for level in first["datasets"]]
     version = str(inner.get("version") or first.get("version") or "0.4")
     return Multiscale(
         letters,
         tuple(level["path"] for level in first["datasets"]),
         tuple(size * unit if size and unit else None for size in sizes),
+        tuple(_placement(level, units, along) for level in first["datasets"]),
         version,
     )
 
 
-def _scale_of(level: Mapping[str, Any]) -> list[float]:
+def _placement(level: Mapping[str, Any], units: Sequence[str | None], along: tuple[int, int]) -> Placement:
+    y, x = along
+    scale, translation = _step(level, "scale"), _step(level, "translation")
+    return Placement(
+        (scale[y], scale[x]) if scale else UNPLACED.scale,
+        (translation[y], translation[x]) if translation else UNPLACED.translation,
+        (units[y], units[x]),
+    )
+
+
+def _step(level: Mapping[str, Any], kind: str) -> list[float]:
     for step in level.get("coordinateTransformations", ()):
-        if step.get("type") == "scale":
-            return list(step["scale"])
+        if step.get("type") == kind:
+            return list(step[kind])
     return []
 
 
@@ -71,8 +95,8 @@ class LabelPyramid:
         Height and width.
     dtype : str
         Unsigned integers.
-    pixel_size : float, optional
-        Width of a pixel in µm.
+    placement : Placement
+        Of the largest level.
     version : str
         0.4 or 0.5.
     """
@@ -83,7 +107,7 @@ class LabelPyramid:
         name: str,
         shape: tuple[int, int],
         dtype: str,
-        pixel_size: float | None = None,
+        placement: Placement = UNPLACED,
         version: str = "0.5",
     ) -> None:
         self.shape = shape
@@ -96,7 +120,7 @@ class LabelPyramid:
         known = _inner(labels.attrs, version).get("labels", [])
         labels.attrs.update(_outer({"labels": sorted({*known, name})}, version))
         image = labels.create_group(name, overwrite=True)
-        image.attrs.update(_outer(_metadata(name, count, pixel_size, version), version))
+        image.attrs.update(_outer(_metadata(name, count, placement, version), version))
         more: dict[str, Any] = (
             {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if form == 2 else {"dimension_names": ["y", "x"]}
         )
@@ -140,14 +164,13 @@ def is_result(folder: Path) -> bool:
     return describe(group) is None and set(group) == {"labels"} and set(labels) == {"nuclei", "semantic"}
 
 
-def _metadata(name: str, count: int, pixel_size: float | None, version: str) -> dict[str, Any]:
-    unit = {"unit": "micrometer"} if pixel_size else {}
-    size = pixel_size or 1.0
-    levels = [
-        {"path": str(i), "coordinateTransformations": [{"type": "scale", "scale": [size * 2**i] * 2}]}
-        for i in range(count)
-    ]
-    axes = [{"name": axis, "type": "space", **unit} for axis in "yx"]
+def _metadata(name: str, count: int, placement: Placement, version: str) -> dict[str, Any]:
+    # of each square the pixel at the corner is kept, so that all levels begin at the same place
+    moved = [{"type": "translation", "translation": list(placement.translation)}] if any(placement.translation) else []
+    steps = [[{"type": "scale", "scale": [size * 2**i for size in placement.scale]}, *moved] for i in range(count)]
+    levels = [{"path": str(i), "coordinateTransformations": each} for i, each in enumerate(steps)]
+    units = [{"unit": unit} if unit else {} for unit in placement.units]
+    axes = [{"name": axis, "type": "space", **unit} for axis, unit in zip("yx", units, strict=True)]
     scales = {"name": name, "axes": axes, "datasets": levels, "type": "nearest"}
     own = {"version": version} if version == "0.4" else {}
     return {"multiscales": [{**own, **scales}], "image-label": {"version": version, "source": {"image": "../../"}}}

@@ -11,18 +11,18 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.tiff import label_tiff, tiff
+from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
 Array = np.ndarray[Any, Any]
 OUTLINE = (255, 217, 26)
 
 
-def write_labels(path: str | Path, labels: Array, axes: str = "YX", pixel_size: float | None = None) -> None:
+def write_labels(path: str | Path, labels: Array, axes: str = "YX", pixel_size: Sizes = None) -> None:
     """Write a label image as zlib TIFF: uint16 up to id 65 535, else uint32 or uint64; rest as of `io.tiff.tiff`."""
     write_atomic(path, label_tiff(labels, axes, pixel_size))
 
 
-def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_size: float | None = None) -> None:
+def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_size: Sizes = None) -> None:
     """Write a semantic label image (0 background, 1 nucleus, 255 ignore) as zlib TIFF, uint8."""
     write_atomic(path, tiff(semantic.astype(np.uint8), pixel_size, axes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -9,29 +10,32 @@ import numpy as np
 import tifffile
 
 Array = np.ndarray[Any, Any]
+Sizes = float | Mapping[str, float] | None
 OME_AXES = "TZCYXS"
 KINDS = (np.uint16, np.uint32, np.uint64)
 
 
-def label_tiff(labels: Array, axes: str = "YX", pixel_size: float | None = None) -> bytes:
+def label_tiff(labels: Array, axes: str = "YX", pixel_size: Sizes = None) -> bytes:
     """Return a zlib TIFF of a label image ≥ 0: uint16 up to id 65 535, else uint32, else uint64."""
     largest = int(labels.max(initial=0))
     kind = next(kind for kind in KINDS if largest <= np.iinfo(kind).max)
     return tiff(labels.astype(kind, copy=False), pixel_size, axes)
 
 
-def tiff(array: Array, pixel_size: float | None = None, axes: str | None = None) -> bytes:
-    """Return a zlib TIFF of an array in its own type; an OME-TIFF if the pixels' width in µm is known.
+def tiff(array: Array, pixel_size: Sizes = None, axes: str | None = None) -> bytes:
+    """Return a zlib TIFF of an array in its own type; an OME-TIFF if the pixels' size in µm is known.
 
-    `axes` has a letter for each dimension; without it the array is H×W or H×W×3. OME knows T, Z and C only: with other
-    stack axes the width is left out.
+    `pixel_size` is the side of a square pixel, or sizes by axis (X, Y, Z). `axes` has a letter for each dimension;
+    without it the array is H×W or H×W×3. OME knows T, Z and C only: with other stack axes the size is left out.
     """
+    sizes = pixel_size if isinstance(pixel_size, Mapping) else dict.fromkeys("XY", pixel_size)
     file = BytesIO()
     facts: dict[str, Any] = {"axes": axes or "YXS"[: array.ndim]}
     kind = "rgb" if facts["axes"].endswith("S") else "minisblack"
-    known = bool(pixel_size) and set(facts["axes"]) <= set(OME_AXES)
+    given = [axis for axis in "XYZ" if sizes.get(axis)]
+    known = bool(given) and set(facts["axes"]) <= set(OME_AXES)
     if known:
-        facts |= {f"PhysicalSize{axis}": pixel_size for axis in "XY"}
-        facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+        facts |= {f"PhysicalSize{axis}": sizes[axis] for axis in given}
+        facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in given}
     tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=known)
     return file.getvalue()

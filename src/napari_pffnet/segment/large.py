@@ -18,7 +18,7 @@ from napari_pffnet.io.ome_zarr import LabelPyramid, is_result
 from napari_pffnet.io.results import write_table
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
-from napari_pffnet.segment.large_job import LargeError, begin, discard, only_one
+from napari_pffnet.segment.large_job import RESULT, LargeError, begin, check_folder, discard, only_one
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
 from napari_pffnet.segment.segmenter import Cancelled, Segmenter
 from napari_pffnet.segment.tiles import Tile, batches
@@ -26,7 +26,6 @@ from napari_pffnet.segment.tiles import Tile, batches
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 R = TypeVar("R")
-RESULT = "result.zarr"
 
 
 class Spread(Protocol):
@@ -103,7 +102,7 @@ def segment_large(
     OtherWork
         Another image, model or setting was begun at this place. Thresholds may change; see `large_job`.
     LargeError
-        Another process is at work there, or there is a Zarr that is no result.
+        Another process is at work there, or there is a Zarr that is no result, or ``OUTPUT.partial`` holds other files.
     Cancelled
         `cancelled` returned True; what is done is kept.
     """
@@ -112,6 +111,7 @@ def segment_large(
     with only_one(output) as lock:
         if target.exists() and not is_result(target):
             raise LargeError(f"{target} is there and no result of a segmentation; choose another folder or name")
+        check_folder(work)
         if restart and work.exists():
             discard(work)
         fitting, setting = begin(work, plane, segmenter)
@@ -141,8 +141,8 @@ def _pyramids(folder: Path, plane: LazyPlane, version: str) -> tuple[LabelPyrami
     if folder.exists():
         shutil.rmtree(folder)
     return (
-        LabelPyramid(folder, "nuclei", plane.shape, "uint32", plane.pixel_size, version),
-        LabelPyramid(folder, "semantic", plane.shape, "uint8", plane.pixel_size, version),
+        LabelPyramid(folder, "nuclei", plane.shape, "uint32", plane.placement, version),
+        LabelPyramid(folder, "semantic", plane.shape, "uint8", plane.placement, version),
     )
 
 

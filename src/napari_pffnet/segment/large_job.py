@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -31,6 +33,10 @@ Array = np.ndarray[Any, Any]
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 64, 32
 PLACES_ALONG, PLACES = 8, 9
+RESULT = "result.zarr"
+#: What a run makes in its folder, what a kill leaves there too.
+MADE = ("job.json", "statistics.npz", "tiles", RESULT, ".job-*.json", ".statistics-*.npz", ".tiles.old")
+MADE_OF_TILES = ("[0-9]*.npz", ".[0-9]*.npz")
 #: What tiles depend on; the rest of the configuration may change from run to run.
 FIXED = ("diameter", "scale", "tile", "tile_overlap")
 
@@ -72,6 +78,16 @@ def only_one(output: Path) -> Iterator[Lock]:
         lock.release()
 
 
+def check_folder(work: Path) -> None:
+    """LargeError if a folder holds what no run makes: it is somebody's own, and would be deleted in the end."""
+    if work.exists() and not work.is_dir():
+        raise LargeError(f"{work} is there and no folder; move it away, or choose another folder or name")
+    for folder, made in ((work, MADE), (work / "tiles", MADE_OF_TILES)):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if not any(fnmatch(path.name, pattern) for pattern in made):
+                raise LargeError(f"{path} is not of a segmentation; move it away, or choose another folder or name")
+
+
 def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter, Setting]:
     """Settle zoom and tiles and measure the image, or take over what an earlier run settled and measured.
 
@@ -104,8 +120,8 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
     }
     score = segmenter.config.score_threshold
     job, measured = work / "job.json", work / "statistics.npz"
-    if job.exists() and measured.exists():
-        before = json.loads(job.read_text())
+    if job.exists() and zipfile.is_zipfile(measured):
+        before = _begun(job)
         other = _other(before, now, score)
         if other:
             raise OtherWork(work, other)
@@ -139,6 +155,15 @@ def discard(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
+def _begun(job: Path) -> dict[str, Any]:
+    """What was settled; nothing if the file is damaged."""
+    try:
+        before = json.loads(job.read_bytes())
+    except ValueError:
+        return {}
+    return before if isinstance(before, dict) else {}
+
+
 def _other(before: dict[str, Any], now: dict[str, Any], score: float) -> list[str]:
     """What of a run is not as it was begun. Thresholds may change, but tiles hold no nuclei of very low scores."""
     if "settled" not in before:
@@ -161,7 +186,7 @@ def _read(measured: Path, device: torch.device) -> Statistics:
 
 def _find_what_fits(plane: LazyPlane, segmenter: Segmenter) -> None:
     """Let the segmenter find the tiles that the device has memory for, on a part with as many places as `_places`."""
-    segmenter.predict(plane.read(sample_windows(plane.shape, MOST_SAMPLES * segmenter.side)[0]))
+    segmenter.predict(plane.read(sample_windows(plane.shape, MOST_SAMPLES * segmenter.side, most=1)[0]))
 
 
 def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[tuple[float, float], Array]:

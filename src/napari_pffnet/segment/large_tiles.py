@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,8 +100,8 @@ class TileFiles:
         self._kept: OrderedDict[int, tuple[Parts, Array]] = OrderedDict()
 
     def done(self) -> set[int]:
-        """Return the numbers of the tiles that are there."""
-        return {int(file.stem) for file in self.folder.glob("[0-9]*.npz")}
+        """Return the numbers of the tiles that are there; damaged files count as missing."""
+        return {int(file.stem) for file in self.folder.glob("[0-9]*.npz") if zipfile.is_zipfile(file)}
 
     def write(self, number: int, content: bytes) -> None:
         """Keep a tile; it is there whole or not at all."""
