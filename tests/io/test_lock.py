@@ -1,6 +1,7 @@
 """Who works on something."""
 
 import json
+import shutil
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_lock_is_given_back(tmp_path):
     Lock(tmp_path / "a").release()
     assert not list(tmp_path.iterdir())
     Lock(tmp_path / "a")
+
+
+def test_a_lock_whose_folder_is_gone_is_given_back_in_silence(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    lock = Lock(folder / "lock")
+    shutil.rmtree(folder)
+    lock.release()
+    assert not folder.exists()
 
 
 def test_a_lock_that_was_deleted_is_set_again(tmp_path):

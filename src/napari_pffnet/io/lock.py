@@ -59,8 +59,9 @@ class Lock:
         return holder.get("key") == self.key
 
     def release(self) -> None:
-        """Give the lock back, if it is ours."""
-        if self.held():
+        """Give the lock back, if it is there and ours."""
+        holder = _read(self.file)
+        if holder is not None and holder.get("key") == self.key:
             self.file.unlink(missing_ok=True)
 
     def _write(self) -> None:
