@@ -130,7 +130,7 @@ class Engine:
             The model or the device cannot be used.
         """
         from napari_pffnet.segment import sized
-        from napari_pffnet.segment.segmenter import let_go
+        from napari_pffnet.segment.segmenter import empty_cache
 
         pointer = self.pointer(request)
         start = time.perf_counter()
@@ -138,7 +138,7 @@ class Engine:
             pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size)
             pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         finally:
-            let_go(pointer.segmenter.device)
+            empty_cache(pointer.segmenter.device)
         device = segmenter.device.type.upper()
         return Outcome(request, pointer.prediction, pointer, device, time.perf_counter() - start, segmenter.scale)
 
@@ -162,7 +162,7 @@ class Engine:
         """
         from napari_pffnet.segment import Segmenter
         from napari_pffnet.segment.large import segment_large
-        from napari_pffnet.segment.segmenter import let_go
+        from napari_pffnet.segment.segmenter import empty_cache
 
         start, plane = time.perf_counter(), _lazy(request.plane)
         model = self._load(request.model, request.device)
@@ -178,7 +178,7 @@ class Engine:
                 restart=request.restart,
             )
         finally:
-            let_go(segmenter.device)
+            empty_cache(segmenter.device)
         device, seconds = segmenter.device.type.upper(), time.perf_counter() - start
         return LargeOutcome(request, done.labels, done.table, done.count, device, seconds, done.zoom)
 

@@ -279,14 +279,14 @@ class Segmenter:
             tile = max(SMALLEST_TILE, self.config.tile // 2)
             self.config = self.config.model_copy(update={"tile": tile})
             _tell(f"going on with tiles of {tile} pixels")
-            let_go(self.device)
+            empty_cache(self.device)
         else:
             self._work_on_less(f"a tile of {self.config.tile} pixels")
 
     def _look_one_by_one(self) -> None:
         self.config = self.config.model_copy(update={"tile_batch": 1})
         _tell("going on with one tile at a time")
-        let_go(self.device)
+        empty_cache(self.device)
 
     def _work_on_less(self, tile: str) -> None:
         """Take the next step that leaves the tiles as they are."""
@@ -299,7 +299,7 @@ class Segmenter:
             _tell("going on with the CPU", f" on {device} for {tile}")
         else:
             raise MemoryError(f"not enough memory for {tile}; close other programs")
-        let_go(device)
+        empty_cache(device)
 
 
 def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
@@ -323,7 +323,7 @@ def _tell(step: str, where: str = "") -> None:
     warnings.warn(f"not enough memory{where}: {step}", stacklevel=4)
 
 
-def let_go(device: torch.device) -> None:
+def empty_cache(device: torch.device) -> None:
     """Give memory that torch keeps for later back to the device; another process may train there."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()

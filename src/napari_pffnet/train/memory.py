@@ -6,6 +6,7 @@ import psutil
 import torch
 from torch import nn
 
+from napari_pffnet.segment.segmenter import empty_cache
 from napari_pffnet.train.child import NO_MEMORY
 
 
@@ -37,5 +38,4 @@ def let_go(network: nn.Module, device: torch.device) -> None:
     It is of use only outside the error's handler, for the error's traceback holds the tensors of the step.
     """
     network.zero_grad(set_to_none=True)
-    if device.type != "cpu":
-        getattr(torch, device.type).empty_cache()
+    empty_cache(device)
