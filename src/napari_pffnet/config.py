@@ -96,6 +96,11 @@ class ModelConfig(Frozen):
     semantic_channels: Positive = Field(64, description="middle channels of the semantic branch")
     box_channels: Positive = Field(1024, description="width of the fully connected layers of box and quality head")
     mask_channels: Positive = Field(256, description="width of the mask and quality heads' convolutions")
+    map_norm: Literal["group", "none"] = Field(
+        "group",
+        description="GroupNorm after the convolutions of the pyramid and the semantic branch, or biases instead: then "
+        "nothing but what lies near a nucleus changes how it is seen",
+    )
     rpn: RPNConfig = RPNConfig()
     roi: RoIConfig = RoIConfig()
     attention_fusion: bool = True

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from fakes import fake_model
 from helpers import squares, tiny
 from napari_pffnet.model.pffnet import PFFNet
+from napari_pffnet.segment import Segmenter
 from napari_pffnet.segment.steady import measure, steady, whole_map_norms
 
 
@@ -45,3 +47,11 @@ def test_another_thread_that_uses_the_network_meanwhile_sees_nothing_of_it():
     with steady(network, statistics), ThreadPoolExecutor(1) as other:
         np.testing.assert_array_equal(other.submit(pyramid, network, image).result(), own)
         assert not torch.allclose(pyramid(network, image), own, atol=1e-2)
+
+
+def test_a_network_without_such_norms_needs_no_statistics_and_no_part_is_read():
+    def parts():
+        raise AssertionError("read")
+        yield
+
+    assert Segmenter(fake_model()).statistics_of(parts(), (0, 1)) == {}

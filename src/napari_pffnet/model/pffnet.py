@@ -97,9 +97,12 @@ class PFFNet(nn.Module):
         self.most_regions: int | None = None
         classes, channels = config.num_classes, config.fpn_channels
         self.body = build_body(config.body)
-        self.fpn = FeaturePyramidNetwork(self.body.channels, channels, LastLevelMaxPool(), norm_layer=GroupNorm32)
+        norm = GroupNorm32 if config.map_norm == "group" else None
+        self.fpn = FeaturePyramidNetwork(self.body.channels, channels, LastLevelMaxPool(), norm_layer=norm)
         self.fpn_semantic = UpsampledConv(channels, classes, factor=4)
-        self.semantic_branch = SemanticBranch(self.body.channels, config.semantic_channels, classes)
+        self.semantic_branch = SemanticBranch(
+            self.body.channels, config.semantic_channels, classes, normed=config.map_norm == "group"
+        )
         self.rpn = RPN(config.rpn, channels, original_anchors=config.inclusive_boxes)
         self.region_sampler = RegionSampler(config.roi)
         self.box_pool = RegionPool(7)

@@ -27,15 +27,15 @@ class LargeKernel(nn.Module):
 
 
 class Residual(nn.Module):
-    """``x + GN(conv3x3(GN(conv3x3(x))))``, no activation."""
+    """``x + GN(conv3x3(GN(conv3x3(x))))``, no activation; without norms ``x + conv3x3(ReLU(conv3x3(x)))``."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, normed: bool) -> None:
         super().__init__()
-        self.block = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            GroupNorm32(channels),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            GroupNorm32(channels),
+        first, second = (nn.Conv2d(channels, channels, 3, padding=1, bias=not normed) for _ in range(2))
+        self.block = (
+            nn.Sequential(first, GroupNorm32(channels), second, GroupNorm32(channels))
+            if normed
+            else nn.Sequential(first, nn.ReLU(), second)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,11 +50,11 @@ class SemanticBranch(nn.Module):
     Shapes: [N×C_l×h_l×w_l] -> logits N×K×H×W, with H×W four times the size of C2.
     """
 
-    def __init__(self, inputs: list[int], channels: int, num_classes: int) -> None:
+    def __init__(self, inputs: list[int], channels: int, num_classes: int, *, normed: bool = True) -> None:
         super().__init__()
         self.large_kernels = nn.ModuleList(LargeKernel(c, channels) for c in inputs)
-        self.residuals = nn.ModuleList(Residual(channels) for _ in inputs)
-        self.top_downs = nn.ModuleList(Residual(channels) for _ in inputs[1:])
+        self.residuals = nn.ModuleList(Residual(channels, normed=normed) for _ in inputs)
+        self.top_downs = nn.ModuleList(Residual(channels, normed=normed) for _ in inputs[1:])
         self.head = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:

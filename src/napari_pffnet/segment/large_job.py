@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -212,18 +212,13 @@ def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
     return max(places, key=liveliness)
 
 
-def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> list[Array]:
-    """Return up to nine squares that are not blank, from all over the image."""
+def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> Iterator[Array]:
+    """Read up to nine squares that are not blank, from all over the image."""
     diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
     windows = sample_windows(plane.shape, segmenter.sample_side, PLACES_ALONG)
-    places: list[Array] = []
-    for row in np.random.default_rng(0).permutation(len(windows)):
-        pixels = plane.read(windows[row])
-        if not is_blank(pixels, bounds, diameter):
-            places.append(pixels)
-        if len(places) == PLACES:
-            break
-    return places
+    order = np.random.default_rng(0).permutation(len(windows))
+    parts = (plane.read(windows[row]) for row in order)
+    return islice((pixels for pixels in parts if not is_blank(pixels, bounds, diameter)), PLACES)
 
 
 def _model(model: Model) -> str:

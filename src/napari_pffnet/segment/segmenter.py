@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -174,17 +174,21 @@ class Segmenter:
     def statistics(self, image: Array, bounds: tuple[float, float]) -> Statistics:
         """Measure what the network's norms see, on places spread over the image; see `steady`."""
         places = sample_windows((image.shape[0], image.shape[1]), self.sample_side)
-        return self.statistics_of([image[place] for place in places], bounds)
+        return self.statistics_of((image[place] for place in places), bounds)
 
     @torch.inference_mode()
-    def statistics_of(self, places: list[Array], bounds: tuple[float, float]) -> Statistics:
-        """Measure what the network's norms see on parts of an image of one shape, H×W or H×W×3."""
+    def statistics_of(self, places: Iterable[Array], bounds: tuple[float, float]) -> Statistics:
+        """Measure what the network's norms see on parts of an image of one shape, H×W or H×W×3.
+
+        A network without such norms needs none, and no part is read.
+        """
         network = self.model.network
-        if not places or not whole_map_norms(network):
+        pixels = [apply_limits(place, bounds) for place in places] if whole_map_norms(network) else []
+        if not pixels:
             return {}
 
         def run() -> None:
-            features = self._encode_pixels(np.stack([apply_limits(place, bounds) for place in places]))[0]
+            features = self._encode_pixels(np.stack(pixels))[0]
             with self.autocast():
                 network.semantic_branch(features.body)
 
