@@ -79,6 +79,18 @@ def test_three_channels_of_8_bits_are_colours_in_a_zarr_only(tmp_path):
         open_plane(Source(str(tmp_path / "a.tif")))
 
 
+@pytest.mark.parametrize(("third", "coloured"), [("0000FF", True), ("FFFFFF", False), (None, True)])
+def test_colours_of_the_metadata_tell_stains_from_colours(tmp_path, third, coloured):
+    path = ome_zarr(tmp_path / "a.zarr", COLOUR.transpose(2, 0, 1), "cyx", "0.4")
+    channels = [{"color": "FF0000"}, {"color": "00ff00"}, {"color": third}]
+    zarr.open_group(path).attrs["omero"] = {"channels": channels}
+    if coloured:
+        assert open_plane(Source(str(path))).colours
+    else:
+        with pytest.raises(ImageError, match="choose channel 0 to 2"):
+            open_plane(Source(str(path)))
+
+
 @pytest.mark.parametrize("layout", [{"tile": (16, 32)}, {"tile": (16, 32), "compression": "zlib"}, {}])
 def test_tiff(tmp_path, layout):
     tifffile.imwrite(tmp_path / "a.tif", GREY, **layout)
@@ -124,6 +136,9 @@ def test_what_is_no_image_is_said(tmp_path):
     for name, message in (("empty.zarr", "holds no image"), ("nothing.zarr", "no such file")):
         with pytest.raises(ImageError, match=message):
             open_plane(Source(str(tmp_path / name)))
+    zarr.create_array(tmp_path / "flat.zarr", shape=(0, 10), dtype="uint8")
+    with pytest.raises(ImageError, match=r"flat.zarr: has no pixels \(shape 0×10\)"):
+        open_plane(Source(str(tmp_path / "flat.zarr")))
 
 
 class Counting:
@@ -282,6 +297,9 @@ def test_planes_know_where_their_pixels_lie(tmp_path):
     group.attrs["ome"] = {"version": "0.5", "multiscales": [scales]}
     plane = open_plane(Source(str(tmp_path / "a.zarr")))
     assert plane.placement == ((0.5, 0.25), (100, 200), ("nanometer", "pixel"))
+    whole = [{"type": "scale", "scale": [1, 2, 4]}, {"type": "translation", "translation": [0, 1, 2]}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{**scales, "coordinateTransformations": whole}]}
+    assert open_plane(Source(str(tmp_path / "a.zarr"))).placement[:2] == ((1, 1), (201, 802))
     sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
         file.write(GREY, tile=(16, 16), subifds=1, metadata={"axes": "YX", **sizes})

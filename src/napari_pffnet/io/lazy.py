@@ -30,6 +30,7 @@ from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 Array = NDArray[Any]
 LARGE = 64_000_000
 LARGEST_CHUNK = 256 * 2**20
+RED_GREEN_BLUE = ("FF0000", "00FF00", "0000FF")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class Level(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A level of an image: `sizes` of its pixels as of `LazyStack`, the rest as of `LazyPlane`."""
+    """A level of an image: `sizes` of its pixels as of `LazyStack`, the rest as of `LazyPlane`.
+
+    `channel_colours` as of `io.ome_zarr.Multiscale`.
+    """
 
     array: Any
     axes: str | None
@@ -58,6 +62,7 @@ class Opened(NamedTuple):
     close: Callable[[], object] | None
     full: tuple[int, ...]
     placement: Placement
+    channel_colours: tuple[str, ...] = ()
 
 
 class LazyPlane:
@@ -92,7 +97,7 @@ class LazyPlane:
     Raises
     ------
     ImageError
-        A choice of channel or plane is missing or out of range.
+        A choice of channel or plane is missing or out of range, or there are no pixels.
     """
 
     def __init__(
@@ -112,6 +117,8 @@ class LazyPlane:
         self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
         sizes = dict(zip(self._axes, array.shape, strict=True))
+        if 0 in array.shape:
+            raise ImageError(f"{path}: has no pixels (shape {'×'.join(map(str, array.shape))})")
         self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, channel, plane, full)
         self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
         self.dtype = np.dtype(array.dtype)
@@ -236,8 +243,8 @@ def open_plane(source: Source) -> LazyPlane:
         It cannot be read, or a choice is missing; the message names the fix.
     """
     path = Path(source.path)
-    array, axes, sizes, close, full, placement = _open(path, source.level)
-    if is_zarr(path) and source.channel is None:
+    array, axes, sizes, close, full, placement, colours = _open(path, source.level)
+    if is_zarr(path) and source.channel is None and colours in ((), RED_GREEN_BLUE):
         axes = _colours(array, axes)
     return LazyPlane(array, axes, source.channel, source.plane, sizes.get("X"), close, path, full, placement)
 
@@ -324,7 +331,10 @@ def _readable(path: Path | str) -> Iterator[None]:
 
 
 def _colours(array: Any, axes: str | None) -> str:
-    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them."""
+    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them.
+
+    Where the metadata give channels other colours than red, green and blue, they are stains, and this is not asked.
+    """
     axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
     three = "C" in axes and array.shape[axes.index("C")] == 3
     return axes.replace("C", "S") if three and array.dtype == np.uint8 and "S" not in axes else axes
@@ -348,7 +358,9 @@ def _open_zarr(path: Path, level: int) -> Opened:
     largest: Any = node[facts.paths[0]]
     width = facts.pixel_sizes[level]
     sizes = {"X": width} if width else {}
-    return Opened(node[facts.paths[level]], facts.axes, sizes, None, largest.shape, facts.placements[level])
+    array: Any = node[facts.paths[level]]
+    placement = facts.placements[level]
+    return Opened(array, facts.axes, sizes, None, largest.shape, placement, facts.channel_colours)
 
 
 def _open_tiff(path: Path, level: int) -> Opened:

@@ -30,13 +30,17 @@ UNPLACED = Placement()
 
 @dataclass(frozen=True)
 class Multiscale:
-    """An image: `axes` one letter each, `paths` of its levels, width in µm (if known) and placement of their pixels."""
+    """An image: `axes` one letter each, `paths` of its levels, width in µm (if known) and placement of their pixels.
+
+    `channel_colours` are those of OMERO's metadata, RRGGBB; none if they are missing.
+    """
 
     axes: str
     paths: tuple[str, ...]
     pixel_sizes: tuple[float | None, ...]
     placements: tuple[Placement, ...]
     version: str
+    channel_colours: tuple[str, ...] = ()
 
 
 def describe(group: zarr.Group) -> Multiscale | None:
@@ -52,25 +56,38 @@ def describe(group: zarr.Group) -> Multiscale | None:
     letters = "".join(name[0].upper() for name in axes)
     unit = MICROMETRES.get(UNITS.get(units[letters.index("X")] or "", ""))
     along = letters.index("Y"), letters.index("X")
-    sizes = [scale[along[1]] if (scale := _step(level, "scale")) else None for level in first["datasets"]]
+    placements = [_placement(level, first, units, along) for level in first["datasets"]]
+    sized = [bool(_step(level, "scale") or _step(first, "scale")) for level in first["datasets"]]
     version = str(inner.get("version") or first.get("version") or "0.4")
     return Multiscale(
         letters,
         tuple(level["path"] for level in first["datasets"]),
-        tuple(size * unit if size and unit else None for size in sizes),
-        tuple(_placement(level, units, along) for level in first["datasets"]),
+        tuple(
+            place.scale[1] * unit if known and unit else None for place, known in zip(placements, sized, strict=True)
+        ),
+        tuple(placements),
         version,
+        _channel_colours(inner.get("omero") or {}),
     )
 
 
-def _placement(level: Mapping[str, Any], units: Sequence[str | None], along: tuple[int, int]) -> Placement:
-    y, x = along
-    scale, translation = _step(level, "scale"), _step(level, "translation")
-    return Placement(
-        (scale[y], scale[x]) if scale else UNPLACED.scale,
-        (translation[y], translation[x]) if translation else UNPLACED.translation,
-        (units[y], units[x]),
-    )
+def _channel_colours(omero: Mapping[str, Any]) -> tuple[str, ...]:
+    colours = [str(channel.get("color") or "").upper() for channel in omero.get("channels") or ()]
+    return tuple(colours) if all(colours) else ()
+
+
+def _placement(
+    level: Mapping[str, Any], whole: Mapping[str, Any], units: Sequence[str | None], along: tuple[int, int]
+) -> Placement:
+    """Placement of a level: its own transformations, then those of the whole pyramid."""
+    scale, translation = UNPLACED.scale, UNPLACED.translation
+    for steps in (level, whole):
+        if factor := _step(steps, "scale"):
+            scale = scale[0] * factor[along[0]], scale[1] * factor[along[1]]
+            translation = translation[0] * factor[along[0]], translation[1] * factor[along[1]]
+        if shift := _step(steps, "translation"):
+            translation = translation[0] + shift[along[0]], translation[1] + shift[along[1]]
+    return Placement(scale, translation, (units[along[0]], units[along[1]]))
 
 
 def _step(level: Mapping[str, Any], kind: str) -> list[float]:
