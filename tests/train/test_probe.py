@@ -81,10 +81,23 @@ def runs_out(monkeypatch, network):
     return left
 
 
-def test_a_crop_that_does_not_fit_counts_as_taking_all_that_was_free(monkeypatch, setting):
-    runs_out(monkeypatch, setting[1])
+def test_of_crops_that_do_not_fit_the_next_smaller_one_is_tried(monkeypatch, setting):
+    real = probe._backward
+
+    def step(config, *rest):
+        if config.data.augment.crop > 192:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        real(config, *rest)
+
+    monkeypatch.setattr(probe, "_backward", step)
     chosen = probe.fit_memory(*setting, CPU)
-    assert (chosen.batch_size, chosen.data.augment.crop) == (1, 128)
+    assert (chosen.batch_size, chosen.optimizer.accumulate, chosen.data.augment.crop) == (1, 4, 192)
+
+
+def test_crops_of_which_none_fits_are_said(monkeypatch, setting):
+    runs_out(monkeypatch, setting[1])
+    with pytest.raises(TrainingError, match="a single crop of 128 pixels; close other programs"):
+        probe.fit_memory(*setting, CPU)
 
 
 def test_a_crop_that_does_not_fit_leaves_no_gradients_and_frees_its_tensors_first(monkeypatch, setting):

@@ -36,7 +36,9 @@ def fit_memory(config: TrainConfig, network: PFFNet, data: Sequence[Source], dev
         Not even a batch of one small crop fits.
     """
     room = SPARE * memory_free(device) - STATES * sum(p.nbytes for p in network.parameters())
-    per_crop = PEAK * _kept(config, network, data, device)
+    while (kept := _kept(config, network, data, device)) is None:
+        config = _smaller_crop(config)
+    per_crop = PEAK * kept
     while per_crop * config.batch_size > room:
         config, before = smaller(config), config
         per_crop *= (config.data.augment.crop / before.data.augment.crop) ** 2
@@ -64,6 +66,13 @@ def smaller(config: TrainConfig) -> TrainConfig:
         )
     augment = config.data.augment.model_copy(update={"crop": sizes[0]})
     return config.model_copy(update={"data": config.data.model_copy(update={"augment": augment})})
+
+
+def _smaller_crop(config: TrainConfig) -> TrainConfig:
+    side = config.data.augment.crop
+    while config.data.augment.crop == side:
+        config = smaller(config)
+    return config
 
 
 def measure(
@@ -96,8 +105,8 @@ def _seconds(config: TrainConfig, network: PFFNet, crops: CropDataset, device: t
     return sum(times[1:]) / TIMED
 
 
-def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> int:
-    """Bytes that a crop's forward pass keeps for the way back; all that were free if they do not suffice."""
+def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> int | None:
+    """Bytes that a crop's forward pass keeps for the way back; None if what is free does not suffice."""
     sizes: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -105,7 +114,6 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
         return tensor
 
     network.to(device).train()
-    free = memory_free(device)
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             _backward(config, network, collate([_crops(config, data, 1)[0]]), device)
@@ -116,7 +124,7 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
         own = {p.untyped_storage().data_ptr() for p in network.parameters()}
         return sum(size for place, size in sizes.items() if place not in own)
     let_go(network, device)
-    return free
+    return None
 
 
 def _crops(config: TrainConfig, data: Sequence[Source], count: int) -> CropDataset:
