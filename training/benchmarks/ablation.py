@@ -3,11 +3,11 @@
     python training/benchmarks/ablation.py --data DATA --body mobilenet_v2-b0353104.pth --steps 1000 --seeds 0 1 2 \
         --output DIR [--variants NAME …] [--most 24] [section.key=value …]
 
-Every variant is the embedded recipe with one part switched off; `mask r-cnn` has none of them, and the semantic losses
-count nothing. `torchvision` is its stock `MaskRCNN` (pyramid of 256 channels, stock heads) on the same body, trained on
-the same crops with the same optimiser, schedule and number of steps. All bodies start from torchvision's ImageNet
-weights in the file given. Figures are of the validation folders; each result is a line of DIR/results.jsonl, what is
-there is not done again, and several processes may share DIR.
+Every variant is the embedded recipe with one part switched off, or with one choice made otherwise; `mask r-cnn` has
+none of the parts, and the semantic losses count nothing. `torchvision` is its stock `MaskRCNN` (pyramid of 256
+channels, stock heads) on the same body, trained on the same crops with the same optimiser, schedule and number of
+steps. All bodies start from torchvision's ImageNet weights in the file given. Figures are of the validation folders;
+each result is a line of DIR/results.jsonl, what is there is not done again, and several processes may share DIR.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 from finetune import figures, note, read
+from pasting import Pasted
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -45,9 +46,17 @@ PARTS = {
     "quality": ["model.mask_quality=false"],
 }
 SEMANTIC = [f"loss_weights.{name}=0" for name in ("loss_sem_branch", "loss_mask_fusion")]
+CHOICES = {
+    "anchors from 8 px": ["model.rpn.anchor_sizes=[8,16,32,64,128]"],
+    "anchors from 16 px": ["model.rpn.anchor_sizes=[16,32,64,128,256]"],
+    "square anchors": ["model.rpn.aspect_ratios=[1]"],
+    "no norms of maps": ["model.map_norm=none"],
+    "copy-paste": [],
+}
 VARIANTS = {
     "pffnet": [],
     **{f"no {part}": switches for part, switches in PARTS.items()},
+    **CHOICES,
     "mask r-cnn": [*(switch for switches in PARTS.values() for switch in switches), *SEMANTIC],
     "torchvision": [],
 }
@@ -180,7 +189,9 @@ def run(options: argparse.Namespace, variant: str, seed: int) -> dict[str, Any]:
     start = [f"init={options.body}", "validate_every=0", "optimizer.ema=0"]
     fixed = [f"schedule.steps={options.steps}", f"seed={seed}", *start]
     config = load(TrainConfig, RECIPE, [*fixed, *options.overrides, *VARIANTS[variant]])
-    sources = [open_source(options.data / name / "train") for name in DOMAINS]
+    sources: list[Source] = [open_source(options.data / name / "train") for name in DOMAINS]
+    if variant == "copy-paste":
+        sources = [Pasted(source, seed) for source in sources]
     device, start = pick_device("auto"), time.perf_counter()
     folder = options.output / f"{variant.replace(' ', '-')}-{seed}"
     ours = variant != "torchvision"
