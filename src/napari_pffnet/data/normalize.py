@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pffnet.data.sparse import squares_of, widened
+
 PERCENTILES = (1.0, 99.8)
 
 
@@ -36,19 +38,29 @@ def normalize(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILE
 def limits(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES) -> tuple[float, float]:
     """Return the intensities that become 0 and 1, over all pixels and over all colours jointly (which keeps the hue).
 
-    Where the two percentiles coincide (nuclei cover less than their margin) minimum and maximum stand in.
+    Where nuclei cover less than the percentiles leave out, the limits are those of the places where they are
+    (`data.sparse`); where the two still coincide, minimum and maximum stand in.
     """
     values = _colours(array)
-    if values.dtype.kind == "f":
-        values = values[np.isfinite(values)]
-    elif values.dtype.kind == "b":
-        values = values.view(np.uint8)
-    if values.size == 0:
+    return limits_of(values, squares_of(values) if values.size else values, percentiles)
+
+
+def limits_of(
+    values: NDArray[Any], squares: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES
+) -> tuple[float, float]:
+    """Return the limits of an image of which only some pixels, and squares of it (N×s×s×C), are at hand."""
+    if values.dtype.kind == "b":
+        values, squares = values.view(np.uint8), squares.view(np.uint8)
+    elif values.dtype == np.float16:
+        values, squares = values.astype(np.float32), squares.astype(np.float32)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if finite.size == 0:
         return 0.0, 0.0
-    low, high = np.percentile(values.astype(np.float32) if values.dtype == np.float16 else values, percentiles)
+    low, high = map(float, np.percentile(finite, percentiles))
+    low, high = widened((low, high), squares, percentiles)
     if low == high:
-        low, high = values.min(), values.max()
-    return float(low), float(high)
+        low, high = float(finite.min()), float(finite.max())
+    return low, high
 
 
 def apply_limits(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:

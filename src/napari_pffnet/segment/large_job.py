@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.data.normalize import limits
+from napari_pffnet.data.normalize import limits, limits_of
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.lock import InUse, Lock
@@ -197,13 +197,18 @@ def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[
     """
     height, width = plane.shape
     if height * width <= READ_WHOLE:
-        parts = [plane.read((slice(0, height), slice(0, width)))]
-    else:
-        places = sample_windows(plane.shape, SAMPLE_SIDE, SAMPLES_ALONG)
-        bands = ((plane.read((rows, slice(0, width))), squares) for rows, squares in groupby(places, itemgetter(0)))
-        parts = [band[:, columns] for band, squares in bands for _, columns in squares]
-    pixels = np.concatenate([part.reshape(-1, 1, *part.shape[2:]) for part in parts])
-    return limits(pixels, percentiles), pixels
+        whole = plane.read((slice(0, height), slice(0, width)))
+        return limits(whole, percentiles), _flat(whole)
+    places = sample_windows(plane.shape, SAMPLE_SIDE, SAMPLES_ALONG)
+    bands = ((plane.read((rows, slice(0, width))), row) for rows, row in groupby(places, itemgetter(0)))
+    squares = np.stack([band[:, columns] for band, row in bands for _, columns in row])
+    pixels = np.concatenate([_flat(square) for square in squares])
+    return limits_of(pixels, squares.reshape(*squares.shape[:3], -1), percentiles), pixels
+
+
+def _flat(pixels: Array) -> Array:
+    """H×W or H×W×3 as one column of pixels."""
+    return pixels.reshape(-1, 1, *pixels.shape[2:])
 
 
 def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:

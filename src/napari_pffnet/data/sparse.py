@@ -1,0 +1,84 @@
+"""Limits of intensity for images in which nuclei cover less than the percentiles leave out.
+
+Percentiles of a whole image lie in its background if nuclei cover too little of it, and then cut the nuclei off. They
+show as squares that go beyond a limit, with nothing that looks like nuclei in the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+SIDE, ALONG, CELL = 32, 64, 8
+#: share of a square that lies beyond a limit if a nucleus does
+BEYOND_HIGH, BEYOND_LOW = 0.01, 0.05
+#: of the squares' own limits, the one that counts: most nuclei are within it, and debris in some squares has no say
+QUARTER = 0.25
+#: times the range between the limits that it must become
+MUCH = 2.0
+#: difference of means of 8×8 pixels within a square, of the range, that nuclei make and noise does not
+STRUCTURE = 0.5
+
+
+def squares_of(values: Array) -> Array:
+    """Cut up to 64×64 squares of up to 32 pixels, spread evenly: H×W×C -> N×s×s×C."""
+    side = min(SIDE, *values.shape[:2])
+    rows, columns = (_starts(length, side) for length in values.shape[:2])
+    return np.stack([values[y : y + side, x : x + side] for y in rows for x in columns])
+
+
+def widened(bounds: tuple[float, float], squares: Array, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Return limits that nuclei in few places lie within, or the given ones where nuclei are everywhere or nowhere.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Percentiles of the whole image.
+    squares : ndarray
+        N×s×s×C, real; what is not finite counts as the limit next to it.
+    percentiles : tuple of float
+        Those that make a square's own limits.
+    """
+    low, high = bounds
+    flat = squares.reshape(len(squares), -1)
+    if flat.dtype.kind == "f":
+        flat = np.nan_to_num(flat, nan=low, posinf=high, neginf=low)
+    flat = np.sort(flat, axis=1)
+    above = _at(flat, 1 - BEYOND_HIGH) > high
+    below = _at(flat, BEYOND_LOW) < low
+    if not above.any() and not below.any():
+        return low, high
+    own = bounds
+    if above.any():
+        own = own[0], float(np.quantile(_at(flat[above], percentiles[1] / 100), 1 - QUARTER))
+    if below.any():
+        own = float(np.quantile(_at(flat[below], percentiles[0] / 100), QUARTER)), own[1]
+    if own[1] - own[0] <= MUCH * (high - low):
+        return bounds
+    beyond = above | below
+    seen = _has_structure(squares[~beyond], low, high) if high > low else np.zeros(0, bool)
+    return bounds if np.count_nonzero(seen) >= np.count_nonzero(beyond) else own
+
+
+def _at(flat: Array, share: float) -> Array:
+    """Values at a share of each sorted row."""
+    values: Array = flat[:, min(flat.shape[1] - 1, int(share * flat.shape[1]))]
+    return values
+
+
+def _has_structure(squares: Array, low: float, high: float) -> NDArray[np.bool_]:
+    count, side = squares.shape[0], squares.shape[1] // CELL * CELL
+    if not side or not count:
+        return np.zeros(count, bool)
+    scaled = ((squares[:, :side, :side].astype(np.float32) - low) / (high - low)).clip(0, 1)
+    cells = scaled.reshape(count, side // CELL, CELL, side // CELL, CELL, -1).mean((2, 4))
+    difference: NDArray[np.bool_] = np.ptp(cells, axis=(1, 2)).max(1) >= STRUCTURE
+    return difference
+
+
+def _starts(length: int, side: int) -> list[int]:
+    count = min(ALONG, -(-length // side))
+    return [round(start) for start in np.linspace(0, length - side, count)]
