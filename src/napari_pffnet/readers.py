@@ -1,4 +1,4 @@
-"""Opening a project as layers, as (data, arguments, type): what napari does with a folder dragged into it."""
+"""Opening projects and large results as layers (data, arguments, type), as napari does with folders dragged into it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,61 @@ IN_PROJECT = "napari-pffnet project"
 NUCLEI, SEMANTIC, COMPLETE = "nuclei", "semantic", "complete here"
 FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
 COMPLETE_COLOUR = "#e69f00"
+FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
-    """Return the reader of a project: of its folder or of its ``project.json``; None for anything else."""
+    """Return the reader of a project (its folder or ``project.json``) or of a large result; None for anything else."""
     from napari_pffnet.io.project import PROJECT_FILE, is_project
 
     if not isinstance(path, str):
         return None
     folder = Path(path).parent if Path(path).name == PROJECT_FILE else Path(path)
-    return read_project if is_project(folder) else None
+    if is_project(folder):
+        return read_project
+    return read_result if folder.suffix == ".zarr" and _is_result(folder) else None
+
+
+def _is_result(folder: Path) -> bool:
+    from napari_pffnet.io.ome_zarr import is_result
+
+    return is_result(folder)
+
+
+def read_result(path: str | list[str]) -> list[Layer]:
+    """Return the layers of a large image's result, to look at: semantic map (hidden) and nuclei.
+
+    Pixels are read as they are shown. Scores and areas of the nuclei come from the CSV file beside it, if it is there.
+    """
+    import pandas as pd
+
+    from napari_pffnet.io.ome_zarr import label_levels, label_placement
+
+    folder = Path(path if isinstance(path, str) else path[0])
+    place = label_placement(folder, "nuclei")
+    common = {
+        "multiscale": True,
+        "scale": place.scale,
+        "translate": place.translation,
+        "units": tuple(unit or "pixel" for unit in place.units),
+    }
+    table = folder.with_suffix(".csv")
+    rows = pd.read_csv(table) if table.is_file() else pd.DataFrame()
+    features = {"features": rows[[name for name in FEATURES if name in rows]]} if "index" in rows else {}
+    classes = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
+    content = {"metadata": {"napari-pffnet": {"content": "semantic"}}}
+    return [
+        (
+            label_levels(folder, SEMANTIC),
+            {"name": f"{folder.stem} {SEMANTIC}", **common, **classes, **content},
+            "labels",
+        ),
+        (
+            label_levels(folder, NUCLEI),
+            {"name": f"{folder.stem} {NUCLEI}", "opacity": 0.7, **common, **features},
+            "labels",
+        ),
+    ]
 
 
 def read_project(path: str | list[str]) -> list[Layer]:

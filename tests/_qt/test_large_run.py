@@ -17,6 +17,7 @@ from napari_pffnet._qt.segment.controller import ON_DISK, SegmentController
 from napari_pffnet._qt.segment.large_layers import LargeLayers, Lifted
 from napari_pffnet.io import lazy, ome_zarr
 from napari_pffnet.io.lazy import LazyPlane
+from napari_pffnet.readers import get_reader
 
 IMAGE, COUNT = squares_image((300, 420))
 SETTINGS = {"tile": 100, "tile_overlap": 32, "scale": 1.0}
@@ -116,7 +117,11 @@ def test_stopped_it_goes_on_where_it_was(viewer, tmp_path):
 
 def test_other_settings_begin_anew_only_if_the_user_says_so(viewer, tmp_path):
     controller = make(viewer, tmp_path, answer=False)
-    controller.background = lambda title, job, **rest: (controller.cancel(), at_once(title, job, **rest))
+
+    def cancelled_once_begun(title, job, **rest):
+        at_once(title, lambda report: job(lambda *tiles: (controller.cancel(), report(*tiles))), **rest)
+
+    controller.background = cancelled_once_begun
     controller.run()
     controller.background = at_once
     controller.view.now = options(**{**SETTINGS, "tile_overlap": SETTINGS["tile_overlap"] + 8})
@@ -171,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_asked_for_again(viewer, tmp_path):
     (tmp_path / "file").touch()
     controller = make(viewer, tmp_path / "file")
     controller.run()
-    assert "Not done" in controller.view.last("set_status").args[0]
+    assert "file (File exists); choose another folder" in controller.view.last("set_status").args[0]
     controller.view.ask_folder.return_value = str(tmp_path)
     controller.run()
     assert len(viewer.layers["nuclei"].features) == COUNT
@@ -189,6 +194,28 @@ def test_the_folder_stays_where_work_was_begun(viewer, tmp_path, monkeypatch):
         controller.run()
     controller.run()
     assert controller.view.ask_folder.call_count == 2
+
+
+def test_a_zarr_of_somebody_else_is_left_alone_without_a_question(viewer, tmp_path):
+    zarr.save_array(tmp_path / "slide 1_2-nuclei.zarr", IMAGE)
+    controller = make(viewer, tmp_path)
+    controller.run()
+    assert "no result of a segmentation; choose another folder" in controller.view.last("set_status").args[0]
+    controller.view.ask.assert_not_called()
+
+
+def test_a_result_opens_again_by_its_folder(viewer, tmp_path):
+    make(viewer, tmp_path).run()
+    path = str(tmp_path / "slide 1_2-nuclei.zarr")
+    (_, semantic, _), (levels, nuclei, kind) = get_reader(path)(path)
+    assert kind == "labels"
+    np.testing.assert_array_equal(levels[0][:], viewer.layers["nuclei"].data[0][:])
+    assert nuclei["scale"] == (0.5, 0.5)
+    assert len(nuclei["features"]) == COUNT
+    assert not semantic["visible"]
+    (tmp_path / "slide 1_2-nuclei.csv").unlink()
+    assert "features" not in get_reader(path)(path)[1][1]
+    assert get_reader(str(tmp_path / "image.zarr")) is None
 
 
 def test_without_a_folder_nothing_happens(viewer, tmp_path):

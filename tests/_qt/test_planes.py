@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.layers.planes import PlaneError, channels, describe, pixel_size, take_plane
+from napari_pffnet._qt.layers.planes import PlaneError, channels, describe, pixel_size, take_plane, take_stack
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
 
@@ -80,6 +80,11 @@ def test_slider_outside_the_image_is_named():
         take_plane(Image(STACK, name="stack", axis_labels=("z", "y", "x")), (3, 0, 0), (0, 1, 2))
 
 
+def test_all_planes_can_be_taken_wherever_the_slider_is():
+    stack = take_stack(Image(STACK, axis_labels=("z", "y", "x")), (30, 0, 0), (0, 1, 2))
+    assert [place[0] for place in stack.places] == [0, 1, 2]
+
+
 def test_image_seen_from_its_edge_is_refused():
     with pytest.raises(PlaneError, match="roll the dimensions"):
         take_plane(Image(STACK[0]), (0, 0, 0), (1, 0, 2))
@@ -119,3 +124,4 @@ def test_results_on_a_channel_lie_on_all_channels():
 def test_pixel_size_is_read_from_the_units():
     assert pixel_size(Image(STACK[0], scale=(325, 325), units=("nm", "nm"))) == pytest.approx(0.325)
     assert pixel_size(Image(STACK[0], scale=(2, 2))) is None
+    assert pixel_size(Image(STACK[0], scale=(-0.5, 0.5), units=("um", "um"))) == 0.5, "flipped"

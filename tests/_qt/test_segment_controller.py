@@ -81,6 +81,7 @@ def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
         assert [layer.name for layer in viewer.layers if layer.name.startswith("nuclei")] == ["nuclei", "nuclei [1]"]
         assert len(viewer.layers["nuclei [1]"].features) == 1, "of two nuclei one is inside"
     assert engine.requests[-1].plane.inside.sum() == 36
+    assert viewer.layers["nuclei"].visible, "most of it lies around the new one"
     viewer.layers.remove(shapes)
     notification_manager.records.clear()
     controller.run()

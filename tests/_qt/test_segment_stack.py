@@ -177,6 +177,17 @@ def test_the_plane_in_view_stays_a_choice_and_another_layer():
         (3, 16, 16),
         (1, 16, 16),
     ]
+    assert all(layer.visible for layer in viewer.layers if layer.name.startswith("nuclei"))
+
+
+def test_a_plane_under_the_whole_stack_is_hidden():
+    viewer, controller = make()
+    both, controller.view.now = controller.view.now, options()
+    controller.run()
+    controller.view.now = both
+    controller.run()
+    seen = [(layer.data.shape[0], layer.visible) for layer in viewer.layers if layer.name.startswith("nuclei")]
+    assert seen == [(1, False), (3, True)]
 
 
 def test_progress_counts_planes():

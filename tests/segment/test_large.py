@@ -31,6 +31,11 @@ def segmenter(network=None, config=CONFIG):
     return Segmenter(fake_model(network), config)
 
 
+def begun(output):
+    """Whether a run has measured the image: then it is cancelled before the first tile."""
+    return output.with_suffix(".partial").joinpath("job.json").exists
+
+
 def read(done):
     return zarr.open(done.labels, mode="r")["labels/nuclei/0"][:], pd.read_csv(done.table)
 
@@ -145,7 +150,7 @@ def test_tiles_of_which_nothing_is_known_are_not_used(tmp_path, lost):
 
 def test_tiles_that_are_cut_otherwise_are_not_mixed(tmp_path, monkeypatch):
     with pytest.raises(Cancelled):
-        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=begun(tmp_path / "a"))
     monkeypatch.setattr("napari_pffnet.segment.segmenter.STRIDE", 8)
     with pytest.raises(LargeError, match="another version of the program"):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
@@ -171,7 +176,7 @@ def test_the_zoom_is_settled_by_the_first_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "sized", sized)
     with pytest.raises(Cancelled):
-        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=begun(tmp_path / "a"))
     assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").zoom == 0.5
     assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b").zoom == 0.25
 
@@ -301,7 +306,11 @@ def test_the_next_tile_is_read_while_the_network_looks_at_this_one(tmp_path):
                 met.append(reads.acquire(timeout=5))
             return super().encode(images)
 
-    stop = iter([False] * 3 + [True]).__next__
+    stops = iter([False] * 3 + [True])
+
+    def stop():
+        return begun.exists() and next(stops)
+
     with pytest.raises(Cancelled):
         segment_large(Watched(IMAGE), segmenter(Waiting()), tmp_path / "a", cancelled=stop)
     assert met
@@ -327,6 +336,21 @@ def test_errors_of_reading_are_told_and_what_was_done_is_kept(tmp_path):
     assert threading.main_thread() not in threads
     assert not any(thread.is_alive() for thread in threads)
     assert read(segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a"))[0].max() == COUNT
+
+
+def test_measuring_can_be_stopped(tmp_path):
+    stops = iter([False, True])
+    network = BrightSquares()
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(network), tmp_path / "a", cancelled=stops.__next__)
+    assert not network.seen
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
+
+
+def test_a_folder_that_is_a_file_is_said(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=r"cannot write to .*/a \(.*\); choose another folder"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a" / "b")
 
 
 def test_the_liveliest_place_is_where_there_are_pixels():
@@ -382,7 +406,7 @@ def test_tiles_that_are_damaged_are_computed_again(tmp_path, content):
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff\x00"])
 def test_a_job_that_is_damaged_can_be_restarted_only(tmp_path, content):
     with pytest.raises(Cancelled):
-        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=lambda: True)
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=begun(tmp_path / "a"))
     (tmp_path / "a.partial" / "job.json").write_bytes(content)
     with pytest.raises(OtherWork, match=r"another version of the program; .*--restart"):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")

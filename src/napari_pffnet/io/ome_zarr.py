@@ -164,11 +164,21 @@ class LabelPyramid:
 
 def label_levels(folder: Path, name: str) -> list[zarr.Array[Any]]:
     """Open the levels of a label image that `LabelPyramid` has written, the largest first."""
+    image, facts = _label_image(folder, name)
+    return [image[path] for path in facts.paths]  # type: ignore[misc]
+
+
+def label_placement(folder: Path, name: str) -> Placement:
+    """Return where the pixels of such a label image lie."""
+    return _label_image(folder, name)[1].placements[0]
+
+
+def _label_image(folder: Path, name: str) -> tuple[zarr.Group, Multiscale]:
     image = zarr.open_group(folder, mode="r")[f"labels/{name}"]
     assert isinstance(image, zarr.Group)
     facts = describe(image)
     assert facts is not None
-    return [image[path] for path in facts.paths]  # type: ignore[misc]
+    return image, facts
 
 
 def is_result(folder: Path) -> bool:

@@ -87,7 +87,7 @@ def segment_large(
     progress : callable, optional
         Called with (tiles done, tiles in all).
     cancelled : callable, optional
-        Asked before each tile.
+        Asked before each tile, and between the steps of measuring the image.
     shown : callable, optional
         Called after each block that is drawn, with its window and where to read it.
     spread : callable, optional
@@ -114,7 +114,7 @@ def segment_large(
         check_folder(work)
         if restart and work.exists():
             discard(work)
-        fitting, setting = begin(work, plane, segmenter)
+        fitting, setting = begin(work, plane, segmenter, stop)
         tiles, files = fitting.tiles(plane.shape), TileFiles(work / "tiles")
         nuclei, semantic = _pyramids(work / RESULT, plane, version)
         blocks = Blocks(tiles, files, fitting.config, fitting.overlap / fitting.scale, nuclei, semantic)

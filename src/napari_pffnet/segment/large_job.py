@@ -6,13 +6,13 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,11 +25,12 @@ from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.library import Model
 from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TYPICAL_DIAMETER, Setting
-from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
+from napari_pffnet.segment.segmenter import MOST_SAMPLES, Cancelled, Segmenter, sample_windows
 from napari_pffnet.segment.size import liveliness, sized
 from napari_pffnet.segment.steady import Statistics
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 64, 32
 PLACES_ALONG, PLACES = 8, 9
@@ -64,14 +65,16 @@ class OtherWork(LargeError):
 @contextmanager
 def only_one(output: Path) -> Iterator[Lock]:
     """Hold the lock of an output; LargeError if another process has it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     file = output.with_name(f".{output.name}.lock")
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(file)
     except InUse as error:
         raise LargeError(
             f"{output} is being made already, {error}; wait for that, or delete {file} if nobody works on it"
         ) from None
+    except OSError as error:
+        raise OSError(f"cannot write to {output.parent} ({error.strerror}); choose another folder") from error
     try:
         yield lock
     finally:
@@ -88,7 +91,7 @@ def check_folder(work: Path) -> None:
                 raise LargeError(f"{path} is not of a segmentation; move it away, or choose another folder or name")
 
 
-def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter, Setting]:
+def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[], bool]) -> tuple[Segmenter, Setting]:
     """Settle zoom and tiles and measure the image, or take over what an earlier run settled and measured.
 
     Parameters
@@ -99,6 +102,8 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
         The image.
     segmenter : Segmenter
         As the user wants it.
+    stop : callable
+        Asked between the steps of measuring.
 
     Returns
     -------
@@ -110,8 +115,16 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
     ------
     OtherWork
         Another image, model or setting was begun at this place.
+    Cancelled
+        `stop` returned True.
     """
-    bounds, pixels = sampled_limits(plane, segmenter.model.config.input.percentiles)
+
+    def going_on(result: T) -> T:
+        if stop():
+            raise Cancelled
+        return result
+
+    bounds, pixels = going_on(sampled_limits(plane, segmenter.model.config.input.percentiles))
     asked = segmenter.config.model_dump(mode="json")
     now: dict[str, Any] = {
         "image": _digest(np.array(plane.shape), np.array(bounds), pixels),
@@ -132,12 +145,12 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter) -> tuple[Segmenter
     if (work / "tiles").exists():  # of which nothing is known
         discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
-    fitting = sized(segmenter, liveliest_place(plane), plane.pixel_size)
+    fitting = going_on(sized(segmenter, going_on(liveliest_place(plane)), plane.pixel_size))
     if fitting.device.type != "cpu":
         _find_what_fits(plane, fitting)
     lowest = KEPT_BELOW_THRESHOLD * score
     settled = {"scale": fitting.scale, "tile": fitting.config.tile}
-    statistics = fitting.statistics_of(_places(plane, fitting, bounds), bounds)
+    statistics = going_on(fitting.statistics_of(map(going_on, _places(plane, fitting, bounds)), bounds))
     content = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
     write_atomic(measured, lambda file: np.savez(file, allow_pickle=False, **content))
     fitting = _with(fitting, settled)

@@ -181,7 +181,8 @@ def take_stack(
     shown, sizes = on_screen(layer, order), level_data(layer).shape
     part = part or whole(layer, shown)
     extents = dict(zip(shown, (part.height, part.width), strict=True))
-    index, axes, first = _index(layer, sizes, point, shown, channel), stack_axes(layer, shown), _first(layer, shown)
+    axes, first = stack_axes(layer, shown), _first(layer, shown)
+    index = _index(layer, sizes, point, shown, channel, every=axes)
     shape = tuple(extents.get(axis, sizes[axis] if axis in axes else 1) for axis in range(first, layer.ndim))
     places: list[tuple[int | slice, ...]] = []
     for numbers in np.ndindex(*(sizes[axis] for axis in axes)):
@@ -325,7 +326,9 @@ def level_titles(layer: Image) -> list[str]:
 def pixel_size(layer: Image) -> float | None:
     """Height of a pixel of the largest level in µm, where the layer's units say so."""
     try:
-        return float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
+        return abs(
+            float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
+        )  # a flipped image has less than 0
     except pint.DimensionalityError:
         return None
 
@@ -371,16 +374,24 @@ def level_factors(layer: Image, level: int) -> Array:
 
 
 def _index(
-    layer: Image, shape: tuple[int, ...], point: Sequence[float], shown: list[int], channel: Channel
+    layer: Image,
+    shape: tuple[int, ...],
+    point: Sequence[float],
+    shown: list[int],
+    channel: Channel,
+    every: Sequence[int] = (),
 ) -> list[int | slice]:
-    """What to take along each axis of the data: all of the shown ones, one place of the others."""
+    """What to take along each axis of the data: all of the shown ones, one place of the others.
+
+    Of `every`, all planes are taken in the end, wherever their sliders are.
+    """
     place = np.round(layer.world_to_data(point)).astype(int)[-layer.ndim :]
     index: list[int | slice] = [slice(None) if axis in shown else int(place[axis]) for axis in range(layer.ndim)]
     colours = channel_axis(layer)
     if colours is not None and colours not in shown and channel != "view":
         index[colours] = slice(None) if channel == "colour" else channel
     for axis, i in enumerate(index):
-        if isinstance(i, int) and not 0 <= i < shape[axis]:
+        if isinstance(i, int) and axis not in every and not 0 <= i < shape[axis]:
             name = axis_names(layer)[axis]
             raise PlaneError(f"the slider '{name}' is outside '{layer.name}'; move it back onto the image")
     return [*index, slice(None)] if layer.rgb else index

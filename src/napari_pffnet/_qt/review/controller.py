@@ -27,6 +27,7 @@ from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 START = "Next goes to the nucleus that most likely needs correction."
+NO_NUCLEI = "No nuclei here yet: segment, or add them with the tools of Correct."
 LARGE = "A very large stack: only the plane in view is listed."
 NOTHING_LEFT = "Nothing left in this list."
 
@@ -321,7 +322,7 @@ class ReviewController:
         self.view.set_network(self._list.insight is not None)
         self._list_again()
         self._outline()
-        self.view.set_status(START if self._list.whole else LARGE)
+        self.view.set_status(LARGE if not self._list.whole else START if self._shown else NO_NUCLEI)
 
     def _release(self) -> None:
         """Let go of the layer and take the review's own layers away; the view may be gone already."""

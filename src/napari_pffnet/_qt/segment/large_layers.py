@@ -12,7 +12,8 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.engine import LargeOutcome
 from napari_pffnet._qt.layers.planes import Plane
-from napari_pffnet._qt.segment.results import FEATURES, OUTLINE_WIDTH, semantic_colours
+from napari_pffnet._qt.segment.results import OUTLINE_WIDTH, semantic_colours
+from napari_pffnet.readers import FEATURES
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown

@@ -22,7 +22,7 @@ from napari_pffnet._qt.layers.planes import (
 )
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
-from napari_pffnet._qt.segment.summary import short
+from napari_pffnet._qt.segment.summary import found, short
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown
@@ -55,7 +55,7 @@ class LargeRuns:
         Raises
         ------
         PlaneError
-            All planes of a stack are wanted.
+            All planes of a stack are wanted, or there is a Zarr of that name that is no result.
         """
         if isinstance(plane, Stack):
             much = f"{plane.part.height * plane.part.width / 1e6:.0f} Mpx"
@@ -99,7 +99,9 @@ class LargeRuns:
             self._shown.setdefault(image, {})[outcome.request.output] = self._running
         seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
         on = f"{short(outcome.request.model)} on {outcome.device}"
-        return f"{outcome.count} nuclei · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
+        return (
+            f"{found(outcome.count, outcome.request.config)} · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
+        )
 
     def failed(self, image: Image, request: LargeRequest, error: Exception) -> None:
         """Ask for another folder the next time, if nothing could be written there."""
@@ -118,6 +120,8 @@ class LargeRuns:
 
     def _output(self, image: Image, name: str) -> Path | None:
         """Where the results go, without suffix; the user is asked once for each image, and before anything is lost."""
+        from napari_pffnet.io.ome_zarr import is_result
+
         folder = self._folders.get(image)
         if folder is None:
             path = image.source.path
@@ -127,6 +131,9 @@ class LargeRuns:
                 return None
             folder = self._folders[image] = Path(chosen)
         results = [folder / f"{name}{suffix}" for suffix in (".zarr", ".csv")]
+        if results[0].exists() and not is_result(results[0]):
+            del self._folders[image]
+            raise PlaneError(f"{results[0]} is there and no result of a segmentation; choose another folder")
         there = " and ".join(str(result) for result in results if result.exists())
         if there and not self.view.ask(f"{there} will be replaced when the run ends. Go on?"):
             del self._folders[image]

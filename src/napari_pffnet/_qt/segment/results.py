@@ -11,12 +11,11 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_pffnet._qt.layers.planes import Plane, Stack
-from napari_pffnet.readers import colours_of_semantic
+from napari_pffnet.readers import FEATURES, colours_of_semantic
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
-FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
 
@@ -35,8 +34,9 @@ class ResultLayers:
     def __init__(self, viewer: ViewerModel, plane: Plane | Stack) -> None:
         self.viewer = viewer
         self.plane = plane
-        self._nuclei = _Output(viewer, "nuclei")
-        self._semantic = _Output(viewer, "semantic")
+        everywhere = plane.inside is None
+        self._nuclei = _Output(viewer, "nuclei", everywhere)
+        self._semantic = _Output(viewer, "semantic", everywhere)
 
     def show(self, result: Segmentation, outlines: bool, source: dict[str, Any]) -> bool:
         """Show a result; `source` (image, model, …) is noted in the layers' metadata.
@@ -67,11 +67,12 @@ class ResultLayers:
 
 
 class _Output:
-    """One Labels layer of ours, with a fingerprint of what we put there."""
+    """One Labels layer of ours, with a fingerprint of what we put there; `everywhere`: no part of it is left out."""
 
-    def __init__(self, viewer: ViewerModel, title: str) -> None:
+    def __init__(self, viewer: ViewerModel, title: str, everywhere: bool) -> None:
         self.viewer = viewer
         self.title = title
+        self.everywhere = everywhere
         self.layer: Labels | None = None
         self._kept: Labels | None = None
         self._fingerprint = ("", 0)
@@ -92,14 +93,40 @@ class _Output:
                 self._kept, self.layer.visible = self.layer, False
             self.layer = Labels(data, name=self.title, **arguments)
             self.viewer.add_layer(self.layer)
+            if self.everywhere:
+                self._hide_what_is_under(self.layer)
         if features is not None:
             self.layer.features = features
         self._fingerprint = self._state()
         return self._kept in self.viewer.layers
 
+    def _hide_what_is_under(self, layer: Labels) -> None:
+        """Hide earlier results of the image that ours covers whole: their outlines would show through corrections."""
+        for other in self.viewer.layers:
+            if other is layer or not isinstance(other, Labels) or not other.visible:
+                continue
+            if _same_origin(other, layer) and _covers(layer, other):
+                other.visible = False
+
     def _state(self) -> tuple[str, int]:
         assert self.layer is not None
         return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data).data)
+
+
+def _same_origin(a: Labels, b: Labels) -> bool:
+    """Whether two layers of ours show the same content of one image, and of the same channel."""
+    notes = [layer.metadata.get("napari-pffnet", {}) for layer in (a, b)]
+    first, second = (note.get("position", {}) for note in notes)
+    same_place = all(first[axis] == second[axis] for axis in first.keys() & second.keys())
+    return same_place and all(notes[0].get(key) == notes[1].get(key) for key in ("image", "content"))
+
+
+def _covers(layer: Labels, other: Labels) -> bool:
+    if layer.ndim != other.ndim:
+        return False
+    (first, last), (least, most) = layer.extent.world, other.extent.world
+    slack = 0.5 * np.abs(layer.scale)
+    return bool((first <= least + slack).all() and (most <= last + slack).all())
 
 
 def semantic_colours() -> DirectLabelColormap:

@@ -6,20 +6,28 @@ from pathlib import Path
 
 from napari_pffnet._qt.engine import Outcome
 from napari_pffnet._qt.segment.stack_run import StackOutcome
+from napari_pffnet.config import SegmentConfig
 
 
 def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     """Return the figures of a result of `count` nuclei; `kept`: it stands beside a layer that the user has edited."""
     stack = isinstance(outcome, StackOutcome)
-    found = outcome.found if isinstance(outcome, StackOutcome) else len(outcome.prediction.boxes)
-    nuclei = "1 nucleus" if count == 1 else f"{count} nuclei"
-    if count == 0:
-        nuclei = "No nuclei: lower the score." if found else "No nuclei: set their diameter."
+    kept_by_network = outcome.found if isinstance(outcome, StackOutcome) else len(outcome.prediction.boxes)
+    nuclei = "No nuclei: lower the score." if kept_by_network and not count else found(count, outcome.request.config)
     seen = "" if outcome.zoom == 1 or stack else f" · seen at {outcome.zoom:.2g}×"
     text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     if isinstance(outcome, StackOutcome):
         text = f"{_planes_done(outcome)}{text}"
     return f"{text} · your edited layer is kept below, hidden" if kept else text
+
+
+def found(count: int, config: SegmentConfig) -> str:
+    """Say how many nuclei there are, and what to do if there are none."""
+    if count:
+        return "1 nucleus" if count == 1 else f"{count} nuclei"
+    if config.diameter is None:
+        return "No nuclei: set their diameter."
+    return "No nuclei: try another diameter or model."
 
 
 def _planes_done(outcome: StackOutcome) -> str:

@@ -41,8 +41,9 @@ THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_are
 TIPS = {
     "image": "The image layer to segment: grey or colour, any bit depth.",
     "planes": "Of a stack (Z) or a series (T): segment the plane in view, or all planes one after the other.",
-    "linked": "Give a nucleus the same label on all planes, by its overlap from plane to plane.\n"
-    "Of a division, the better overlap keeps the label. Applies at once.",
+    "linked": "Give a nucleus the same label on all planes, by its overlap from plane to plane (of several axes\n"
+    "along the last one: through Z, not through time). Of a division, the better overlap keeps the label.\n"
+    "Applies at once.",
     "where": "Segment all of the image, what of it is on the screen, or what is drawn in a Shapes layer\n"
     "(all its shapes, or those picked with its selection tools). Nuclei that lie mostly outside are left out.",
     "level": "Resolution of the result. 'automatic' takes the smallest on which nuclei are well seen.",
