@@ -1,5 +1,8 @@
 """The plane that is in view, and where results on it belong."""
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -119,6 +122,13 @@ def test_results_on_a_channel_lie_on_all_channels():
     result = Labels(np.zeros(plane.shape, int), **plane.placement)
     np.testing.assert_allclose(result.data_to_world((1, 1)), layer.data_to_world((0, 1, 1))[1:])
     assert result.units == layer.units[1:]
+
+
+def test_pixels_that_cannot_be_read_are_said():
+    broken = Mock(__array__=Mock(side_effect=RuntimeError("bad chunk")))
+    plane = replace(take_plane(Image(STACK[0]), (0, 0), (0, 1)), pixels=broken)
+    with pytest.raises(PlaneError, match=r"cannot be read \(bad chunk\); check the file"):
+        plane.read()
 
 
 def test_pixel_size_is_read_from_the_units():

@@ -64,8 +64,13 @@ class Plane:
     inside: Array | None = None
 
     def read(self) -> Array:
-        """Load the pixels, H×W or H×W×3/4."""
-        return np.asarray(self.pixels)
+        """Load the pixels, H×W or H×W×3/4; PlaneError if what they are read from fails."""
+        try:
+            return np.asarray(self.pixels)
+        except (MemoryError, PlaneError):
+            raise
+        except Exception as error:  # of whatever library reads them
+            raise PlaneError(f"the pixels cannot be read ({error}); check the file that the layer shows") from error
 
 
 @dataclass(frozen=True)
