@@ -4,7 +4,8 @@
 
 Each norm becomes part of the convolution before it, with the mean and the variance that its groups have over random
 crops of the training data. The ReLU between the two convolutions of a residual block of the semantic branch, which only
-a model without norms has, gets values raised so far that it changes little at first.
+a model without norms has, gets values raised so far that away from the
+map's edge it changes little at first. Replay crops of the model are not kept.
 """
 
 import argparse

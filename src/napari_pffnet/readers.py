@@ -41,7 +41,7 @@ def _is_result(folder: Path) -> bool:
 def read_result(path: str | list[str]) -> list[Layer]:
     """Return the layers of a large image's result, to look at: semantic map (hidden) and nuclei.
 
-    Pixels are read as they are shown. Scores and areas of the nuclei come from the CSV file beside it, if it is there.
+    Pixels are read as they are shown; scores and areas come from the CSV file beside it, if it can be read.
     """
     import pandas as pd
 
@@ -55,8 +55,10 @@ def read_result(path: str | list[str]) -> list[Layer]:
         "translate": place.translation,
         "units": tuple(unit or "pixel" for unit in place.units),
     }
-    table = folder.with_suffix(".csv")
-    rows = pd.read_csv(table) if table.is_file() else pd.DataFrame()
+    try:
+        rows = pd.read_csv(folder.with_suffix(".csv"))
+    except (OSError, ValueError):  # the masks open without it
+        rows = pd.DataFrame()
     features = {"features": rows[[name for name in FEATURES if name in rows]]} if "index" in rows else {}
     classes = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
     content = {"metadata": {"napari-pffnet": {"content": "semantic"}}}

@@ -190,6 +190,18 @@ def test_a_plane_under_the_whole_stack_is_hidden():
     assert seen == [(1, False), (3, True)]
 
 
+@pytest.mark.parametrize("what", ["cut short", "edited"])
+def test_a_plane_is_not_hidden_by_less_and_never_the_users(what):
+    viewer, controller = make(StackEngine(last=2, error=OSError("gone")) if what == "cut short" else None)
+    both, controller.view.now = controller.view.now, options()
+    controller.run()
+    if what == "edited":
+        viewer.layers["nuclei"].data[0, 0, 0] = 7
+    controller.view.now = both
+    controller.run()
+    assert [layer.visible for layer in viewer.layers if layer.name.startswith("nuclei")] == [True, True]
+
+
 def test_progress_counts_planes():
     _, controller = make()
     controller.run()

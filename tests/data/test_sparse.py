@@ -5,20 +5,18 @@ import pytest
 
 from napari_pffnet.data.normalize import limits
 
-RANDOM = np.random.default_rng(0)
-
 
 def noise(side=1000):
-    return RANDOM.normal(100, 5, (side, side))
+    return np.random.default_rng(side).normal(100, 5, (side, side))
 
 
 def with_discs(image, count, value, radius=10):
     """Discs in random places, not clipped."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     disc = y**2 + x**2 <= radius**2
-    image = image.copy()
+    image, generator = image.copy(), np.random.default_rng((count, value))
     for _ in range(count):
-        top, left = RANDOM.integers(0, image.shape[0] - 2 * radius - 1, 2)
+        top, left = generator.integers(0, image.shape[0] - 2 * radius - 1, 2)
         image[top : top + 2 * radius + 1, left : left + 2 * radius + 1][disc] = value
     return image
 
@@ -60,6 +58,32 @@ def test_debris_among_many_nuclei_does_not_dim_them():
     assert limits(image)[1] < 200
 
 
+def margin(image):
+    image = image.copy()
+    image[:2] = image[:, :2] = 0
+    return image
+
+
+def scale_bar(image):
+    image = image.copy()
+    image[900:906, 800:950] = 255
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        margin(with_discs(noise(), 60, 180)),
+        margin(with_discs(noise(), 60, 40)),
+        with_discs(with_discs(noise(), 20, 170), 6, 1000, radius=7),
+        scale_bar(with_discs(noise(), 30, 180)),
+    ],
+    ids=["black margin", "black margin, dark nuclei", "mitotic cells", "scale bar"],
+)
+def test_what_else_is_in_images_does_not_count(image):
+    assert limits(image) == percentiles(image)
+
+
 def test_debris_among_few_nuclei_does_not_dim_them():
     image = with_discs(with_discs(noise(2000), 8, 180), 1, 4000)
     assert limits(image)[1] < 220
@@ -67,7 +91,7 @@ def test_debris_among_few_nuclei_does_not_dim_them():
 
 def test_single_hot_pixels_are_no_nuclei():
     image = noise()
-    image[RANDOM.integers(0, 1000, 100), RANDOM.integers(0, 1000, 100)] = 4000
+    image.ravel()[np.random.default_rng(0).integers(0, image.size, 100)] = 4000
     assert limits(image) == percentiles(image)
 
 

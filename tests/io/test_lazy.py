@@ -79,7 +79,9 @@ def test_three_channels_of_8_bits_are_colours_in_a_zarr_only(tmp_path):
         open_plane(Source(str(tmp_path / "a.tif")))
 
 
-@pytest.mark.parametrize(("third", "coloured"), [("0000FF", True), ("FFFFFF", False), (None, True)])
+@pytest.mark.parametrize(
+    ("third", "coloured"), [("0000FF", True), ("#0000FFFF", True), ("FFFFFF", False), (None, True)]
+)
 def test_colours_of_the_metadata_tell_stains_from_colours(tmp_path, third, coloured):
     path = ome_zarr(tmp_path / "a.zarr", COLOUR.transpose(2, 0, 1), "cyx", "0.4")
     channels = [{"color": "FF0000"}, {"color": "00ff00"}, {"color": third}]
@@ -89,6 +91,17 @@ def test_colours_of_the_metadata_tell_stains_from_colours(tmp_path, third, colou
     else:
         with pytest.raises(ImageError, match="choose channel 0 to 2"):
             open_plane(Source(str(path)))
+
+
+@pytest.mark.parametrize(
+    "omero", [[1], None, {"channels": None}, {"channels": [1]}, {"channels": [{"color": "FFFFFF"}] * 3}]
+)
+def test_metadata_that_say_nothing_of_colours_do_no_harm(tmp_path, omero):
+    path = ome_zarr(tmp_path / "a.zarr", COLOUR.transpose(2, 0, 1), "cyx", "0.4")
+    attributes = zarr.open_group(path).attrs
+    scales = {**attributes["multiscales"][0], "coordinateTransformations": None}
+    attributes.update({"omero": omero, "multiscales": [scales]})
+    assert open_plane(Source(str(path))).colours
 
 
 @pytest.mark.parametrize("layout", [{"tile": (16, 32)}, {"tile": (16, 32), "compression": "zlib"}, {}])

@@ -1,7 +1,7 @@
 """Limits of intensity for images in which nuclei cover less than the percentiles leave out.
 
 Percentiles of a whole image lie in its background if nuclei cover too little of it, and then cut the nuclei off. They
-show as squares that go beyond a limit, with nothing that looks like nuclei in the others.
+show as squares that go beyond a limit, with next to nothing that looks like nuclei in the others.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 SIDE, ALONG, CELL = 32, 64, 8
 #: share of a square that lies beyond a limit if a nucleus does
-BEYOND_HIGH, BEYOND_LOW = 0.01, 0.05
+BEYOND_HIGH, BEYOND_LOW = 0.01, 0.02
 #: of the squares' own limits, the one that counts: most nuclei are within it, and debris in some squares has no say
 QUARTER = 0.25
 #: times the range between the limits that it must become
 MUCH = 2.0
 #: difference of means of 8×8 pixels within a square, of the range, that nuclei make and noise does not
-STRUCTURE = 0.5
+STRUCTURE = 0.35
+#: so many times more squares must go beyond a limit than look like nuclei otherwise
+CLEARLY = 4
 
 
 def squares_of(values: Array) -> Array:
@@ -46,6 +48,8 @@ def widened(bounds: tuple[float, float], squares: Array, percentiles: tuple[floa
     flat = squares.reshape(len(squares), -1)
     if flat.dtype.kind == "f":
         flat = np.nan_to_num(flat, nan=low, posinf=high, neginf=low)
+    if low > 0:  # zeros are margins, no data
+        flat = np.where(flat == 0, low, flat)
     flat = np.sort(flat, axis=1)
     above = _at(flat, 1 - BEYOND_HIGH) > high
     below = _at(flat, BEYOND_LOW) < low
@@ -53,14 +57,14 @@ def widened(bounds: tuple[float, float], squares: Array, percentiles: tuple[floa
         return low, high
     own = bounds
     if above.any():
-        own = own[0], float(np.quantile(_at(flat[above], percentiles[1] / 100), 1 - QUARTER))
+        own = own[0], float(np.quantile(_at(flat[above], percentiles[1] / 100), 1 - QUARTER, method="lower"))
     if below.any():
-        own = float(np.quantile(_at(flat[below], percentiles[0] / 100), QUARTER)), own[1]
+        own = float(np.quantile(_at(flat[below], percentiles[0] / 100), QUARTER, method="higher")), own[1]
     if own[1] - own[0] <= MUCH * (high - low):
         return bounds
     beyond = above | below
-    seen = _has_structure(squares[~beyond], low, high) if high > low else np.zeros(0, bool)
-    return bounds if np.count_nonzero(seen) >= np.count_nonzero(beyond) else own
+    seen = 0 if beyond.all() else _structured(squares[~beyond], *np.percentile(flat[~beyond], percentiles))
+    return own if np.count_nonzero(beyond) > CLEARLY * seen else bounds
 
 
 def _at(flat: Array, share: float) -> Array:
@@ -69,14 +73,14 @@ def _at(flat: Array, share: float) -> Array:
     return values
 
 
-def _has_structure(squares: Array, low: float, high: float) -> NDArray[np.bool_]:
+def _structured(squares: Array, low: float, high: float) -> int:
+    """Return how many squares look like nuclei between these limits."""
     count, side = squares.shape[0], squares.shape[1] // CELL * CELL
-    if not side or not count:
-        return np.zeros(count, bool)
+    if not side or not low < high:
+        return 0
     scaled = ((squares[:, :side, :side].astype(np.float32) - low) / (high - low)).clip(0, 1)
     cells = scaled.reshape(count, side // CELL, CELL, side // CELL, CELL, -1).mean((2, 4))
-    difference: NDArray[np.bool_] = np.ptp(cells, axis=(1, 2)).max(1) >= STRUCTURE
-    return difference
+    return int(np.count_nonzero(np.ptp(cells, axis=(1, 2)).max(1) >= STRUCTURE))
 
 
 def _starts(length: int, side: int) -> list[int]:

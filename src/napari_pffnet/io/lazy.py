@@ -244,7 +244,7 @@ def open_plane(source: Source) -> LazyPlane:
     """
     path = Path(source.path)
     array, axes, sizes, close, full, placement, colours = _open(path, source.level)
-    if is_zarr(path) and source.channel is None and colours in ((), RED_GREEN_BLUE):
+    if is_zarr(path) and source.channel is None and not _are_stains(colours):
         axes = _colours(array, axes)
     return LazyPlane(array, axes, source.channel, source.plane, sizes.get("X"), close, path, full, placement)
 
@@ -331,13 +331,15 @@ def _readable(path: Path | str) -> Iterator[None]:
 
 
 def _colours(array: Any, axes: str | None) -> str:
-    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them.
-
-    Where the metadata give channels other colours than red, green and blue, they are stains, and this is not asked.
-    """
+    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them."""
     axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
     three = "C" in axes and array.shape[axes.index("C")] == 3
     return axes.replace("C", "S") if three and array.dtype == np.uint8 and "S" not in axes else axes
+
+
+def _are_stains(colours: tuple[str, ...]) -> bool:
+    """Whether the metadata give three channels different colours, and not red, green and blue."""
+    return len(colours) == 3 and all(colours) and len(set(colours)) > 1 and colours != RED_GREEN_BLUE
 
 
 def _check_level(path: Path, level: int, count: int) -> None:

@@ -32,7 +32,7 @@ UNPLACED = Placement()
 class Multiscale:
     """An image: `axes` one letter each, `paths` of its levels, width in µm (if known) and placement of their pixels.
 
-    `channel_colours` are those of OMERO's metadata, RRGGBB; none if they are missing.
+    `channel_colours` are those of OMERO's metadata, RRGGBB, "" where one is missing.
     """
 
     axes: str
@@ -67,13 +67,14 @@ def describe(group: zarr.Group) -> Multiscale | None:
         ),
         tuple(placements),
         version,
-        _channel_colours(inner.get("omero") or {}),
+        _channel_colours(inner.get("omero")),
     )
 
 
-def _channel_colours(omero: Mapping[str, Any]) -> tuple[str, ...]:
-    colours = [str(channel.get("color") or "").upper() for channel in omero.get("channels") or ()]
-    return tuple(colours) if all(colours) else ()
+def _channel_colours(omero: Any) -> tuple[str, ...]:
+    listed = omero.get("channels") if isinstance(omero, Mapping) else None
+    channels = [channel for channel in listed or () if isinstance(channel, Mapping)]
+    return tuple(str(channel.get("color") or "").lstrip("#")[:6].upper() for channel in channels)
 
 
 def _placement(
@@ -91,7 +92,7 @@ def _placement(
 
 
 def _step(level: Mapping[str, Any], kind: str) -> list[float]:
-    for step in level.get("coordinateTransformations", ()):
+    for step in level.get("coordinateTransformations") or ():
         if step.get("type") == kind:
             return list(step[kind])
     return []
@@ -186,9 +187,9 @@ def is_result(folder: Path) -> bool:
     try:
         group = zarr.open_group(folder, mode="r")
         labels = zarr.open_group(folder / "labels", mode="r")
-    except (ValueError, OSError):
+        return describe(group) is None and set(group) == {"labels"} and set(labels) == {"nuclei", "semantic"}
+    except (ValueError, OSError, KeyError, TypeError):  # what others write may be anything
         return False
-    return describe(group) is None and set(group) == {"labels"} and set(labels) == {"nuclei", "semantic"}
 
 
 def _metadata(name: str, count: int, placement: Placement, version: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
             raise Cancelled
         return result
 
-    bounds, pixels = going_on(sampled_limits(plane, segmenter.model.config.input.percentiles))
+    bounds, pixels = sampled_limits(plane, segmenter.model.config.input.percentiles, going_on)
     asked = segmenter.config.model_dump(mode="json")
     now: dict[str, Any] = {
         "image": _digest(np.array(plane.shape), np.array(bounds), pixels),
@@ -145,7 +145,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
     if (work / "tiles").exists():  # of which nothing is known
         discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
-    fitting = going_on(sized(segmenter, going_on(liveliest_place(plane)), plane.pixel_size))
+    fitting = going_on(sized(segmenter, liveliest_place(plane, going_on=going_on), plane.pixel_size))
     if fitting.device.type != "cpu":
         _find_what_fits(plane, fitting)
     lowest = KEPT_BELOW_THRESHOLD * score
@@ -202,18 +202,21 @@ def _find_what_fits(plane: LazyPlane, segmenter: Segmenter) -> None:
     segmenter.predict(plane.read(sample_windows(plane.shape, MOST_SAMPLES * segmenter.side, most=1)[0]))
 
 
-def sampled_limits(plane: LazyPlane, percentiles: tuple[float, float]) -> tuple[tuple[float, float], Array]:
+def sampled_limits(
+    plane: LazyPlane, percentiles: tuple[float, float], going_on: Callable[[Array], Array] = lambda part: part
+) -> tuple[tuple[float, float], Array]:
     """Return the image's limits of intensity, and the pixels that they were measured on.
 
     All pixels up to 16 Mpx, beyond that 4096 squares of 32 pixels spread evenly: the share of nuclei stays that of the
-    image, also where they lie in a few places only, and 64 bands of the image are read.
+    image, also where they lie in a few places only, and 64 bands of the image are read. Each part that is read goes
+    through `going_on`, which may raise.
     """
     height, width = plane.shape
     if height * width <= READ_WHOLE:
-        whole = plane.read((slice(0, height), slice(0, width)))
+        whole = going_on(plane.read((slice(0, height), slice(0, width))))
         return limits(whole, percentiles), _flat(whole)
     places = sample_windows(plane.shape, SAMPLE_SIDE, SAMPLES_ALONG)
-    bands = ((plane.read((rows, slice(0, width))), row) for rows, row in groupby(places, itemgetter(0)))
+    bands = ((going_on(plane.read((rows, slice(0, width)))), row) for rows, row in groupby(places, itemgetter(0)))
     squares = np.stack([band[:, columns] for band, row in bands for _, columns in row])
     pixels = np.concatenate([_flat(square) for square in squares])
     return limits_of(pixels, squares.reshape(*squares.shape[:3], -1), percentiles), pixels
@@ -224,9 +227,9 @@ def _flat(pixels: Array) -> Array:
     return pixels.reshape(-1, 1, *pixels.shape[2:])
 
 
-def liveliest_place(plane: LazyPlane, side: int = 512) -> Array:
+def liveliest_place(plane: LazyPlane, side: int = 512, going_on: Callable[[Array], Array] = lambda part: part) -> Array:
     """Return the square, of 64 spread evenly over the image, in which intensities vary most; for `sized`."""
-    places = (plane.read(window) for window in sample_windows(plane.shape, side, PLACES_ALONG))
+    places = (going_on(plane.read(window)) for window in sample_windows(plane.shape, side, PLACES_ALONG))
     return max(places, key=liveliness)
 
 
@@ -241,7 +244,8 @@ def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float])
 
 def _model(model: Model) -> str:
     weights = [value.cpu().numpy() for value in model.network.state_dict().values()]
-    return _digest(*weights, np.frombuffer(model.config.model_dump_json().encode(), np.uint8))
+    config = model.config.model_dump_json(exclude_defaults=True)  # settings that a newer version adds change nothing
+    return _digest(*weights, np.frombuffer(config.encode(), np.uint8))
 
 
 def _tiles(segmenter: Segmenter, plane: LazyPlane) -> str:

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_pffnet.config import TrainConfig
+from napari_pffnet.config import ModelConfig, TrainConfig
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.optim import build_optimizer, build_schedule, freeze
@@ -129,7 +129,7 @@ class TrainState:
             saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise TrainingError(f"cannot resume from {path} ({error}); start again without --resume") from None
-        if saved["config"]["model"] != config.model_dump(mode="json")["model"]:
+        if ModelConfig.model_validate(saved["config"]["model"]) != config.model:
             raise TrainingError(f"{path} was made with another model configuration; use its recipe or another --output")
         self.network.load_state_dict(saved["network"])
         if self.average is not None and saved["average"] is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.components import ViewerModel
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
+_FINGERPRINTS: WeakKeyDictionary[Labels, tuple[str, int]] = WeakKeyDictionary()
 
 
 class ResultLayers:
@@ -29,14 +31,15 @@ class ResultLayers:
         Where they are added.
     plane : Plane or Stack
         Where they belong.
+    complete : bool
+        Whether they hold all nuclei there: then our earlier layers under them are hidden.
     """
 
-    def __init__(self, viewer: ViewerModel, plane: Plane | Stack) -> None:
+    def __init__(self, viewer: ViewerModel, plane: Plane | Stack, complete: bool = False) -> None:
         self.viewer = viewer
         self.plane = plane
-        everywhere = plane.inside is None
-        self._nuclei = _Output(viewer, "nuclei", everywhere)
-        self._semantic = _Output(viewer, "semantic", everywhere)
+        self._nuclei = _Output(viewer, "nuclei", complete)
+        self._semantic = _Output(viewer, "semantic", complete)
 
     def show(self, result: Segmentation, outlines: bool, source: dict[str, Any]) -> bool:
         """Show a result; `source` (image, model, …) is noted in the layers' metadata.
@@ -67,15 +70,14 @@ class ResultLayers:
 
 
 class _Output:
-    """One Labels layer of ours, with a fingerprint of what we put there; `everywhere`: no part of it is left out."""
+    """One Labels layer of ours, with a fingerprint of what we put there."""
 
-    def __init__(self, viewer: ViewerModel, title: str, everywhere: bool) -> None:
+    def __init__(self, viewer: ViewerModel, title: str, complete: bool) -> None:
         self.viewer = viewer
         self.title = title
-        self.everywhere = everywhere
+        self.complete = complete
         self.layer: Labels | None = None
         self._kept: Labels | None = None
-        self._fingerprint = ("", 0)
 
     def show(self, data: np.ndarray[Any, Any], arguments: dict[str, Any], features: Any = None) -> bool:
         """Put `data` into our layer, or into a new one if ours is gone or has become the user's, which is hidden.
@@ -83,8 +85,7 @@ class _Output:
         Returns True as long as one of the user's is there.
         """
         there = self.layer in self.viewer.layers
-        ours = there and self._state() == self._fingerprint
-        if ours and self.layer is not None:
+        if there and self.layer is not None and _is_untouched(self.layer):
             self.layer.data = data
             for name in (*PLACEMENT, "metadata"):
                 setattr(self.layer, name, arguments[name])
@@ -93,11 +94,11 @@ class _Output:
                 self._kept, self.layer.visible = self.layer, False
             self.layer = Labels(data, name=self.title, **arguments)
             self.viewer.add_layer(self.layer)
-            if self.everywhere:
+            if self.complete:
                 self._hide_what_is_under(self.layer)
         if features is not None:
             self.layer.features = features
-        self._fingerprint = self._state()
+        _FINGERPRINTS[self.layer] = _fingerprint(self.layer)
         return self._kept in self.viewer.layers
 
     def _hide_what_is_under(self, layer: Labels) -> None:
@@ -105,12 +106,17 @@ class _Output:
         for other in self.viewer.layers:
             if other is layer or not isinstance(other, Labels) or not other.visible:
                 continue
-            if _same_origin(other, layer) and _covers(layer, other):
+            if _same_origin(other, layer) and _covers(layer, other) and _is_untouched(other):
                 other.visible = False
 
-    def _state(self) -> tuple[str, int]:
-        assert self.layer is not None
-        return self.layer.name, zlib.crc32(np.ascontiguousarray(self.layer.data).data)
+
+def _fingerprint(layer: Labels) -> tuple[str, int]:
+    return layer.name, zlib.crc32(np.ascontiguousarray(layer.data).data)
+
+
+def _is_untouched(layer: Labels) -> bool:
+    """Whether a layer is as we have left it, and not the user's."""
+    return layer in _FINGERPRINTS and _FINGERPRINTS[layer] == _fingerprint(layer)
 
 
 def _same_origin(a: Labels, b: Labels) -> bool:

@@ -81,7 +81,9 @@ class ShownResults:
         if before and _replaces(outcome, before):
             before.outcome, before.layers.plane = outcome, outcome.request.plane
         else:
-            self._shown[image] = _Shown(outcome, ResultLayers(self.viewer, outcome.request.plane))
+            plane, cut_short = outcome.request.plane, isinstance(outcome, StackOutcome) and outcome.error is not None
+            layers = ResultLayers(self.viewer, plane, complete=plane.inside is None and not cut_short)
+            self._shown[image] = _Shown(outcome, layers)
         if isinstance(outcome, StackOutcome):
             self._show(self._shown[image], outcome.result, outcome.request.config, image.name)
             self._catch_up(image, outcome.request)
