@@ -6,7 +6,7 @@ import torch
 from helpers import tiny
 from napari_pffnet.config import OptimizerConfig, TrainConfig
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.state import TrainState
+from napari_pffnet.train.state import TrainingError, TrainState
 
 CPU = torch.device("cpu")
 
@@ -35,6 +35,17 @@ def test_a_run_in_float32_goes_on_in_float16(config, file):
     state.load(file, config)
     assert state.step == 1
     assert state.scaler.is_enabled()
+
+
+def test_a_run_from_before_a_setting_was_known_goes_on_and_one_of_another_model_does_not(config, file, tmp_path):
+    saved = torch.load(file, weights_only=True)
+    del saved["config"]["model"]["map_norm"]
+    torch.save(saved, tmp_path / "old.pt")
+    state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
+    state.load(tmp_path / "old.pt", config)
+    assert state.step == 1
+    with pytest.raises(TrainingError, match="another model configuration"):
+        state.load(file, config.model_copy(update={"model": tiny(map_norm="none")}))
 
 
 @pytest.mark.filterwarnings("ignore:.*meta parameter")
