@@ -1,12 +1,12 @@
 """Whether tiles change what is found: a mosaic of images segmented in tiles, against the same mosaic as one tile.
 
-    python training/benchmarks/seams.py FOLDER [--side 256] [--grid 4] [--tile 512] [--parts]
+    python training/benchmarks/seams.py FOLDER [--side 256] [--grid 4] [--tile 512] [--parts [--near 32]]
 
 FOLDER holds images (``images/`` of a validation folder). GRID × GRID of them, each normalised by itself and cut to
 SIDE × SIDE pixels, make the mosaic. Untiled, the model's caps on proposals and detections are raised with the area; the
 norms' statistics are those of the whole mosaic. Prints the share of nuclei that match at IoU 0.9 and 0.5, and both
 times. With ``--parts`` instead of the whole mosaic, each part segmented by itself is the reference, with the mosaic's
-limits and the norms' statistics of the mosaic; nuclei within 32 pixels of the parts' seams do not count.
+limits and the norms' statistics of the mosaic; nuclei within NEAR pixels of the parts' seams do not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from napari_pffnet.segment import Segmenter
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.steady import steady
 
-NEAR = 32
 Array = np.ndarray
 
 
@@ -78,10 +77,10 @@ def by_parts(segmenter: Segmenter, image: Array, side: int, config: SegmentConfi
     return result
 
 
-def near_seams(labels: Array, side: int) -> Array:
+def near_seams(labels: Array, side: int, near: int) -> Array:
     """Ids of objects near an edge of a part."""
     place = np.arange(len(labels)) % side
-    edge = (place < NEAR) | (place >= side - NEAR)
+    edge = (place < near) | (place >= side - near)
     return np.unique(labels[edge[:, None] | edge[None]])
 
 
@@ -105,6 +104,7 @@ def main() -> None:
     parser.add_argument("--grid", type=int, default=4)
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--parts", action="store_true", help="compare with the parts instead of the whole")
+    parser.add_argument("--near", type=int, default=32, help="pixels; how far from parts' edges nuclei do not count")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -116,7 +116,9 @@ def main() -> None:
     middle = time.perf_counter()
     wanted = by_parts(segmenter, image, options.side, config) if options.parts else whole(model, image, config)
     end = time.perf_counter()
-    ignored = (near_seams(wanted, options.side), near_seams(got, options.side)) if options.parts else None
+    ignored = None
+    if options.parts:
+        ignored = near_seams(wanted, options.side, options.near), near_seams(got, options.side, options.near)
     shares = []
     for iou in (0.9, 0.5):
         a, b, both = matched(wanted, got, iou, ignored)
