@@ -16,7 +16,7 @@ from napari_pffnet.library import load_model
 from napari_pffnet.segment import Segmenter, sized
 
 TARGET = Path(__file__).parent / "images" / "results.png"
-MEDIAN = {"fluorescence": "abbfff07379b", "histology": "tnbc_07_2", "brightfield": "091944f1d261"}
+MEDIAN = {"fluorescence": "b3b1626f8ad1", "histology": "tnbc_08_2", "brightfield": "2a1a294e21d7"}
 SIDE, ZOOM, GAP = 256, 2, 8
 FOUND, TRUE = (255, 210, 0), (0, 200, 255)
 
