@@ -1,3 +1,6 @@
+from io import StringIO
+from time import sleep
+
 import numcodecs
 import numpy as np
 import pandas as pd
@@ -6,10 +9,12 @@ import tifffile
 import zarr
 from PIL import Image
 from skimage.segmentation import relabel_sequential
+from tqdm import tqdm
 
 from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
+from napari_pffnet.commands.segment import _begin
 from napari_pffnet.data.sizes import suitable_level, typical_diameter
 from napari_pffnet.io import lazy
 from napari_pffnet.io.images import pixel_sizes_of, read_image
@@ -378,3 +383,12 @@ def test_levels_are_for_large_pyramids(segment, tmp_path, capsys):
     assert "a.tif: --level 1 is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level" in printed
     assert "b.zarr: has no level 1; it is no pyramid, its only level is 0" in printed
     assert segment(tmp_path / "a.tif", tmp_path / "b.zarr", "--level", "auto") == 0
+
+
+def test_tiles_of_an_earlier_run_do_not_count_as_speed():
+    with tqdm(file=StringIO(), mininterval=0) as bar:
+        _begin(bar, 100, 200)
+        sleep(0.02)
+        bar.update(1)
+        assert (bar.n, bar.total) == (101, 200)
+        assert bar.format_dict["rate"] < 60, "a tile in 0.02 s, not 101"

@@ -52,6 +52,9 @@ CHOICES = {
     "square anchors": ["model.rpn.aspect_ratios=[1]"],
     "no norms of maps": ["model.map_norm=none"],
     "copy-paste": [],
+    "pyramid of 64": ["model.fpn_channels=64"],
+    "mask head of 128": ["model.mask_channels=128"],
+    "resnet-18, random": ["model.body.name=resnet18", "model.body.norm=group", "init=none"],
 }
 VARIANTS = {
     "pffnet": [],

@@ -255,8 +255,8 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     ):
 
         def progress(done: int, total: int) -> None:
-            if bar.total is None:  # of an earlier run: not to count as speed
-                bar.total, bar.initial, bar.n = total, done, done
+            if bar.total is None:
+                _begin(bar, done, total)
             bar.update(done - bar.n)
 
         done = segment_large(
@@ -268,6 +268,12 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
             restart=options.restart,
         )
     return done.count
+
+
+def _begin(bar: Any, done: int, total: int) -> None:
+    """Count time from now on, and tiles from those that an earlier run has done: else they would seem to be fast."""
+    bar.reset(total)
+    bar.initial = bar.n = bar.last_print_n = done
 
 
 def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
