@@ -1,8 +1,8 @@
 """Limits of intensity for images in which nuclei cover less than the percentiles leave out.
 
 Percentiles of a whole image lie in its background if nuclei cover too little of it, and then cut the nuclei off. They
-show as squares that go beyond a limit, with next to nothing that looks like nuclei in the others. The
-numbers were chosen on synthetic images like those of the tests; of 607 training and validation images one changes.
+show as squares that go beyond a limit, with next to nothing that looks like nuclei in the others. The numbers were
+chosen on synthetic images like those of the tests; of 607 training and validation images one changes.
 """
 
 from __future__ import annotations

@@ -331,9 +331,8 @@ def level_titles(layer: Image) -> list[str]:
 def pixel_size(layer: Image) -> float | None:
     """Height of a pixel of the largest level in µm, where the layer's units say so."""
     try:
-        return abs(
-            float((layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude)
-        )  # a flipped image has less than 0
+        height = (layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude
+        return abs(float(height))  # of a flipped image it is negative
     except pint.DimensionalityError:
         return None
 

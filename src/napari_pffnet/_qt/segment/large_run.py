@@ -99,9 +99,8 @@ class LargeRuns:
             self._shown.setdefault(image, {})[outcome.request.output] = self._running
         seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
         on = f"{short(outcome.request.model)} on {outcome.device}"
-        return (
-            f"{found(outcome.count, outcome.request.config)} · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
-        )
+        nuclei = found(outcome.count, outcome.request.config)
+        return f"{nuclei} · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
 
     def failed(self, image: Image, request: LargeRequest, error: Exception) -> None:
         """Ask for another folder the next time, if nothing could be written there."""
