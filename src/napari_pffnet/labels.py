@@ -105,7 +105,7 @@ def paste(boxes: Array, masks: Array, shape: tuple[int, int]) -> Iterator[tuple[
 
 def areas(labels: Array) -> Array:
     """Area in pixels of ids 1..max, int64 (0 for an id that does not occur)."""
-    return np.bincount(labels.ravel())[1:]
+    return np.bincount(labels[labels > 0])[1:]
 
 
 def centroids(labels: Array) -> Array:

@@ -65,15 +65,23 @@ def limits_of(
 
 def apply_limits(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
     """Map `limits` to 0 and 1 and clip: float32 3×H×W as `normalize` gives. For tiles: limits of the whole image."""
+    planes = scaled(array, limits)
+    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])))
+
+
+def scaled(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
+    """Return what `apply_limits` does, with grey as one plane: float32 1×H×W or 3×H×W."""
     values = _colours(array)
     low, high = limits
-    planes = np.moveaxis(values, -1, 0)
-    if not high > low:
-        return np.zeros((3, *planes.shape[1:]), np.float32)
     exact = np.dtype(np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64)
-    scaled = (planes.astype(exact) - exact.type(low)) / exact.type(high - low)
-    scaled = np.nan_to_num(scaled, copy=False, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1).astype(np.float32)
-    return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])))
+    planes = np.moveaxis(values, -1, 0).astype(exact)
+    if not high > low:
+        return np.zeros(planes.shape, np.float32)
+    planes -= exact.type(low)
+    planes /= exact.type(high - low)
+    if values.dtype.kind == "f":
+        np.nan_to_num(planes, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
+    return planes.clip(0, 1, out=planes).astype(np.float32, copy=False)
 
 
 def _colours(array: NDArray[Any]) -> NDArray[Any]:

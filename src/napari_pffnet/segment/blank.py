@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.data.normalize import apply_limits
+from napari_pffnet.data.normalize import scaled
 
 Array = np.ndarray[Any, Any]
 FLAT = 0.05
@@ -28,9 +28,9 @@ def is_blank(pixels: Array, bounds: tuple[float, float], diameter: float) -> boo
         Typical nucleus, pixels.
     """
     side = max(1, int(diameter / 3))
-    planes = apply_limits(pixels, bounds)
+    planes = scaled(pixels, bounds)
     height, width = (n // side * side for n in planes.shape[1:])
     if not height or not width:
         return False
-    squares = planes[:, :height, :width].reshape(3, height // side, side, width // side, side).mean((2, 4))
+    squares = planes[:, :height, :width].reshape(-1, height // side, side, width // side, side).mean((2, 4))
     return bool(np.ptp(squares, axis=(1, 2)).max() < FLAT)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.data.normalize import apply_limits, limits
+from napari_pffnet.data.normalize import limits, scaled
 from napari_pffnet.library import Model
 from napari_pffnet.model import Features
 from napari_pffnet.segment.features import TileFeatures, Window
@@ -183,7 +183,7 @@ class Segmenter:
         A network without such norms needs none, and no part is read.
         """
         network = self.model.network
-        pixels = [apply_limits(place, bounds) for place in places] if whole_map_norms(network) else []
+        pixels = [scaled(place, bounds) for place in places] if whole_map_norms(network) else []
         if not pixels:
             return {}
 
@@ -204,7 +204,7 @@ class Segmenter:
         if len(parts) > self.tiles_at_once:
             return [result for part in parts for result in self.look([part], bounds)]
         try:
-            features, zoom = self._encode_pixels(np.stack([apply_limits(part, bounds) for part in parts]))
+            features, zoom = self._encode_pixels(np.stack([scaled(part, bounds) for part in parts]))
             return self._run(features, zoom, list(parts[0].shape[:2]))
         except RuntimeError as error:
             if not _is_of_memory(error):
@@ -225,13 +225,14 @@ class Segmenter:
         self, image: Array, windows: list[Window], bounds: tuple[float, float]
     ) -> tuple[Features, tuple[float, float]]:
         """Features of windows of one shape as one batch, and how much larger the network sees them, along y and x."""
-        return self._encode_pixels(np.stack([apply_limits(image[window], bounds) for window in windows]))
+        return self._encode_pixels(np.stack([scaled(image[window], bounds) for window in windows]))
 
     @torch.inference_mode()
     def _encode_pixels(self, pixels: Array) -> tuple[Features, tuple[float, float]]:
+        """Features of N×C×H×W float32 in [0, 1], of grey (C 1) or colours (C 3), and the zoom."""
         height, width = pixels.shape[2:]
         zoomed = [max(1, round(n * self.scale)) for n in (height, width)]
-        tiles = _resize(torch.from_numpy(pixels).to(self.device), zoomed)
+        tiles = _resize(torch.from_numpy(pixels).to(self.device), zoomed).expand(-1, 3, -1, -1)
         with self.autocast():
             features = self.model.network.encode(list(tiles))
         return features, (zoomed[0] / height, zoomed[1] / width)
