@@ -181,18 +181,48 @@ def test_the_zoom_is_settled_by_the_first_run(tmp_path, monkeypatch):
     assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b").zoom == 0.25
 
 
-def test_blocks_are_shown_as_soon_as_their_surroundings_are_there(tmp_path):
-    steps, seen = [], []
+def test_blocks_are_shown_while_other_tiles_are_looked_at(tmp_path):
+    seen, first = [], threading.Event()
 
     def show(shown):
-        seen.append(steps[-1])
+        seen.append(shown.window)
+        first.set()
         assert shown.nuclei.levels[0][shown.window].any() == (IMAGE[shown.window] > 0.55).any()
 
-    segment_large(
-        LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=lambda done, _: steps.append(done), shown=show
-    )
-    assert len(seen) == 3 * 4
-    assert seen[0] < 0.7 * steps[-1]
+    def progress(done, total):
+        assert done < 0.7 * total or first.wait(30)
+
+    segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=progress, shown=show)
+    assert len(set(map(str, seen))) == len(seen) == 3 * 4
+
+
+def test_what_goes_wrong_in_drawing_ends_the_run(tmp_path):
+    def show(_shown):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", shown=show)
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
+
+
+def test_a_run_can_be_cancelled_while_the_last_blocks_are_drawn(tmp_path):
+    drawing, stopped = threading.Event(), threading.Event()
+
+    def show(_shown):
+        drawing.set()
+        assert stopped.wait(30)
+
+    def cancelled():
+        if drawing.is_set():
+            stopped.set()
+        return stopped.is_set()
+
+    def progress(done, total):
+        assert done < total or drawing.wait(30)
+
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=progress, cancelled=cancelled, shown=show)
+    assert not (tmp_path / "a.zarr").exists()
 
 
 def test_blank_tiles_are_not_looked_at(tmp_path):

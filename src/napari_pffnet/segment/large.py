@@ -18,6 +18,7 @@ from napari_pffnet.io.ome_zarr import LabelPyramid, is_result
 from napari_pffnet.io.results import write_table
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
+from napari_pffnet.segment.large_drawing import Drawing
 from napari_pffnet.segment.large_job import RESULT, LargeError, begin, check_folder, discard, only_one
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
 from napari_pffnet.segment.segmenter import Cancelled, Segmenter
@@ -121,12 +122,19 @@ def segment_large(
         done = files.done() & set(range(len(tiles)))
         left = {number: tiles[number] for number in _in_order(tiles) if number not in done}
         computed = (spread or _here)(plane, fitting, setting, left)
-        for finished in _with_files(computed, files, done, stop):
-            tell(len(finished), len(tiles))
-            while blocks.next < len(blocks.windows) and blocks.needed() <= finished:
-                if stop():
-                    raise Cancelled
-                show(Shown(blocks.draw(), nuclei, semantic))
+
+        def drawn(window: Window) -> None:
+            show(Shown(window, nuclei, semantic))
+
+        def ask() -> None:
+            if stop():
+                raise Cancelled
+
+        with Drawing(blocks, drawn) as drawing:
+            for finished in _with_files(computed, files, done, ask):
+                tell(len(finished), len(tiles))
+                drawing.go_on(finished)
+            drawing.finish(finished, ask)
         if not lock.held():
             raise LargeError(f"{output} was taken over by another process; its result counts")
         rows = blocks.table()
@@ -171,20 +179,18 @@ def _ahead(items: list[T], load: Callable[[T], R]) -> Iterator[tuple[T, R]]:
 
 
 def _with_files(
-    computed: Generator[tuple[int, bytes]], files: TileFiles, done: set[int], stop: Callable[[], bool]
+    computed: Generator[tuple[int, bytes]], files: TileFiles, done: set[int], ask: Callable[[], None]
 ) -> Iterator[set[int]]:
-    """Write each tile as it comes; the numbers of all that are there, at first and after each."""
+    """Write each tile as it comes; the numbers of all that are there, at first and after each. `ask` may raise."""
     finished = set(done)
     yield finished
     with closing(computed):
-        if stop():
-            raise Cancelled
+        ask()
         for number, content in computed:
             files.write(number, content)
             finished.add(number)
             yield finished
-            if stop():
-                raise Cancelled
+            ask()
 
 
 def _in_order(tiles: list[Tile]) -> list[int]:
