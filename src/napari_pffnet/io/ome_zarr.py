@@ -14,6 +14,8 @@ from napari_pffnet.io.images import MICROMETRES
 
 Array = np.ndarray[Any, Any]
 BLOCK = 1024
+#: chunks of smaller levels shrink with them down to this, so that a block does not rewrite what others wrote
+SMALLEST_CHUNK = 256
 UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}
 
 
@@ -146,7 +148,7 @@ class LabelPyramid:
             image.create_array(
                 str(level),
                 shape=tuple(-(-n // 2**level) for n in shape),
-                chunks=(BLOCK, BLOCK),
+                chunks=(max(BLOCK >> level, min(BLOCK, SMALLEST_CHUNK)),) * 2,
                 dtype=dtype,
                 fill_value=0,
                 **more,
