@@ -127,9 +127,11 @@ class AugmentConfig(Frozen):
         0.0, description="largest relative change of brightness and contrast"
     )
     gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="largest |log2 gamma|")
-    blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest Gaussian blur sigma, pixels")
+    blur: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="largest Gaussian blur sigma, pixels; weaker ones are more frequent"
+    )
     noise: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image"
+        0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image; weaker ones are more frequent"
     )
     stain: Annotated[float, Field(ge=0)] = Field(
         0.0, description="largest colour jitter of RGB images (saturation, hue)"

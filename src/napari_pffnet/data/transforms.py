@@ -20,6 +20,8 @@ from napari_pffnet.data.targets import IGNORE
 SMALLEST_AREA = 4
 SMALLEST_FRACTION = 0.15
 COLOURED = 0.02
+#: how often noise is that of photons
+PHOTONS = 0.5
 
 
 def augment(
@@ -132,11 +134,16 @@ def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Gene
     if config.gamma:
         image = image.clamp(0, 1) ** 2.0 ** generator.uniform(-config.gamma, config.gamma)
     if config.blur:
-        image = _blur(image, generator.uniform(0, config.blur))
+        image = _blur(image, config.blur * generator.random() ** 2)
     if config.noise:
-        sigma = np.float32(generator.uniform(0, config.noise))
-        image = image + torch.from_numpy(generator.standard_normal(image.shape, np.float32) * sigma)
+        image = image + _noise(image, config.noise * generator.random() ** 2, generator)
     return image.clamp(0, 1)
+
+
+def _noise(image: Tensor, sigma: float, generator: np.random.Generator) -> Tensor:
+    """Gaussian noise, of a detector everywhere the same, or of photons strongest where the image is bright."""
+    noise = torch.from_numpy(generator.standard_normal(image.shape, np.float32)) * sigma
+    return noise * image.clamp(0, 1).sqrt() if generator.random() < PHOTONS else noise
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
