@@ -89,6 +89,26 @@ def test_grey_stays_grey_and_colour_is_never_inverted():
     torch.testing.assert_close(augment(grey, nothing, None, inverting, generator())[0], 1 - grey)
 
 
+def test_colours_can_be_taken_away():
+    colour = torch.tensor([0.9, 0.5, 0.7])[:, None, None].expand(3, 64, 64)
+    nothing = torch.zeros(64, 64, dtype=torch.int32)
+    crop, *_ = augment(colour, nothing, None, AugmentConfig(crop=64, grey=1.0), generator())
+    torch.testing.assert_close(
+        crop, torch.full((3, 64, 64), 0.299 * 0.9 + 0.587 * 0.5 + 0.114 * 0.7), atol=1e-3, rtol=0
+    )
+
+
+def test_noise_of_photons_leaves_the_dark_alone():
+    image = torch.cat([torch.zeros(1, 64, 32), torch.full((1, 64, 32), 0.5)], 2)
+    nothing = torch.zeros(64, 64, dtype=torch.int32)
+    config = AugmentConfig(crop=64, noise=0.3, horizontal_flip=0, vertical_flip=0)
+    crops = [augment(image, nothing, None, config, generator(seed))[0][0] for seed in range(20)]
+    assert all((crop[:, 32:] != 0.5).any() for crop in crops)
+    dark = [bool(crop[:, :32].any()) for crop in crops]
+    assert any(dark)
+    assert not all(dark)
+
+
 @pytest.mark.parametrize("name", ["intensity", "gamma", "blur", "noise", "stain"])
 def test_each_strength_changes_the_image_and_zero_does_not(name):
     image = torch.from_numpy(generator().random((3, 64, 64), np.float32)) * torch.tensor([1, 0.4, 0.6])[:, None, None]

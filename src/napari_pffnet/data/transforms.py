@@ -122,6 +122,8 @@ def _drop_slivers(labels: Tensor, semantic: Tensor, visible: Tensor) -> tuple[Te
 def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
     """Change C×h×w in [0, 1]; grey stays grey."""
     coloured = len(image) == 3 and bool((image.amax(0) - image.amin(0)).mean() > COLOURED)
+    if coloured and config.grey and generator.random() < config.grey:
+        image, coloured = V.rgb_to_grayscale(image), False
     image = image if coloured else image[:1]
     if config.stain and coloured:
         image = V.adjust_saturation(image, max(0.0, 1 + generator.uniform(-config.stain, config.stain)))
