@@ -35,6 +35,7 @@ def test_configuration_is_frozen():
         ("model.roi.nms=7", "model.roi.nms"),
         ("schedule.steps=many", "schedule.steps"),
         ("steps", "section.key=value"),
+        ("finetune.images=['0','1'", "not valid YAML after the =; close brackets"),
         ("model.body.name=mobilenet_v2", "frozen_batch"),
         ("segment.diameter=.inf", r"segment.diameter: Input should be a finite number \(given: inf\)"),
     ],
@@ -58,6 +59,9 @@ def test_files_that_are_no_recipe(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load(TrainConfig, tmp_path / "bad.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"# gr\xf6\xdfer\nseed: 1")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(TrainConfig, tmp_path / "latin.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match="key: value"):
         load(TrainConfig, tmp_path / "list.yaml")

@@ -293,7 +293,7 @@ def load(kind: type[C], path: str | Path, overrides: list[str] | None = None) ->
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; give the path of a YAML recipe") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines at the top, found {type(values).__name__}")
@@ -313,7 +313,10 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
             if not isinstance(place.get(section), dict):
                 place[section] = {}
             place = place[section]
-        place[key] = _number(yaml.safe_load(text))
+        try:
+            place[key] = _number(yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(f"'{item}' is not valid YAML after the =; close brackets and quotes") from None
     return result
 
 

@@ -126,6 +126,24 @@ def test_a_result_is_never_written_over_its_own_image(segment, tmp_path, capsys)
     np.testing.assert_array_equal(zarr.open(tmp_path / "out" / "a.zarr", mode="r")[:], IMAGE)
 
 
+def test_tables_that_are_no_results_are_never_overwritten(segment, tmp_path, capsys):
+    path = write(tmp_path / "a.tif")
+    assert segment(path) == segment(path) == 0
+    (tmp_path / "out" / "a.csv").write_text("my,measurements\n1,2\n")
+    assert segment(path) == 2
+    assert "a.csv is no table of nuclei and would be overwritten; choose another" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.csv").read_text().startswith("my,")
+
+
+def test_results_of_large_images_are_no_images(segment, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("napari_pffnet.io.lazy.LARGE", 100 * 100)
+    tifffile.imwrite(write(tmp_path / "out" / "a.tif"), IMAGE, tile=(64, 64))
+    for _ in range(2):
+        assert segment(tmp_path / "out") == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.tif", "a.zarr", "a.csv"}
+
+
 def test_help_documents_the_files(segment, capsys):
     with pytest.raises(SystemExit, match="0"):
         segment("--help")

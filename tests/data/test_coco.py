@@ -72,6 +72,33 @@ def test_semantic_folder_is_used(tmp_path):
     np.testing.assert_array_equal(open_source(tmp_path).read(0).semantic, rectangle(0, 20, 0, 15))
 
 
+def with_two(folder, *files):
+    """Images of these names, bright as 1, 2, …, without nuclei."""
+    for value, file in enumerate(files, start=1):
+        (folder / file).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full(SHAPE, value, np.uint8)).save(folder / file)
+    images = [{"id": i, "file_name": file} for i, file in enumerate(files)]
+    (folder / "data.json").write_text(json.dumps({"images": images, "annotations": []}))
+    return open_source(folder / "data.json")
+
+
+def test_files_of_one_name_in_different_folders_are_different_images(tmp_path):
+    source = with_two(tmp_path, "one/a.png", "two/a.png", "two/b.png")
+    for folder, value in (("one", 255), ("two", 0)):
+        (tmp_path / "semantic" / folder).mkdir(parents=True)
+        Image.fromarray(np.full(SHAPE, value, np.uint8)).save(tmp_path / "semantic" / folder / "a.png")
+    check([source])
+    samples = [source.read(i) for i in range(3)]
+    assert [sample.name for sample in samples] == ["one-a", "two-a", "b"]
+    assert [int(sample.image[0, 0]) for sample in samples] == [1, 2, 3]
+    assert [sample.semantic is not None and int(sample.semantic[0, 0]) for sample in samples] == [255, 0, False]
+
+
+def test_images_that_cannot_be_told_apart_are_named(tmp_path):
+    with pytest.raises(DataError, match="2 images are named a; give each file its own name"):
+        check([with_two(tmp_path, "a.png", "a.tif")])
+
+
 @pytest.mark.parametrize(
     ("place", "name"), [("", "x.json"), ("images", "x.json"), ("train", "annotations/instances_train.json")]
 )
@@ -110,6 +137,8 @@ def test_faults_are_named(tmp_path, arguments, message):
         ("[]", "no list 'images'"),
         ('{"images": [{"id": 1}], "annotations": []}', "an entry of 'images' lacks"),
         ('{"images": [], "annotations": []}', "'images' is empty"),
+        ('{"images": [{"id": 1, "file_name": 5}], "annotations": []}', "ids are numbers, file names are text"),
+        ('{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": [1]}]}', "ids are numbers"),
     ],
 )
 def test_what_is_no_coco_file_is_said_when_opening(tmp_path, content, message):

@@ -85,6 +85,8 @@ def test_devices():
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
     with pytest.raises(LibraryError, match="use auto, cpu, cuda or mps"):
         pick_device("gpu")
+    with pytest.raises(LibraryError, match="unknown device 'cpu:x'; number devices as in cuda:0"):
+        pick_device("cpu:x")
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_how_many_there_are(monkeypatch):

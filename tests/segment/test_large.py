@@ -205,24 +205,35 @@ def test_what_goes_wrong_in_drawing_ends_the_run(tmp_path):
     assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
 
 
-def test_a_run_can_be_cancelled_while_the_last_blocks_are_drawn(tmp_path):
-    drawing, stopped = threading.Event(), threading.Event()
+def test_while_the_last_blocks_are_drawn_progress_goes_on_and_a_run_can_be_cancelled(tmp_path):
+    steps, stopped = [], threading.Event()
 
     def show(_shown):
-        drawing.set()
         assert stopped.wait(30)
 
     def cancelled():
-        if drawing.is_set():
+        if steps.count((24, 24)) > 2:
             stopped.set()
         return stopped.is_set()
 
-    def progress(done, total):
-        assert done < total or drawing.wait(30)
+    def progress(*step):
+        steps.append(step)
 
     with pytest.raises(Cancelled):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", progress=progress, cancelled=cancelled, shown=show)
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_tile_that_is_damaged_is_computed_anew_by_the_next_run(tmp_path):
+    with pytest.raises(Cancelled):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a", cancelled=iter([False] * 20 + [True]).__next__)
+    tile = sorted((tmp_path / "a.partial" / "tiles").glob("0*.npz"))[0]
+    content = bytearray(tile.read_bytes())
+    content[300:400] = bytes(100)
+    tile.write_bytes(content)
+    with pytest.raises(OSError, match=f"{tile.name} was damaged and has been removed"):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
 
 
 def test_blank_tiles_are_not_looked_at(tmp_path):

@@ -112,6 +112,29 @@ def test_one_folder_has_one_run_at_a_time(begin):
     assert begin("steps=1").state == "running"
 
 
+def test_of_two_programs_that_start_a_run_at_once_one_goes_on(tmp_path, begin, monkeypatch):
+    second, real = [], child._watch_apart
+
+    def meanwhile(*arguments):
+        with pytest.raises(RunError, match=r"being started in .* by another program") as error:
+            start(["true"], tmp_path / "run")
+        second.append(error)
+        return real(*arguments)
+
+    monkeypatch.setattr(child, "_watch_apart", meanwhile)
+    run = begin("steps=1")
+    assert len(second) == 1
+    wait_for(lambda: run.state == "ended")
+    assert not (run.output / child.LOCK_FILE).exists()
+
+
+def test_the_command_knows_whose_run_it_is(tmp_path):
+    code = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.environ['NAPARI_PFFNET_RUN'])"
+    run = start([sys.executable, "-c", code, str(tmp_path / "said")], tmp_path / "run")
+    wait_for(lambda: run.state == "ended")
+    assert (tmp_path / "said").read_text() == str(run.output)
+
+
 def test_a_command_that_does_not_exist_is_a_failure(tmp_path):
     run = start(["no-such-program"], tmp_path)
     wait_for(lambda: run.state == "failed")

@@ -20,6 +20,7 @@ from napari_pffnet.library import LibraryError, fingerprint, load_model, save_mo
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
+from napari_pffnet.train.child import OUTPUT_VARIABLE
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, open_material, recipe
 from napari_pffnet.train.gate import Compared, Gate
@@ -251,6 +252,23 @@ def test_memory_that_runs_out_leads_to_a_smaller_setting(base, folder, tmp_path,
     assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
 
 
+def test_memory_that_runs_out_before_anything_is_saved(base, folder, tmp_path, monkeypatch):
+    from napari_pffnet.train.state import TrainState
+
+    real, tried = TrainState.start, []
+
+    def first_fails(*arguments, **more):
+        tried.append(1)
+        if len(tried) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr("napari_pffnet.train.loop.TrainState.start", first_fails)
+    events = list(events_of(base, folder, tmp_path / "out", "batch_size=2"))
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
+    assert len(tried) > 1
+
+
 def test_an_error_of_another_kind_is_no_matter_of_memory(base, folder, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("shapes do not fit")
@@ -308,6 +326,16 @@ def test_what_the_base_model_knows_is_said_and_its_crops_are_left_out(base, fold
     assert "2" not in {crop.name for crop in crops["learn"]}
 
 
+def test_it_goes_on_without_replay_where_all_its_crops_are_held_out(base, tmp_path):
+    squares = write_folder(tmp_path / "squares", 3)
+    for kind in ("images", "labels"):
+        for number, name in (("0", "rpe1"), ("1", "u2os")):
+            file = next((squares / kind).glob(f"{number}.*"))
+            file.rename(file.with_stem(name))
+    events = list(events_of(base, squares, tmp_path / "out", "finetune.held_out=[rpe1, u2os]"))
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2]
+
+
 def test_the_base_model_may_be_gone_at_the_end_and_when_resuming(base, folder, tmp_path):
     library_file = tmp_path / "mine.safetensors"
     library_file.write_bytes(base.read_bytes())
@@ -343,6 +371,13 @@ def test_a_stop_asked_of_an_earlier_run_is_forgotten(tmp_path):
     (tmp_path / "stop").touch()
     prepare(tmp_path, None)
     assert not (tmp_path / "stop").exists()
+
+
+def test_a_stop_asked_of_this_run_while_it_starts_counts(tmp_path, monkeypatch):
+    (tmp_path / "stop").touch()
+    monkeypatch.setenv(OUTPUT_VARIABLE, str(tmp_path))
+    prepare(tmp_path, None)
+    assert (tmp_path / "stop").exists()
 
 
 @pytest.mark.parametrize("override", ["model.consistency=false", "init=imagenet", "data.weights=[1, 2]"])

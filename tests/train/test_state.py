@@ -56,3 +56,17 @@ def test_moments_go_where_the_network_is_and_step_counts_stay_in_main_memory(con
     values = list(state.optimizer.state.values())
     assert {value["exp_avg"].device.type for value in values} == {"meta"}
     assert {value["step"].device.type for value in values} == {"cpu"}
+
+
+@pytest.mark.parametrize("change", [{"name": "sgd"}, {"frozen": ("body",)}, {"body_rate_factor": 0}])
+def test_what_the_optimiser_keeps_must_fit_what_is_trained(config, file, change):
+    other = config.model_copy(update={"optimizer": config.optimizer.model_copy(update=change)})
+    state = TrainState.start(PFFNet(tiny()), other, CPU, torch.float32)
+    with pytest.raises(TrainingError, match=r"another optimizer.name, optimizer.frozen"):
+        state.load(file, other)
+
+
+def test_another_file_of_torch_is_no_resume_file(config, tmp_path):
+    torch.save(PFFNet(tiny()).state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(TrainingError, match=r"no resume file; give the resume.pt"):
+        TrainState.start(PFFNet(tiny()), config, CPU, torch.float32).load(tmp_path / "weights.pt", config)

@@ -119,10 +119,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:
-    """Expand folders; two images of one name would overwrite each other's results and are refused."""
+    """Expand folders, without results of large images; two images of one name would share results and are refused."""
     from napari_pffnet.data.folder import list_images
     from napari_pffnet.io.images import SUFFIXES
     from napari_pffnet.io.lazy import is_zarr
+    from napari_pffnet.io.ome_zarr import is_result
 
     paths: list[Path] = []
     for path in inputs:
@@ -130,7 +131,7 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
             paths.append(path.resolve() if path.name in ("", "..") else path)  # results are named after it
             continue
         paths += [file for files in list_images(path).values() for file in files]
-        paths += sorted(folder for folder in path.iterdir() if is_zarr(folder))
+        paths += sorted(folder for folder in path.iterdir() if is_zarr(folder) and not is_result(folder))
     if not paths:
         raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
     paths = list({path.resolve(): path for path in paths}.values())
@@ -200,11 +201,16 @@ def _remote(path: Path, options: argparse.Namespace, run: str) -> tuple[int, flo
 
 
 def _protect(paths: Sequence[Path], output: Path) -> None:
-    """Refuse to write over what is to be read."""
+    """Refuse to write over what is to be read, and over tables that are no results."""
+    from napari_pffnet.io.results import is_table
+
     written = {target.resolve() for path in paths for target in _targets(path, output)}
     lost = [path for path in paths if path.resolve() in written]
     if lost:
         raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
+    foreign = [file for file in sorted(written) if file.suffix == ".csv" and file.exists() and not is_table(file)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} is no table of nuclei and would be overwritten; choose another --output folder")
 
 
 def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any = None) -> bool:

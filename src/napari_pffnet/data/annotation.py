@@ -22,10 +22,12 @@ def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:
         array, axes, _ = read_image(path, indices)
     except ImageError as error:
         raise DataError(str(error)) from None
+    if array.dtype.kind == "c":
+        raise DataError(f"{path}: complex numbers; save the magnitude as float32")
     try:
         return to_plane(array, axes)
     except ImageError as error:
-        raise DataError(f"{path}: {error}; training takes single planes, save the one to use") from None
+        raise DataError(f"{path}: {error}; save the plane to use as an image of its own") from None
 
 
 def read_labels(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:

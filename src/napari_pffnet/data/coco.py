@@ -16,6 +16,8 @@ from napari_pffnet.data.sources import DataError, Sample
 from napari_pffnet.data.targets import IGNORE
 
 Annotation = dict[str, Any]
+KEYS = (int, float, str)
+KINDS: dict[str, type] = {"file_name": str}
 
 
 class CocoSource:
@@ -40,6 +42,7 @@ class CocoSource:
         self.path = Path(path)
         content = _load(self.path)
         self._images: list[dict[str, Any]] = content["images"]
+        self._names = _names([entry["file_name"] for entry in self._images])
         self._annotations: dict[Any, list[Annotation]] = defaultdict(list)
         for annotation in content["annotations"]:
             self._annotations[annotation["image_id"]].append(annotation)
@@ -49,8 +52,8 @@ class CocoSource:
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """Return the image's file name without suffix."""
-        return Path(self._images[index]["file_name"]).stem
+        """Return the image's file name without suffix; with its folders' names before it where others have it too."""
+        return self._names[index]
 
     def read(self, index: int) -> Sample:
         """Read an image and draw its annotations."""
@@ -83,7 +86,12 @@ class CocoSource:
         double = [
             f"{self.path}: image id {key} occurs {n} times; give each image its own" for key, n in ids.items() if n > 1
         ]
-        return lost + double
+        same = [
+            f"{self.path}: {n} images are named {name}; give each file its own name"
+            for name, n in Counter(self._names).items()
+            if n > 1
+        ]
+        return lost + double + same
 
     def _folders(self) -> list[Path]:
         return (
@@ -102,8 +110,9 @@ class CocoSource:
         raise DataError(f"{self.path}: image {file_name} not found in {looked}; put it there or correct file_name")
 
     def _semantic(self, entry: dict[str, Any], shape: tuple[int, int], nuclei: bool) -> NDArray[np.uint8] | None:
-        for folder in self._folders():
-            file = folder / "semantic" / f"{Path(entry['file_name']).stem}.png"
+        beside = Path(entry["file_name"]).with_suffix(".png")
+        names = [beside, Path(beside.name)] if beside.stem in self._names else [beside]
+        for file in (folder / "semantic" / name for folder in self._folders() for name in names):
             if file.is_file():
                 return read_semantic(file, shape, nuclei)
         return None
@@ -192,6 +201,13 @@ def _run_lengths(text: str) -> list[int]:
     return counts
 
 
+def _names(files: list[str]) -> list[str]:
+    """Names without suffix; those that several files have, with the names of the folders."""
+    paths = [Path(file).with_suffix("") for file in files]
+    count = Counter(path.name for path in paths)
+    return [path.name if count[path.name] == 1 else "-".join(path.parts) for path in paths]
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -206,6 +222,9 @@ def _load(path: Path) -> dict[str, Any]:
             raise DataError(f"{path}: no COCO file, it has no list '{key}'; expected images and annotations")
         if any(not isinstance(entry, dict) or not set(fields) <= entry.keys() for entry in entries):
             raise DataError(f"{path}: an entry of '{key}' lacks {' or '.join(fields)}")
+        wrong = next((e for e in entries for f in fields if not isinstance(e[f], KINDS.get(f, KEYS))), None)
+        if wrong is not None:
+            raise DataError(f"{path}: in '{key}', {json.dumps(wrong)[:120]}: ids are numbers, file names are text")
     if not content["images"]:
         raise DataError(f"{path}: 'images' is empty; list at least one image")
     return cast(dict[str, Any], content)

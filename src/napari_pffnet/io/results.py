@@ -32,6 +32,15 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file begins as `write_table` begins a table of nuclei."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith("index,")
+    except OSError:
+        return False
+
+
 def write_overlay(path: str | Path, planes: Array, labels: Array) -> None:
     """Write a PNG, H×W×3: a normalised image (float32 3×H×W in [0, 1]) with the labels' outlines in yellow."""
     picture = np.ascontiguousarray((planes * 255).round().astype(np.uint8).transpose(1, 2, 0))

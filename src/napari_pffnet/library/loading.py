@@ -84,7 +84,10 @@ def pick_device(name: str = "auto") -> torch.device:
         raise LibraryError(f"unknown device '{name}'; use auto, cpu, cuda or mps")
     if (kind == "cuda" and not cuda) or (kind == "mps" and not mps):
         raise LibraryError(f"device '{name}' is not available on this machine; use --device auto or cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise LibraryError(f"unknown device '{name}'; number devices as in cuda:0") from None
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
         raise LibraryError(f"no device '{name}': CUDA devices of this machine: {count}, counted from cuda:0")
     return device

@@ -86,7 +86,7 @@ def segment_large(
     output : Path
         Without suffix: ``OUTPUT.zarr`` and ``OUTPUT.csv`` are written, older ones replaced.
     progress : callable, optional
-        Called with (tiles done, tiles in all).
+        Called with (tiles done, tiles in all), again and again while the last blocks are drawn.
     cancelled : callable, optional
         Asked before each tile, and between the steps of measuring the image.
     shown : callable, optional
@@ -130,11 +130,15 @@ def segment_large(
             if stop():
                 raise Cancelled
 
+        def wait() -> None:
+            tell(len(tiles), len(tiles))
+            ask()
+
         with Drawing(blocks, drawn) as drawing:
             for finished in _with_files(computed, files, done, ask):
                 tell(len(finished), len(tiles))
                 drawing.go_on(finished)
-            drawing.finish(finished, ask)
+            drawing.finish(finished, wait)
         if not lock.held():
             raise LargeError(f"{output} was taken over by another process; its result counts")
         rows = blocks.table()

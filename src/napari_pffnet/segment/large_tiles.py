@@ -117,8 +117,13 @@ class TileFiles:
         return self._kept[number]
 
     def _load(self, number: int) -> tuple[Parts, Array]:
-        with np.load(self.folder / f"{number:06d}.npz", allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
+        path = self.folder / f"{number:06d}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+        except (zipfile.BadZipFile, ValueError, EOFError) as error:
+            path.unlink()
+            raise OSError(f"{path} was damaged and has been removed ({error}); run again, the rest is kept") from None
         height, width = content.pop("shape")
         semantic = np.unpackbits(content.pop("semantic"), count=height * width).reshape(height, width).astype(bool)
         content["masks"] = (content["masks"].astype(np.float32) / 255).astype(np.float16)

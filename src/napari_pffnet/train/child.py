@@ -23,11 +23,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.io.process import alive, started
 from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
 from napari_pffnet.train.reporters import LOG_FILE
 
 RUN_FILE, EXIT_FILE, OUTPUT_FILE = "run.json", "exit.json", "run.log"
+LOCK_FILE = "run.lock"
+#: Tells a process the folder whose run it is.
+OUTPUT_VARIABLE = "NAPARI_PFFNET_RUN"
 State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
 LOG_LINES = 20
@@ -169,20 +173,25 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         A run goes on there already, or it cannot be started.
     """
     output = Path(output).absolute()
-    before = find(output)
-    if before is not None and before.state in ("running", "paused"):
-        raise RunError(f"a training run goes on in {output}; stop it first, or choose another folder")
     try:
         output.mkdir(parents=True, exist_ok=True)
+        lock = Lock(output / LOCK_FILE)
+    except InUse:
+        raise RunError(f"a training run is being started in {output} by another program") from None
+    except OSError as error:
+        raise _cannot_start(output, error) from None
+    try:
+        before = find(output)
+        if before is not None and before.state in ("running", "paused"):
+            raise RunError(f"a training run goes on in {output}; stop it first, or choose another folder")
         for name in (RUN_FILE, EXIT_FILE, STOP_FILE, PAUSE_FILE):
             (output / name).unlink(missing_ok=True)
-        _claim(output, arguments)
         watcher = _watch_apart(arguments, output)
         write_atomic(output / RUN_FILE, json.dumps(_about(watcher.pid, arguments)).encode())
     except OSError as error:
-        with suppress(OSError):
-            (output / RUN_FILE).unlink()
-        raise RunError(f"training cannot be started in {output}: {error.strerror or error}") from None
+        raise _cannot_start(output, error) from None
+    finally:
+        lock.release()
     _OURS[watcher.pid] = watcher
     return Run(output)
 
@@ -206,13 +215,13 @@ def tail(file: Path, lines: int = LOG_LINES) -> list[str]:
     return [line for line in shown if line][-lines:]
 
 
-def _claim(output: Path, arguments: Sequence[str]) -> None:
-    """Of two programs that start a run here at once, one goes on."""
-    try:
-        with (output / RUN_FILE).open("x", encoding="utf-8") as file:
-            json.dump(_about(os.getpid(), arguments), file)
-    except FileExistsError:
-        raise RunError(f"a training run is being started in {output} by another program") from None
+def watched(output: Path) -> bool:
+    """Whether this process was started as the run of a folder."""
+    return os.environ.get(OUTPUT_VARIABLE) == str(output.absolute())
+
+
+def _cannot_start(output: Path, error: OSError) -> RunError:
+    return RunError(f"training cannot be started in {output}: {error.strerror or error}")
 
 
 def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
@@ -226,7 +235,7 @@ def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", OUTPUT_VARIABLE: str(output)},
             **apart,
         )
 

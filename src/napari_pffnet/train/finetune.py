@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from napari_pffnet.config import ConfigError, FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
@@ -219,7 +220,7 @@ def finetune(
     crops = crops if crops["learn"] else sample_crops(config.model.input.percentiles)
     crops = _on_their_side(crops, material)
     replay = ReplaySource(crops["learn"]) if replay is None else replay
-    if config.finetune.replay:
+    if config.finetune.replay and len(replay):
         data.append(replay)
         weights = (1 - config.finetune.replay, config.finetune.replay)
         config = config.model_copy(update={"data": config.data.model_copy(update={"weights": weights})})
@@ -250,7 +251,7 @@ def finetune(
                 raise
         let_go(network, device)
         config = smaller(config)
-        resume = output / RESUME_FILE
+        resume = output / RESUME_FILE if (output / RESUME_FILE).is_file() else resume
         yield Message(f"memory ran out: going on with {_setting(config)}")
     if group.is_main:
         yield from _finish(config, base, origin, material, output, device, crops)
@@ -376,7 +377,7 @@ def _done(source: ProjectSource) -> list[str]:
 
 
 def _nuclei(source: Source) -> int:
-    return sum(len(set(source.read(i).labels.ravel().tolist()) - {0}) for i in range(len(source)))
+    return sum(int(np.count_nonzero(np.bincount(source.read(i).labels.ravel())[1:])) for i in range(len(source)))
 
 
 def _plan(config: TrainConfig, material: Material, seconds: float) -> Plan:

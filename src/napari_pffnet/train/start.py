@@ -9,6 +9,7 @@ import torch
 from napari_pffnet.config import BodyConfig, TrainConfig
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
+from napari_pffnet.train.child import watched
 from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
 from napari_pffnet.train.state import RESUME_FILE, TrainingError, seed_all
 
@@ -34,8 +35,9 @@ def prepare(output: Path, resume: Path | None) -> None:
         The folder holds a run and this one does not resume it.
     """
     output.mkdir(parents=True, exist_ok=True)
-    for file in (STOP_FILE, PAUSE_FILE):  # those of an earlier run
-        (output / file).unlink(missing_ok=True)
+    if not watched(output):  # else they were taken away before this run was started, and may be meant for it
+        for file in (STOP_FILE, PAUSE_FILE):
+            (output / file).unlink(missing_ok=True)
     if resume is None and (output / RESUME_FILE).exists():
         raise FileExistsError(
             f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output"

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_pffnet.config import ModelConfig, TrainConfig
+from napari_pffnet.config import ModelConfig, OptimizerConfig, TrainConfig
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.optim import build_optimizer, build_schedule, freeze
@@ -129,8 +129,16 @@ class TrainState:
             saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise TrainingError(f"cannot resume from {path} ({error}); start again without --resume") from None
+        if not isinstance(saved, dict) or "config" not in saved:
+            raise TrainingError(f"{path} is no resume file; give the {RESUME_FILE} of an earlier run")
         if ModelConfig.model_validate(saved["config"]["model"]) != config.model:
             raise TrainingError(f"{path} was made with another model configuration; use its recipe or another --output")
+        before = OptimizerConfig.model_validate(saved["config"]["optimizer"])
+        if _what_is_trained(before) != _what_is_trained(config.optimizer):
+            raise TrainingError(
+                f"{path} was made with another optimizer.name, optimizer.frozen or body that is not trained; "
+                "use its recipe or another --output"
+            )
         self.network.load_state_dict(saved["network"])
         if self.average is not None and saved["average"] is not None:
             self.average.load_state_dict(saved["average"])
@@ -154,6 +162,11 @@ class TrainState:
             "stale": self.stale,
             "setbacks": self.setbacks,
         }
+
+
+def _what_is_trained(config: OptimizerConfig) -> tuple[str, frozenset[str], bool]:
+    """What the optimiser's state is shaped by."""
+    return config.name, frozenset(config.frozen), config.body_rate_factor == 0
 
 
 def seed_all(seed: int) -> None:

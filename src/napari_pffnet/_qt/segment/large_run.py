@@ -86,11 +86,13 @@ class LargeRuns:
         if self._running is not None and self._latest is not None:
             self._running.show(self._latest, outlines)
             self._shown.setdefault(image, {})[request.output] = self._running
+        if done == total:
+            return "Segmenting: drawing the last nuclei"
         now = time.monotonic()
         self._begun = self._begun or (now, done)
         since, first = self._begun
         left = (total - done) * (now - since) / (done - first) if done > first else None
-        return f"Segmenting: tile {min(done + 1, total)} of {total}{_about(left)}"
+        return f"Segmenting: tile {done + 1} of {total}{_about(left)}"
 
     def finish(self, image: Image, outcome: LargeOutcome, outlines: bool) -> str:
         """Show the result; return what the status line says."""
