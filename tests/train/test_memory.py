@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
+from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.train.child import EXIT_FILE, OUTPUT_FILE, RUN_FILE, Run
-from napari_pffnet.train.memory import is_out_of_memory, let_go
+from napari_pffnet.train.memory import let_go
 
 SIGNS = [
     "CUDA out of memory. Tried to allocate 2.00 GiB",

@@ -129,8 +129,8 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
+        from napari_pffnet.memory import empty_cache
         from napari_pffnet.segment import sized
-        from napari_pffnet.segment.segmenter import empty_cache
 
         pointer = self.pointer(request)
         start = time.perf_counter()
@@ -160,9 +160,9 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
+        from napari_pffnet.memory import empty_cache
         from napari_pffnet.segment import Segmenter
         from napari_pffnet.segment.large import segment_large
-        from napari_pffnet.segment.segmenter import empty_cache
 
         start, plane = time.perf_counter(), _lazy(request.plane)
         model = self._load(request.model, request.device)

@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import limits, scaled
 from napari_pffnet.library import Model
+from napari_pffnet.memory import empty_cache, is_out_of_memory
 from napari_pffnet.model import Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
@@ -29,15 +30,6 @@ STRIDE = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does
 MOST_SAMPLES, SAMPLE_SIDE = 3, 768
-#: the last three are what cuDNN and cuBLAS say when no memory is left to work in
-MEMORY_ERRORS = (
-    "out of memory",
-    "allocate memory",
-    "not enough memory",
-    "unable to find an engine",
-    "valid cuDNN algorithm",
-    "STATUS_ALLOC_FAILED",
-)
 
 
 class Cancelled(Exception):
@@ -108,7 +100,7 @@ class Segmenter:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
             except RuntimeError as error:
-                if not _is_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
             self._use_less_memory()
@@ -207,7 +199,7 @@ class Segmenter:
             features, zoom = self._encode_pixels(np.stack([scaled(part, bounds) for part in parts]))
             return self._run(features, zoom, list(parts[0].shape[:2]))
         except RuntimeError as error:
-            if not _is_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # outside the handler: the error's traceback holds the tensors that are to be freed
         if len(parts) > 1:
@@ -320,18 +312,8 @@ def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) 
     return [(slice(y, y + lengths[0]), slice(x, x + lengths[1])) for y in starts[0] for x in starts[1]]
 
 
-def _is_of_memory(error: RuntimeError) -> bool:
-    return any(text in str(error) for text in MEMORY_ERRORS)
-
-
 def _tell(step: str, where: str = "") -> None:
     warnings.warn(f"not enough memory{where}: {step}", stacklevel=4)
-
-
-def empty_cache(device: torch.device) -> None:
-    """Give memory that torch keeps for later back to the device; another process may train there."""
-    if device.type != "cpu":
-        getattr(torch, device.type).empty_cache()
 
 
 def _scale(model: Model, config: SegmentConfig) -> float:

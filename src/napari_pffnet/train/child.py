@@ -25,6 +25,7 @@ from typing import Any, Literal
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.io.process import alive, started
+from napari_pffnet.memory import tells_of_memory
 from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
 from napari_pffnet.train.reporters import LOG_FILE
 
@@ -36,11 +37,6 @@ State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
 LOG_LINES = 20
 NICE = 10
-#: What errors of memory say, in small letters; the last three are CUDA libraries that found no room to work in.
-NO_MEMORY = (
-    *("out of memory", "outofmemory", "memoryerror", "can't allocate memory", "cannot allocate memory"),
-    *("unable to find an engine", "valid cudnn algorithm", "status_alloc_failed"),
-)
 SMALLER = "Choose smaller crops (data.augment.crop=128) or a smaller batch (batch_size=1), or close other programs"
 #: Watching processes started by this program; one that has ended stays a zombie until it is asked for.
 _OURS: dict[int, subprocess.Popen[bytes]] = {}
@@ -300,7 +296,7 @@ def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
         return "Training was cut off: the machine was switched off, or all its processes were ended."
     said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), "")
     reasons = [said] if said and code > 0 else printed
-    if any(sign in line.lower() for line in reasons for sign in NO_MEMORY):
+    if any(map(tells_of_memory, reasons)):
         return f"Memory ran out. {SMALLER}."
     if code == -9:
         return f"The system ended the training, most likely because memory ran out. {SMALLER}."

@@ -23,13 +23,14 @@ from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import Model, fingerprint, load_model, save_model, seen_by
+from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.blend import blend, choose_part
 from napari_pffnet.train.compare import compare
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
-from napari_pffnet.train.memory import is_out_of_memory, let_go
+from napari_pffnet.train.memory import let_go
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
 from napari_pffnet.train.state import RESUME_FILE, DivergedError

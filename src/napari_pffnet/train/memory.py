@@ -6,8 +6,7 @@ import psutil
 import torch
 from torch import nn
 
-from napari_pffnet.segment.segmenter import empty_cache
-from napari_pffnet.train.child import NO_MEMORY
+from napari_pffnet.memory import empty_cache
 
 
 def memory_used(device: torch.device) -> int:
@@ -22,14 +21,6 @@ def memory_free(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on whatever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
 
 
 def let_go(network: nn.Module, device: torch.device) -> None:

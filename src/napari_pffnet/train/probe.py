@@ -12,8 +12,9 @@ from torch import Tensor
 from napari_pffnet.config import TrainConfig
 from napari_pffnet.data.dataset import Batch, CropDataset, collate
 from napari_pffnet.data.sources import Source
+from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.memory import is_out_of_memory, let_go, memory_free
+from napari_pffnet.train.memory import let_go, memory_free
 from napari_pffnet.train.optim import pick_precision
 from napari_pffnet.train.state import TrainingError, seed_all
 

@@ -1,0 +1,32 @@
+"""How running out of memory shows, and giving memory back; cheap to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+#: In small letters; the last three are what CUDA libraries say when no memory is left to work in.
+SIGNS = (
+    *("out of memory", "outofmemory", "memoryerror", "allocate memory", "not enough memory"),
+    *("unable to find an engine", "valid cudnn algorithm", "status_alloc_failed"),
+)
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether a message says that memory ran out, on whatever device."""
+    return any(sign in text.lower() for sign in SIGNS)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and tells_of_memory(str(error)))
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that torch keeps for later back to the device; another process may work there."""
+    if device.type != "cpu":
+        import torch
+
+        getattr(torch, device.type).empty_cache()
