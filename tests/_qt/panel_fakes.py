@@ -1,10 +1,10 @@
-"""An engine without a network, work without a thread, a view without Qt."""
+"""The panel as napari opens it; an engine without a network, work without a thread, a view without Qt."""
 
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 
-from napari_pffnet._qt.engine import Choices, Outcome
+from napari_pffnet._qt.engine import Choices, Engine, Outcome
 from napari_pffnet._qt.segment.protocol import Options
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.segment import Cancelled, Prediction
@@ -81,3 +81,9 @@ class FakeView(Mock):
 
 def options(**config):
     return Options("default", "auto", "view", SegmentConfig(**config), False)
+
+
+def dock(viewer, engine=None):
+    """Open the panel as napari does from its menu: it is given a wrapper of the viewer, not the viewer."""
+    with patch("napari_pffnet._qt.panel.Engine", (lambda: engine) if engine else Engine):
+        return viewer.window.add_plugin_dock_widget("napari-pffnet", "PFFNet")[1]

@@ -4,14 +4,13 @@ import time
 
 import numpy as np
 import pytest
-from panel_fakes import FakeEngine
+from panel_fakes import FakeEngine, dock
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.correct.tools import Tool
-from napari_pffnet._qt.panel import Panel
 from napari_pffnet._qt.segment.results import semantic_colours
 
 PATIENCE_S = 5
@@ -78,8 +77,7 @@ def settle(canvas):
 def start(make_napari_viewer, qtbot, data, **arguments):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
-    panel = Panel(viewer, FakeEngine())
-    viewer.window.add_dock_widget(panel, name="PFFNet")
+    panel = dock(viewer, FakeEngine())
     layer = viewer.add_labels(data, **arguments)
     user = User(viewer, layer)
     settle(user.canvas)

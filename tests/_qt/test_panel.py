@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from panel_fakes import FakeEngine
+from panel_fakes import FakeEngine, dock
 
 from napari_pffnet._qt.panel import Panel
 from napari_pffnet._qt.segment.view import THRESHOLDS, TIPS
@@ -17,8 +17,7 @@ def viewer(make_napari_viewer):
 
 
 def open_panel(viewer, qtbot, engine):
-    panel = Panel(viewer, engine)
-    viewer.window.add_dock_widget(panel, name="PFFNet")
+    panel = dock(viewer, engine)
     qtbot.waitUntil(panel.segment.run_button.isEnabled)
     return panel
 
@@ -138,3 +137,17 @@ def test_napari_opens_the_panel_by_its_name(make_napari_viewer, monkeypatch):
     viewer = make_napari_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-pffnet", "PFFNet")
     assert isinstance(widget, Panel)
+
+
+def test_the_channel_that_was_chosen_stays_when_layers_are_clicked(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((2, 16, 16), np.uint16), name="cells", axis_labels=("c", "y", "x"))
+    view = open_panel(viewer, qtbot, FakeEngine()).segment
+    view.channel.setCurrentIndex(2)
+    chosen = view.channel.currentText()
+    view.run_button.click()
+    qtbot.waitUntil(lambda: "nuclei" in viewer.layers)
+    for name in ("nuclei", "cells"):
+        viewer.layers.selection.active = viewer.layers[name]
+    assert view.channel.currentText() == chosen
+    assert viewer.layers["nuclei"].metadata["napari-pffnet"]["position"] == {"c": view.channel.currentData()}

@@ -4,11 +4,11 @@ import time
 
 import numpy as np
 import pytest
+from panel_fakes import dock
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from test_correct import User
 
-from napari_pffnet._qt.panel import Panel
 from napari_pffnet.synthetic import synthetic_nuclei
 
 IMAGE, TRUTH = synthetic_nuclei((160, 160), count=12, seed=3)
@@ -27,8 +27,7 @@ def panel(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     viewer.add_image(IMAGE)
-    panel = Panel(viewer)
-    viewer.window.add_dock_widget(panel, name="PFFNet")
+    panel = dock(viewer)
     wait_until(panel.segment.run_button.isEnabled)
     return panel
 

@@ -114,6 +114,80 @@ def test_layers_lie_on_the_image(tmp_path):
     np.testing.assert_array_equal(crashed(controller).now.labels, TWO_NUCLEI.labels)
 
 
+def add_result(viewer, labels, image, **facts):
+    """A Labels layer as a run on an image leaves it."""
+    return viewer.add_labels(labels, metadata={"napari-pffnet": {"image_id": str(image.unique_id), **facts}})
+
+
+def on_disk(controller, name):
+    return Work.open(controller.project.folder, name, SHAPE, readonly=True).now.labels
+
+
+@pytest.mark.parametrize("select", ["image", "labels"])
+def test_each_image_that_is_open_is_added_with_the_nuclei_made_of_it(tmp_path, select):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    pairs = []
+    for value in (1, 2, 3):
+        image = viewer.add_image(np.full(SHAPE, value), name=f"image {value}")
+        pairs.append((image, add_result(viewer, painted(paint(2, 2, value)), image)))
+    for image, labels in pairs:
+        viewer.layers.selection.active = image if select == "image" else labels
+        controller.add_open_image()
+    assert [entry.name for entry in controller.project.manifest.images] == ["image 1", "image 2", "image 3"]
+    for value in (1, 2, 3):
+        assert set(np.unique(on_disk(controller, f"image {value}"))) == {0, value}
+        assert (controller.project.read(f"image {value}")[0] == value).all()
+
+
+def test_nuclei_of_unknown_origin_go_with_an_image_only_if_there_is_no_doubt(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    images = [viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two")]
+    drawn = viewer.add_labels(TWO_NUCLEI.labels)
+    viewer.layers.selection.active = images[0]
+    controller.add_open_image()
+    assert "labels" not in controller.image.layers
+    viewer.layers.selection.active = drawn
+    controller.add_open_image()
+    assert controller.image.name == "two"
+    np.testing.assert_array_equal(on_disk(controller, "two"), TWO_NUCLEI.labels)
+
+
+def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    values = np.arange(6).reshape(2, 3, 1, 1)
+    image = viewer.add_image(np.broadcast_to(values, (2, 3, *SHAPE)).copy(), axis_labels=("c", "z", "y", "x"))
+    labels = np.stack([painted(paint(2, 2, z + 1)) for z in range(3)])
+    add_result(viewer, labels, image, position={"c": 1})
+    viewer.dims.set_current_step(0, 0)
+    viewer.dims.set_current_step(1, 2)
+    controller.add_open_image()
+    name = controller.image.name
+    assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
+    assert set(np.unique(on_disk(controller, name))) == {0, 3}
+    assert controller.image.annotation().rows[3]["area"] == (labels[2] == 3).sum()
+
+
+def test_results_of_another_image_are_not_taken_and_only_offered_with_a_question(tmp_path):
+    controller = opened(tmp_path)
+    other = controller.viewer.add_image(np.zeros(SHAPE), name="other")
+    result = add_result(controller.viewer, TWO_NUCLEI.labels, other)
+    assert "labels" not in controller.image.layers
+    controller.viewer.layers.selection.active = result
+    controller.view.ask.return_value = False
+    controller.keeper.use_layer()
+    assert "made of another image than 'a'" in controller.view.ask.call_args.args[0]
+    assert "labels" not in controller.image.layers
+    controller.view.ask.return_value = True
+    controller.keeper.use_layer()
+    np.testing.assert_array_equal(on_disk(controller, "a"), TWO_NUCLEI.labels)
+
+
 def test_every_edit_undo_and_redo_is_on_the_disk_at_once(tmp_path):
     controller = opened(tmp_path, TWO_NUCLEI)
     layer, rows = controller.image.layers["labels"], controller.active.rows

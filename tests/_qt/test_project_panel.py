@@ -1,9 +1,11 @@
 """The step Project in a viewer, with mouse and keys."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import tifffile
-from panel_fakes import FakeEngine
+from panel_fakes import FakeEngine, dock
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtTest import QTest
@@ -23,8 +25,7 @@ def window(make_napari_viewer):
     """A viewer with the panel, Project unfolded: (viewer, view, controller)."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
-    panel = Panel(viewer, FakeEngine())
-    viewer.window.add_dock_widget(panel, name="PFFNet")
+    panel = dock(viewer, FakeEngine())
     panel.unfold(panel.project_step)
     QTest.qWait(50)
     yield viewer, panel.project, panel.keeper
@@ -120,7 +121,7 @@ def test_work_of_a_crash_comes_back(window, tmp_path, monkeypatch):
 
 
 def test_a_folder_opened_in_napari_opens_the_project(window, tmp_path):
-    viewer, view, _ = window
+    viewer, view, controller = window
     folder = two_nuclei(tmp_path)
     viewer.open(str(folder), plugin="napari-pffnet")
     assert view.name.text() == "project"
@@ -129,6 +130,30 @@ def test_a_folder_opened_in_napari_opens_the_project(window, tmp_path):
     user.move(6, 6)
     user.press(Qt.Key.Key_D)
     assert set(np.unique(Work.open(folder, "a", SHAPE, readonly=True).now.labels)) == {0, 2}
+    viewer.layers.remove("a")
+    assert controller.image is None
+    assert view.status.text() == "'a' is saved and closed."
+
+
+def test_the_cross_of_its_frame_closes_the_panel_and_another_goes_on(window, qtbot, tmp_path, monkeypatch):
+    viewer, view, controller = window
+    controller.open(str(two_nuclei(tmp_path)))
+    user = User(viewer, viewer.layers["nuclei"])
+    user.move(6, 6)
+    user.press(Qt.Key.Key_D)
+    now = Work.open(tmp_path / "project", "a", SHAPE, readonly=True).now
+    assert set(np.unique(now.labels)) == {0, 2}, "on the disk before anything is saved"
+    panel = next(each for each in ancestors(view) if isinstance(each, Panel))
+    with qtbot.waitSignal(panel.destroyed):
+        panel.parent().destroyOnClose()
+    assert set(np.unique(tifffile.imread(tmp_path / "project" / "labels" / "a.tif"))) == {0, 2}
+    assert not (tmp_path / "project" / "project.lock").exists()
+    monkeypatch.setattr(QMessageBox, "question", Mock(side_effect=AssertionError("asked")))
+    again = dock(viewer, FakeEngine())
+    assert again.keeper.image.name == "a"
+    user.move(26, 26)
+    user.press(Qt.Key.Key_D)
+    assert not Work.open(tmp_path / "project", "a", SHAPE, readonly=True).now.labels.any()
 
 
 def test_closing_the_panel_saves_and_lets_others_in(window, qtbot, tmp_path):

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from panel_fakes import FakeEngine
+from panel_fakes import FakeEngine, dock
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QMessageBox
 from train_fakes import corrected, fake_command, run_folders
 
 import fake_training
-from napari_pffnet._qt.panel import Panel
 from napari_pffnet._qt.train import controller as train_controller
 
 LEFT = Qt.MouseButton.LeftButton
@@ -26,8 +25,7 @@ class Trainer:
         self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
         viewer.window.resize(1366, HEIGHT)
         self.engine = FakeEngine()
-        self.panel = Panel(viewer, self.engine)
-        viewer.window.add_dock_widget(self.panel, name="PFFNet")
+        self.panel = dock(viewer, self.engine)
         self.panel.keeper.open(str(folder))
         self.view, self.controller = self.panel.train, self.panel.trainer
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import tifffile
+from panel_fakes import dock
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
@@ -12,7 +13,6 @@ from test_correct import User
 from test_project_panel import LEFT, click, drop
 
 from napari_pffnet import library
-from napari_pffnet._qt.panel import Panel
 from napari_pffnet.samples import rpe1
 from napari_pffnet.train.gate import read_gate
 
@@ -32,8 +32,7 @@ def window(make_napari_viewer, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
-    panel = Panel(viewer)
-    viewer.window.add_dock_widget(panel, name="PFFNet")
+    panel = dock(viewer)
     panel.unfold(panel.project_step)
     QTest.qWait(50)
     yield viewer, panel

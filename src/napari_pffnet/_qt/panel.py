@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.background import in_thread
@@ -46,7 +46,8 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer, engine: Engine | None = None) -> None:
         super().__init__()
-        self._viewer = napari_viewer
+        # napari gives plugins a wrapper, whose layers are wrapped anew each time and never the same
+        self._viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.project, self.segment, self.correct, self.review = (
             ProjectView(),
             SegmentView(),
@@ -74,6 +75,16 @@ class Panel(QWidget):
             if each is step:
                 QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)  # the others' room is free from now on
             set_open(each is step)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Close when napari lets the panel go: the × of its frame only takes it out of the window."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._close_alone)
+
+    def _close_alone(self) -> None:
+        if self.parent() is None:
+            self.deleteLater()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

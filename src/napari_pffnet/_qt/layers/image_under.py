@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.layers.planes import (
     Part,
     Plane,
@@ -32,9 +32,8 @@ def images_under(viewer: ViewerModel, plane: LabelPlane) -> Iterator[tuple[Image
 
     The image that the labels were made from goes first, then visible ones from top to bottom.
     """
-    facts: dict[str, Any] = plane.layer.metadata.get("napari-pffnet", {})
     images = [layer for layer in reversed(viewer.layers) if is_image(layer)]
-    images.sort(key=lambda layer: (layer.name != facts.get("image"), not layer.visible))
+    images.sort(key=lambda layer: (not made_of(plane.layer, layer), not layer.visible))
     for image in images:
         part = _part_under(viewer, image, plane)
         if part is None:

@@ -1,11 +1,11 @@
-"""Which model a layer's nuclei come from."""
+"""Which model and which image a layer's nuclei come from."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from napari_pffnet.library import LibraryError, find, fingerprint
 
@@ -25,6 +25,17 @@ def model_origin(model: str) -> str:
     except (LibraryError, OSError):
         return Path(model).stem
     return f"{file.stem} {_fingerprint(file, status.st_mtime_ns, status.st_size)[:8]}"
+
+
+def made_of(layer: Labels, image: Image) -> bool | None:
+    """Whether a layer was made of that image; None if it cannot be known.
+
+    Results that were opened from files know the name of their image only.
+    """
+    facts = layer.metadata.get("napari-pffnet", {})
+    if "image_id" in facts:
+        return bool(facts["image_id"] == str(image.unique_id))
+    return True if facts.get("image") == image.name else None
 
 
 @cache

@@ -12,9 +12,10 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
-from napari_pffnet._qt.layers.planes import PlaneError, is_image, pixel_size, take_plane
-from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper, Teller, plane_of
-from napari_pffnet._qt.project.layers import OpenImage, all_rows, as_plane
+from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_size
+from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper, Teller
+from napari_pffnet._qt.project.layers import OpenImage, all_rows
+from napari_pffnet._qt.project.pairing import find_pair
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked
 from napari_pffnet.curate.work import Annotation
@@ -203,22 +204,22 @@ class ProjectController:
         )
 
     def add_open_image(self) -> None:
-        """Add the plane in view of the open image layer, with the selected Labels layer as its annotation."""
-        chosen = self.viewer.layers.selection.active
-        images = [each for each in (chosen, *reversed(self.viewer.layers)) if is_image(each)]
-        layer = images[0] if images else None
-        if self.project is None or layer is None or (self.image and layer is self.image.layers.get("image")):
-            self.view.set_status("Open an image in napari first; or add files.")
+        """Add the plane in view of an image that is open in napari, with its nuclei; see `find_pair`."""
+        if self.project is None:
             return
         try:
-            plane = take_plane(layer, self.viewer.dims.point, self.viewer.dims.order)
-            pixels = plane.read()[..., :3] if layer.rgb else plane.read()
-            name = self.project.add_pixels(layer.name, pixels, pixel_size(layer))
-            self._annotate(name, (pixels.shape[0], pixels.shape[1]))
+            pair = find_pair(self.viewer, list(self.image.layers.values()) if self.image else [])
+            if pair is None:
+                self.view.set_status("Open an image in napari first; or add files.")
+                return
+            pixels = pair.plane.read()[..., :3] if len(pair.plane.pixels.shape) == 3 else pair.plane.read()
+            name = self.project.add_pixels(pair.image.name, pixels, pixel_size(pair.image))
+            if pair.layer is not None and pair.labels is not None:
+                self._annotate(name, pair.layer, pair.labels)
         except (*FAULTS, PlaneError) as error:
             self.keeper.fail(error)
             return
-        layer.visible = False
+        pair.image.visible = False
         self.open_image(name)
 
     def save_as(self, folder: str) -> None:
@@ -295,19 +296,14 @@ class ProjectController:
         else:
             self.open(note["folder"])
 
-    def _annotate(self, name: str, shape: tuple[int, int]) -> None:
-        """Save the selected Labels layer, or the topmost of that size, as the annotation of a new image."""
-        fits = [each for each in self.viewer.layers if isinstance(each, Labels) and as_plane(each, shape) is not None]
-        fits = [each for each in fits if plane_of(each) == "labels"]
-        layer = self.active.layer if self.active.layer in fits else (fits[-1] if fits else None)
-        if self.project is None or layer is None:
+    def _annotate(self, name: str, layer: Labels, labels: Array) -> None:
+        """Save nuclei (H×W, of a layer) as the annotation of a new image."""
+        if self.project is None:
             return
-        labels = as_plane(layer, shape)
-        if labels is not None:
-            work = self.project.work(name, shape)
-            work.save(Annotation(labels.copy(), None, all_rows(layer, labels)))
-            work.close()
-            layer.visible = False
+        work = self.project.work(name, (labels.shape[0], labels.shape[1]))
+        work.save(Annotation(labels.copy(), None, all_rows(layer, labels)))
+        work.close()
+        layer.visible = False
 
     def _added(self, project: Project, added: Added) -> None:
         count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"

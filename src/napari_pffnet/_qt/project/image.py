@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from napari.layers import Labels, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils.notifications import show_warning
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
-from napari_pffnet._qt.project.layers import OpenImage, as_plane, read_shapes
+from napari_pffnet._qt.layers.origin import made_of
+from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of, read_shapes
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -24,6 +25,7 @@ from napari_pffnet.readers import IN_PROJECT, image_layers, same_place
 FAULTS = (ProjectError, ImageError, OSError)
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
 NOT_TAKEN = "The new result is not in the project yet; to take it: Add > Selected Labels layer."
+OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 
 
 class Teller(Protocol):
@@ -154,7 +156,7 @@ class ImageKeeper:
 
     def offered(self, layer: Labels) -> None:
         """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
-        if self.image is None or as_plane(layer, self.image.shape) is None:
+        if self.image is None or as_plane(layer, self.image.shape) is None or self._is_of_another(layer):
             return
         role = plane_of(layer)
         if role is None:
@@ -164,6 +166,11 @@ class ImageKeeper:
             self.view.set_status("")
         elif role == "labels":
             self.view.set_status(NOT_TAKEN)
+
+    def _is_of_another(self, layer: Labels) -> bool:
+        """Whether a result was made of another image than the one in view."""
+        shown = self.image.layers.get("image") if self.image else None
+        return isinstance(shown, Image) and made_of(layer, shown) is False
 
     def mark_area(self) -> None:
         """Let the user draw a rectangle that is complete."""
@@ -195,6 +202,8 @@ class ImageKeeper:
         role = plane_of(layer) if layer is not None else None
         if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.view.set_status("Select a Labels layer of the image's size first.")
+            return
+        if self._is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
         if layer is not before:
@@ -391,10 +400,3 @@ class ImageKeeper:
         """Tell what was not done, and why."""
         self.view.set_status(f"Not done: {str(error).splitlines()[0]}")
         self.view.warn(str(error))
-
-
-def plane_of(layer: Labels) -> Plane | None:
-    """Return whether a Labels layer shows nuclei or the semantic map; None for other results of the panel."""
-    content = layer.metadata.get("napari-pffnet", {}).get("content", "nuclei")
-    kinds: dict[str, Plane] = {"nuclei": "labels", "semantic": "semantic"}
-    return kinds.get(content)

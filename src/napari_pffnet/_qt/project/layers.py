@@ -80,6 +80,13 @@ def records(rows: pd.DataFrame) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in rows.reset_index().astype(object).to_numpy().tolist()]
 
 
+def plane_of(layer: Labels) -> Plane | None:
+    """Return whether a Labels layer shows nuclei or the semantic map; None for other results of the panel."""
+    content = layer.metadata.get("napari-pffnet", {}).get("content", "nuclei")
+    kinds: dict[str, Plane] = {"nuclei": "labels", "semantic": "semantic"}
+    return kinds.get(content)
+
+
 def as_plane(layer: Labels, shape: tuple[int, int]) -> np.ndarray[Any, Any] | None:
     """Return a layer's pixels as H×W = `shape`, a view; None if it is of another size or not in memory."""
     data = layer.data
@@ -93,7 +100,8 @@ def all_rows(layer: Labels, labels: np.ndarray[Any, Any]) -> Rows:
     table = rows_by_id(layer)
     ids, areas = np.unique(labels, return_counts=True)
     known = dict(zip(ids.tolist(), areas.tolist(), strict=True))
-    rows = rows_of(row for row in records(table) if row["index"] in known and row["index"] != 0)
+    there = (row for row in records(table) if row["index"] in known and row["index"] != 0)
+    rows = rows_of(row | {"area": known[row["index"]]} for row in there)
     for label in known.keys() - rows.keys() - {0}:
         rows[label] = {"index": label, "origin": layer_origin(layer), "state": "", "area": known[label]}
     return dict(sorted(rows.items()))

@@ -317,7 +317,7 @@ class ReviewController:
         calibration = self.calibration()
         self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
         self._layers = ReviewLayers(self.viewer, self._list)
-        self._first_ids.setdefault(_bare(layer), self._list.ids())
+        self._first_ids.setdefault(layer, self._list.ids())
         self._connect_layer(layer)
         self.view.set_network(self._list.insight is not None)
         self._list_again()
@@ -359,7 +359,7 @@ class ReviewController:
     def _start_afresh(self, _event: Any = None) -> None:
         """The layer got other labels: review these."""
         if self.active.layer is not None:
-            self._first_ids.pop(_bare(self.active.layer), None)
+            self._first_ids.pop(self.active.layer, None)
         self._start()
 
     def _follow(self, writes: list[Write]) -> None:
@@ -394,7 +394,7 @@ class ReviewController:
         self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())
 
     def _counts(self, review: ReviewList) -> str:
-        first, states = self._first_ids[_bare(review.layer)], review.states()
+        first, states = self._first_ids[review.layer], review.states()
         kept = [state for label, state in states.items() if label in first]
         return (
             f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
@@ -406,11 +406,6 @@ class ReviewController:
 
     def _show_keys(self, _name: str = "") -> None:
         self.view.set_keys({name: self.keys.key(f"review_{name}") for name in KEYS})
-
-
-def _bare(layer: Labels) -> Labels:
-    """Return the layer itself: napari gives plugins a new wrapper each time that they ask for it."""
-    return getattr(layer, "__wrapped__", layer)
 
 
 def _title(key: Key) -> str:

@@ -152,7 +152,7 @@ class SegmentController:
 
     def _run_large(self, image: Image, request: LargeRequest) -> None:
         cancel = self._start(request.model)
-        self.large.begin(image, request, source(image.name, request))
+        self.large.begin(image, request, source(image, request))
         self.background(
             f"PFFNet: {image.name}",
             lambda report: self.large.work(self.engine, request, report, cancel.is_set),

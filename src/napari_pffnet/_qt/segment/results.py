@@ -124,7 +124,7 @@ def _same_origin(a: Labels, b: Labels) -> bool:
     notes = [layer.metadata.get("napari-pffnet", {}) for layer in (a, b)]
     first, second = (note.get("position", {}) for note in notes)
     same_place = all(first[axis] == second[axis] for axis in first.keys() & second.keys())
-    return same_place and all(notes[0].get(key) == notes[1].get(key) for key in ("image", "content"))
+    return same_place and all(notes[0].get(key) == notes[1].get(key) for key in ("image_id", "content"))
 
 
 def _covers(layer: Labels, other: Labels) -> bool:

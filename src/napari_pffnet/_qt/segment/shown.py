@@ -85,7 +85,7 @@ class ShownResults:
             layers = ResultLayers(self.viewer, plane, complete=plane.inside is None and not cut_short)
             self._shown[image] = _Shown(outcome, layers)
         if isinstance(outcome, StackOutcome):
-            self._show(self._shown[image], outcome.result, outcome.request.config, image.name)
+            self._show(self._shown[image], outcome.result, outcome.request.config, image)
             self._catch_up(image, outcome.request)
         else:
             self.recompose(image)
@@ -102,7 +102,7 @@ class ShownResults:
         if isinstance(shown.outcome, StackOutcome):
             self._recompose_stack(image, shown, shown.outcome)
         else:
-            self._show(shown, shown.outcome.compose(config), config, image.name)
+            self._show(shown, shown.outcome.compose(config), config, image)
 
     def draw_outlines(self, outlines: bool) -> None:
         """Switch between outlines and filled nuclei."""
@@ -123,7 +123,7 @@ class ShownResults:
         def done(result: Segmentation) -> None:
             self._composing = False
             if shown.outcome is outcome and not self.running():
-                self._show(shown, result, options.config, image.name)
+                self._show(shown, result, options.config, image)
             if self._next is not None:
                 self.recompose(self._next)
 
@@ -147,7 +147,7 @@ class ShownResults:
         if (now, options.linked) != (then, request.linked):
             self.recompose(image)
 
-    def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: str) -> None:
+    def _show(self, shown: _Shown, result: Segmentation, config: SegmentConfig, image: Image) -> None:
         outcome = shown.outcome
         kept = shown.layers.show(result, self.view.options().outlines, source(image, outcome.request, config))
         text = summary(len(result.table), outcome, kept)
@@ -155,11 +155,12 @@ class ShownResults:
 
 
 def source(
-    image: str, request: Request | StackRequest | LargeRequest, config: SegmentConfig | None = None
+    image: Image, request: Request | StackRequest | LargeRequest, config: SegmentConfig | None = None
 ) -> dict[str, Any]:
     """Say where a result comes from, for its layers' metadata."""
     return {
-        "image": image,
+        "image": image.name,
+        "image_id": str(image.unique_id),
         "model": request.model,
         "origin": model_origin(request.model),
         "position": request.plane.position,
