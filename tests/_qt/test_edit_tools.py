@@ -93,6 +93,17 @@ def test_merge_into_a_nucleus_that_is_gone_begins_anew():
     assert status(controller).startswith("Nucleus 2: now click")
 
 
+def test_merge_joins_a_nucleus_to_one_of_another_plane():
+    stack = np.stack([squares(), squares()])
+    stack[1][stack[1] == 1] = 9
+    controller = make(Labels(stack))
+    press(controller, "merge", 4, 4)
+    controller.viewer.dims.set_current_step(0, 1)
+    mouse(controller, (4, 4))
+    assert status(controller) == "Nucleus 9 merged into 1, which is on other planes."
+    np.testing.assert_array_equal(controller.active.layer.data, np.stack([squares(), squares()]))
+
+
 def test_bent_line_splits_along_the_hand():
     plane = np.zeros((24, 24), np.uint16)
     plane[2:22, 2:22] = 3

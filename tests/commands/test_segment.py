@@ -288,6 +288,18 @@ def test_the_size_of_pixels_is_used_and_handed_on(segment, tmp_path, monkeypatch
         assert read_image(tmp_path / "out" / f"a.ome_{kind}.tif")[2] == 0.25
 
 
+@pytest.mark.parametrize("kind", ["tif", "zarr"])
+def test_areas_are_in_square_micrometres_too_where_pixels_have_a_size(segment, tmp_path, kind):
+    if kind == "tif":
+        facts = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+        tifffile.imwrite(tmp_path / "a.tif", IMAGE, ome=True, metadata=facts)
+    else:
+        pyramid(tmp_path / "a.zarr", IMAGE, 1, 0.5)
+    assert segment(tmp_path / f"a.{kind}") == 0
+    table = pd.read_csv(tmp_path / "out" / "a.csv")
+    np.testing.assert_allclose(table["area_um2"], table["area"] / 4)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_level_is_chosen_by_the_size_of_the_nuclei(segment, tmp_path, capsys, monkeypatch, known):
     monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", lambda segmenter, part, size: 25.0)

@@ -45,12 +45,18 @@ def test_each_size_of_a_pixel_is_kept(tmp_path):
     write_semantic(tmp_path / "a.tif", np.zeros((5, 7, 9)), "ZYX", sizes)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert pixel_sizes_of(file) == sizes
+        tags = file.pages[0].tags
+        assert [tags[f"{axis}Resolution"].value for axis in "XY"] == [(20_000, 1), (40_000, 1)]
+        assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
 
 
 def test_table_reads_back(tmp_path):
     table = pd.DataFrame({"index": [1, 2], "area": [30, 40], "score": [0.12345, 1.0]})
     write_table(tmp_path / "a.csv", table)
     assert (tmp_path / "a.csv").read_text().splitlines() == ["index,area,score", "1,30,0.1235", "2,40,1.0000"]
+    write_table(tmp_path / "a.csv", table, 0.25)
+    assert (tmp_path / "a.csv").read_text().splitlines()[:2] == ["index,area,area_um2,score", "1,30,7.5000,0.1235"]
+    assert list(table) == ["index", "area", "score"]
 
 
 @pytest.mark.parametrize("colours", [(), (3,)])

@@ -424,6 +424,12 @@ def test_a_model_that_failed_is_not_compared():
     assert gate.headline() == "could not be compared with the old model; a: old model: out of memory"
 
 
+def test_it_is_said_where_the_old_model_is_compared_with_its_own_work():
+    drawn, corrected = (Compared("all", {"ap50": old}, {"ap50": 0.9}) for old in (1.0, 0.8))
+    assert "nearly as the old model drew it" in Gate(drawn).headline()
+    assert Gate(corrected).headline() == "better than the old model: AP50 0.80 → 0.90"
+
+
 def test_damaged_replay_crops_are_named(base, tmp_path):
     model = load_model(base)
     extras = {"replay.learn.0.labels": torch.zeros(8, 8, dtype=torch.int16)}

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
-    ".csv": "one row per nucleus: index (its label), y, x, area, score, quality, mask_score (their product), overlap",
+    ".csv": "one row per nucleus: index (its label), y, x, area (pixels), area_um2 (where known), "
+    "score, quality, mask_score (their product), overlap",
     "_overlay.png": "the image with the outlines",
 }
 STACKS = """
@@ -369,7 +370,7 @@ def _write(
 
     write_labels(targets[0], result.labels, axes, sizes)
     write_semantic(targets[1], result.semantic, axes, sizes)
-    write_table(targets[2], result.table)
+    write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", 0))
     write_overlay(targets[3], normalize(image), result.labels[place])
 
 

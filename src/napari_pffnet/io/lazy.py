@@ -135,6 +135,12 @@ class LazyPlane:
         if self._close is not None:
             self._close()
 
+    @property
+    def pixel_area(self) -> float | None:
+        """Area of a pixel in µm², None if its size is unknown."""
+        height, width = self.placement.scale
+        return self.pixel_size**2 * height / width if self.pixel_size else None
+
     def read(self, window: tuple[slice, slice]) -> Array:
         """Return H×W, or H×W×3 of colours, of a window; ImageError if it cannot be read."""
         wanted = {"Y": window[0], "X": window[1], "S": slice(0, 3 if self.colours else 1)}

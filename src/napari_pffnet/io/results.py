@@ -27,8 +27,11 @@ def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_si
     write_atomic(path, tiff(semantic.astype(np.uint8), pixel_size, axes))
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, numbers to four decimals."""
+def write_table(path: str | Path, table: pd.DataFrame, pixel_area: float | None = None) -> None:
+    """Write a table of nuclei as CSV, numbers to four decimals; with `area_um2` if a pixel's area in µm² is known."""
+    if pixel_area:
+        table = table.copy()
+        table.insert(list(table).index("area") + 1, "area_um2", table["area"] * pixel_area)
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 
 

@@ -12,6 +12,7 @@ import tifffile
 Array = np.ndarray[Any, Any]
 Sizes = float | Mapping[str, float] | None
 OME_AXES = "TZCYXS"
+CENTIMETRE = 1e4
 KINDS = (np.uint16, np.uint32, np.uint64)
 
 
@@ -37,5 +38,9 @@ def tiff(array: Array, pixel_size: Sizes = None, axes: str | None = None) -> byt
     if known:
         facts |= {f"PhysicalSize{axis}": sizes[axis] for axis in given}
         facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in given}
-    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=known)
+    more: dict[str, Any] = {}
+    width, height = sizes.get("X"), sizes.get("Y")
+    if known and width and height:  # for programs that do not read OME
+        more = {"resolution": (CENTIMETRE / width, CENTIMETRE / height), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=known, **more)
     return file.getvalue()

@@ -193,7 +193,7 @@ def _where(plane: LabelPlane) -> str:
 
 
 class _Together:
-    """Merges what is clicked into the nucleus that was clicked first."""
+    """Merges what is clicked into the nucleus that was clicked first, on this plane or on another."""
 
     def __init__(self) -> None:
         self.first = 0
@@ -209,10 +209,11 @@ class _Together:
         label = plane.id_at(gesture.points[0])
         if label == 0:
             return NO_NUCLEUS
-        if self.first in (0, label) or not np.any(plane.pixels == self.first):
+        if self.first in (0, label) or not np.any(plane.layer.data == self.first):
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}.")
+        here = "" if np.any(plane.pixels == self.first) else ", which is on other planes"
+        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{here}.")
 
 
 def _split(plane: LabelPlane, gesture: Gesture) -> Edit | str:

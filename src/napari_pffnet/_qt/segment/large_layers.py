@@ -34,12 +34,19 @@ class LargeLayers:
         Noted in the layers' metadata.
     before : LargeLayers, optional
         Those of an earlier run, whose place they take.
+    about : str
+        Put behind their names.
     """
 
     def __init__(
-        self, viewer: ViewerModel, plane: Plane, source: dict[str, Any], before: LargeLayers | None = None
+        self,
+        viewer: ViewerModel,
+        plane: Plane,
+        source: dict[str, Any],
+        before: LargeLayers | None = None,
+        about: str = "",
     ) -> None:
-        self.viewer, self.plane, self.source = viewer, plane, source
+        self.viewer, self.plane, self.source, self.about = viewer, plane, source, about
         self._before = before
         self._layers: dict[str, Labels] = {}
         self._seen: Shown | None = None
@@ -90,7 +97,7 @@ class LargeLayers:
         self._layers = {
             "semantic": Labels(
                 self._lifted(semantic),
-                name="semantic",
+                name=f"semantic{self.about}",
                 multiscale=True,
                 visible=False,
                 opacity=0.4,
@@ -100,7 +107,7 @@ class LargeLayers:
             ),
             "nuclei": Labels(
                 self._lifted(nuclei),
-                name="nuclei",
+                name=f"nuclei{self.about}",
                 multiscale=True,
                 opacity=0.7,
                 metadata={"napari-pffnet": self.source},

@@ -22,6 +22,7 @@ from napari_pffnet._qt.layers.planes import (
 )
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
+from napari_pffnet._qt.segment.results import about_image
 from napari_pffnet._qt.segment.summary import found, short
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class LargeRuns:
     def begin(self, image: Image, request: LargeRequest, source: dict[str, Any]) -> None:
         """Prepare a run's layers; those of an earlier run stay until there is something to show in their place."""
         before = self._shown.get(image, {}).get(request.output)
-        self._running = LargeLayers(self.viewer, request.plane, source, before)
+        self._running = LargeLayers(self.viewer, request.plane, source, before, about_image(self.viewer, image))
         self._latest = self._begun = None
 
     def work(

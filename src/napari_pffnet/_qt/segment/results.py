@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_pffnet._qt.layers.planes import Plane, Stack
+from napari_pffnet._qt.layers.planes import Plane, Stack, is_image
 from napari_pffnet.readers import FEATURES, colours_of_semantic
 
 if TYPE_CHECKING:
@@ -33,13 +33,15 @@ class ResultLayers:
         Where they belong.
     complete : bool
         Whether they hold all nuclei there: then our earlier layers under them are hidden.
+    about : str
+        Put behind their names.
     """
 
-    def __init__(self, viewer: ViewerModel, plane: Plane | Stack, complete: bool = False) -> None:
+    def __init__(self, viewer: ViewerModel, plane: Plane | Stack, complete: bool = False, about: str = "") -> None:
         self.viewer = viewer
         self.plane = plane
-        self._nuclei = _Output(viewer, "nuclei", complete)
-        self._semantic = _Output(viewer, "semantic", complete)
+        self._nuclei = _Output(viewer, f"nuclei{about}", complete)
+        self._semantic = _Output(viewer, f"semantic{about}", complete)
 
     def show(self, result: Segmentation, outlines: bool, source: dict[str, Any]) -> bool:
         """Show a result; `source` (image, model, …) is noted in the layers' metadata.
@@ -67,6 +69,11 @@ class ResultLayers:
         """Switch between outlines and filled nuclei."""
         if self._nuclei.layer is not None:
             self._nuclei.layer.contour = OUTLINE_WIDTH * outlines
+
+
+def about_image(viewer: ViewerModel, image: Image) -> str:
+    """Return what the name of a result says of its image: nothing where there is no other."""
+    return f" of {image.name}" if sum(map(is_image, viewer.layers)) > 1 else ""
 
 
 class _Output:

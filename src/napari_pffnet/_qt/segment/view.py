@@ -143,7 +143,7 @@ class SegmentView(QWidget):
     def choose_model(self, name: str) -> None:
         """Choose a model, offering it if it is new."""
         if self.model.findData(name) < 0:
-            self.model.insertItem(self.model.count() - 1, name, name)
+            self.model.insertItem(self.model.findText(FROM_FILE), name, name)
         self.model.setCurrentIndex(self.model.findData(name))
 
     def set_images(self, names: list[str], chosen: int) -> None:
