@@ -32,6 +32,9 @@ class FakeEngine:
         self.added = []
         self.error = error
 
+    def close(self):
+        self.closed = True
+
     def choices(self):
         return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
 

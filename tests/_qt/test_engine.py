@@ -1,5 +1,8 @@
 """What the panel asks of the core, with the real core."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +77,16 @@ def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
 def test_model_is_loaded_once(request_):
     engine = Engine()
     assert engine._load(request_.model, "cpu") is engine._load(request_.model, "cpu")
+
+
+def test_a_closed_engine_holds_neither_model_nor_features(request_):
+    engine = Engine()
+    engine.run(request_, lambda *_: None, lambda: False)
+    model = weakref.ref(engine._model.network)
+    assert engine.memory() > 0
+    engine.close()
+    gc.collect()
+    assert (model(), engine.memory()) == (None, 0)
 
 
 def test_a_name_given_to_another_model_is_loaded_again(tmp_path):

@@ -124,10 +124,11 @@ def test_both_themes(viewer, qtbot):
 
 
 def test_closed_panel_leaves_the_viewer_working(viewer, qtbot):
-    panel = open_panel(viewer, qtbot, FakeEngine())
+    panel = open_panel(viewer, qtbot, engine := FakeEngine())
     with qtbot.waitSignal(panel.destroyed):
         viewer.window.remove_dock_widget(panel)
         panel.deleteLater()
+    assert engine.closed
     viewer.add_image(np.zeros((8, 8)))
     viewer.theme = "light"
 

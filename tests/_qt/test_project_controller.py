@@ -481,3 +481,9 @@ def test_what_the_model_found_is_kept_and_measured_once_the_image_is_done(tmp_pa
     assert set(pairs.predicted) == {0.8}
     assert controller.calibration().apply([0.8])[0] > 0.8
     controller.close()
+
+
+def test_an_image_that_is_done_without_a_nucleus_is_said(tmp_path):
+    controller = opened(tmp_path)
+    controller.toggle_done()
+    assert status(controller) == "Done, without a nucleus. It counts as complete as a whole."

@@ -93,6 +93,10 @@ class Engine:
         self._model: Model | None = None
         self._key: tuple[object, ...] = ()
 
+    def close(self) -> None:
+        """Let go of the model and of all features."""
+        self._cache, self._model, self._key = None, None, ()
+
     def choices(self) -> Choices:
         """Find the models that can be used, and the devices; the first entry of each is the default."""
         import_torch()

@@ -143,6 +143,7 @@ class Panel(QWidget):
         def let_go() -> None:
             for controller in controllers:
                 controller.close()
+            engine.close()
             for signal, slot in connections[:2]:
                 signal.disconnect(slot)
 

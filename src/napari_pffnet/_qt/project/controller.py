@@ -178,7 +178,8 @@ class ProjectController:
             self.keeper.fail(error)
         else:
             whole = " It counts as complete as a whole." if self.image.regions.whole else ""
-            self.view.set_status("" if done else f"Done.{whole}")
+            empty = "" if self.image.annotation().labels.any() else ", without a nucleus"
+            self.view.set_status("" if done else f"Done{empty}.{whole}")
             if not done:
                 self._learn(self.project.folder)
         self._show()
