@@ -11,7 +11,7 @@ from napari.layers import Image
 from fakes import fake_model
 from helpers import tiny
 from model_files import write_model
-from napari_pffnet._qt.engine import Engine, Request
+from napari_pffnet._qt.engine import Engine, Request, _lazy
 from napari_pffnet._qt.layers.planes import take_plane, whole
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.library import LibraryError, add, available, remove, save_model
@@ -77,6 +77,12 @@ def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):
 def test_model_is_loaded_once(request_):
     engine = Engine()
     assert engine._load(request_.model, "cpu") is engine._load(request_.model, "cpu")
+
+
+def test_pixels_that_are_not_square_keep_both_sides():
+    image = Image(np.zeros((3, 20, 30)), scale=(2, 0.5, 0.25), units=("um", "um", "um"))
+    lazy = _lazy(take_plane(image, (0, 0, 0), (0, 1, 2)))
+    assert (lazy.pixel_size, lazy.pixel_area, lazy.placement.scale) == (0.25, 0.125, (0.5, 0.25))
 
 
 def test_a_closed_engine_holds_neither_model_nor_features(request_):

@@ -1,5 +1,7 @@
 """The panel in a viewer."""
 
+import threading
+
 import numpy as np
 import pytest
 from panel_fakes import FakeEngine, dock
@@ -131,6 +133,24 @@ def test_closed_panel_leaves_the_viewer_working(viewer, qtbot):
     assert engine.closed
     viewer.add_image(np.zeros((8, 8)))
     viewer.theme = "light"
+
+
+def test_a_panel_whose_frame_is_closed_lets_a_run_end_first(viewer, qtbot):
+    engine, go_on = FakeEngine(), threading.Event()
+    run = engine.run
+
+    def slow(*arguments):
+        assert go_on.wait(20)
+        return run(*arguments)
+
+    engine.run = slow
+    panel = open_panel(viewer, qtbot, engine)
+    panel.segment.run_button.click()
+    panel.parent().destroyOnClose()
+    qtbot.wait(400)
+    with qtbot.waitSignal(panel.destroyed):
+        go_on.set()
+    assert "nuclei" in viewer.layers
 
 
 def test_napari_opens_the_panel_by_its_name(make_napari_viewer, monkeypatch):

@@ -116,7 +116,8 @@ def test_layers_lie_on_the_image(tmp_path):
 
 def add_result(viewer, labels, image, **facts):
     """A Labels layer as a run on an image leaves it."""
-    return viewer.add_labels(labels, metadata={"napari-pffnet": {"image_id": str(image.unique_id), **facts}})
+    facts = {"image_id": str(image.unique_id), "image": image.name, **facts}
+    return viewer.add_labels(labels, metadata={"napari-pffnet": facts})
 
 
 def on_disk(controller, name):
@@ -145,15 +146,48 @@ def test_nuclei_of_unknown_origin_go_with_an_image_only_if_there_is_no_doubt(tmp
     controller = make()
     controller.new(str(tmp_path / "project"))
     viewer = controller.viewer
-    images = [viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two")]
+    one, two = (viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two"))
+    viewer.add_image(np.zeros((9, 9)), name="small")
     drawn = viewer.add_labels(TWO_NUCLEI.labels)
-    viewer.layers.selection.active = images[0]
+    viewer.layers.selection = {one}
     controller.add_open_image()
     assert "labels" not in controller.image.layers
-    viewer.layers.selection.active = drawn
+    viewer.layers.selection = {drawn}
     controller.add_open_image()
-    assert controller.image.name == "two"
+    assert controller.image.name == "two", "the topmost visible one of that size"
     np.testing.assert_array_equal(on_disk(controller, "two"), TWO_NUCLEI.labels)
+    two.visible = one.visible = True
+    viewer.layers.selection = {one, drawn}
+    controller.add_open_image()
+    assert controller.image.name.startswith("one")
+    np.testing.assert_array_equal(on_disk(controller, controller.image.name), TWO_NUCLEI.labels)
+
+
+def test_nuclei_of_unknown_origin_go_with_the_only_image_in_view(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    image = viewer.add_image(np.zeros(SHAPE), name="mine")
+    viewer.add_image(np.zeros(SHAPE), name="hidden", visible=False)
+    viewer.add_labels(TWO_NUCLEI.labels)
+    viewer.layers.selection = {image}
+    controller.add_open_image()
+    np.testing.assert_array_equal(on_disk(controller, "mine"), TWO_NUCLEI.labels)
+
+
+def test_an_image_that_was_opened_again_is_known_by_its_name(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    closed = viewer.add_image(np.zeros(SHAPE), name="mine")
+    labels = add_result(viewer, TWO_NUCLEI.labels, closed)
+    viewer.layers.remove(closed)
+    viewer.add_image(np.zeros(SHAPE), name="mine")
+    viewer.add_image(np.zeros(SHAPE), name="another")
+    viewer.layers.selection = {labels}
+    controller.add_open_image()
+    assert controller.image.name == "mine"
+    np.testing.assert_array_equal(on_disk(controller, "mine"), TWO_NUCLEI.labels)
 
 
 def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
@@ -171,6 +205,25 @@ def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
     assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
     assert set(np.unique(on_disk(controller, name))) == {0, 3}
     assert controller.image.annotation().rows[3]["area"] == (labels[2] == 3).sum()
+
+
+def test_results_of_another_plane_are_not_taken(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    image = viewer.add_image(np.zeros((8, *SHAPE)), name="stack")
+    layers = [add_result(viewer, painted(paint(2, 2, z))[None], image, position={"axis -3": z}) for z in (3, 5)]
+    for layer, z in zip(layers, (3, 5), strict=True):
+        layer.translate = (z, 0, 0)
+    viewer.layers.selection = {image}
+    viewer.dims.set_current_step(0, 3)
+    controller.add_open_image()
+    assert set(np.unique(on_disk(controller, "stack"))) == {0, 3}
+    controller.keeper.leave()
+    viewer.layers.selection = {layers[1]}
+    viewer.dims.set_current_step(0, 6)
+    controller.add_open_image()
+    assert "does not lie on the plane of 'stack' that is in view" in status(controller)
 
 
 def test_results_of_another_image_are_not_taken_and_only_offered_with_a_question(tmp_path):

@@ -39,22 +39,6 @@ def test_run_adds_nuclei_and_semantic(viewer):
     assert semantic.metadata["napari-pffnet"]["content"] == "semantic"
 
 
-def test_another_model_gets_layers_of_its_own(viewer):
-    controller = make(viewer)
-    controller.run()
-    controller.view.now = replace(options(), model="mine")
-    controller.run()
-    controller.run()
-    assert [layer.name for layer in viewer.layers] == [
-        "cells",
-        "semantic",
-        "nuclei",
-        "semantic · mine",
-        "nuclei · mine",
-    ]
-    assert [layer.visible for layer in viewer.layers][2::2] == [False, True]
-
-
 def test_where_several_images_are_open_results_say_which_one_they_are_of(viewer):
     viewer.add_image(np.ones((16, 16), np.uint16), name="others")
     controller = make(viewer)

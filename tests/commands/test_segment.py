@@ -300,6 +300,13 @@ def test_areas_are_in_square_micrometres_too_where_pixels_have_a_size(segment, t
     np.testing.assert_allclose(table["area_um2"], table["area"] / 4)
 
 
+def test_sums_of_areas_are_not_in_square_micrometres(segment, tmp_path):
+    facts = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([IMAGE, IMAGE]), ome=True, metadata=facts)
+    assert segment(tmp_path / "a.tif", "--all-planes") == 0
+    assert "area_um2" not in pd.read_csv(tmp_path / "out" / "a.csv")
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_level_is_chosen_by_the_size_of_the_nuclei(segment, tmp_path, capsys, monkeypatch, known):
     monkeypatch.setattr("napari_pffnet.segment.levels.estimate_diameter", lambda segmenter, part, size: 25.0)

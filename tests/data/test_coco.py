@@ -94,6 +94,15 @@ def test_files_of_one_name_in_different_folders_are_different_images(tmp_path):
     assert [sample.semantic is not None and int(sample.semantic[0, 0]) for sample in samples] == [255, 0, False]
 
 
+def test_absolute_names_are_no_semantic_maps(tmp_path):
+    source = with_two(tmp_path, str(tmp_path / "one" / "a.png"), str(tmp_path / "two" / "a.png"))
+    check([source])
+    names = [source.name(i) for i in range(2)]
+    assert all(name.endswith(f"-{folder}-a") for name, folder in zip(names, ("one", "two"), strict=True))
+    assert not names[0].startswith(("/", "-"))
+    assert source.read(0).semantic is None
+
+
 def test_images_that_cannot_be_told_apart_are_named(tmp_path):
     with pytest.raises(DataError, match="2 images are named a; give each file its own name"):
         check([with_two(tmp_path, "a.png", "a.tif")])

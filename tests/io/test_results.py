@@ -50,6 +50,12 @@ def test_each_size_of_a_pixel_is_kept(tmp_path):
         assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
 
 
+@pytest.mark.parametrize("size", [5e-7, 1e9])
+def test_sizes_that_no_pixel_has_are_written_all_the_same(tmp_path, size):
+    write_labels(tmp_path / "a.tif", np.ones((5, 7), np.uint16), pixel_size=size)
+    assert read_image(tmp_path / "a.tif")[2] == pytest.approx(size)
+
+
 def test_table_reads_back(tmp_path):
     table = pd.DataFrame({"index": [1, 2], "area": [30, 40], "score": [0.12345, 1.0]})
     write_table(tmp_path / "a.csv", table)

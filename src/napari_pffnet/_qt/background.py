@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from napari.qt.threading import create_worker
@@ -60,6 +61,34 @@ def in_thread(
         _ignore_errors=True,
         _connect={"returned": done, "errored": failed, "finished": finish},
     )
+
+
+class Threads:
+    """`in_thread`, counting the jobs that run."""
+
+    def __init__(self) -> None:
+        self.running = 0
+
+    def __call__(
+        self,
+        title: str,
+        job: Callable[[Report], T],
+        *,
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+        progressed: Report,
+        cancel: Callable[[], None],
+    ) -> None:
+        """Run a job; see `in_thread`."""
+
+        def ended(callback: Callable[[Any], None], result: Any) -> None:
+            self.running -= 1
+            callback(result)
+
+        self.running += 1
+        in_thread(
+            title, job, done=partial(ended, done), failed=partial(ended, failed), progressed=progressed, cancel=cancel
+        )
 
 
 def _advance(bar: Any, step: int, total: int) -> None:

@@ -246,5 +246,11 @@ class Engine:
 
 def _lazy(plane: Plane) -> LazyPlane:
     from napari_pffnet.io.lazy import LazyPlane
+    from napari_pffnet.io.ome_zarr import Placement
 
-    return LazyPlane(plane.pixels, "YXS"[: len(plane.pixels.shape)], pixel_size=plane.pixel_size)
+    width, placement = plane.pixel_size, None
+    sides = [abs(float(s)) for s, n in zip(plane.placement["scale"], plane.shape, strict=True) if n > 1]
+    if plane.pixel_size and len(sides) == 2:
+        width = plane.pixel_size * sides[1] / sides[0]
+        placement = Placement((plane.pixel_size, width), units=("micrometer", "micrometer"))
+    return LazyPlane(plane.pixels, "YXS"[: len(plane.pixels.shape)], pixel_size=width, placement=placement)

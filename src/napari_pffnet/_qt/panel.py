@@ -9,7 +9,7 @@ import napari
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from napari_pffnet._qt.background import in_thread
+from napari_pffnet._qt.background import Threads
 from napari_pffnet._qt.correct.controller import CorrectController
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.point_tools import PointTools
@@ -31,6 +31,8 @@ from napari_pffnet._qt.theme import style_sheet
 from napari_pffnet._qt.train.compare_layers import CompareLayers
 from napari_pffnet._qt.train.controller import TrainController
 from napari_pffnet._qt.train.view import TrainView
+
+ASK_AGAIN_MS = 200
 
 
 class Panel(QWidget):
@@ -83,7 +85,10 @@ class Panel(QWidget):
             QTimer.singleShot(0, self._close_alone)
 
     def _close_alone(self) -> None:
-        if self.parent() is None:
+        """Close unless the panel was put somewhere else; jobs that run bring their results first."""
+        if self.parent() is None and self._threads.running:
+            QTimer.singleShot(ASK_AGAIN_MS, self._close_alone)
+        elif self.parent() is None:
             self.deleteLater()
 
     def _lay_out(self) -> None:
@@ -99,22 +104,23 @@ class Panel(QWidget):
 
     def _control(self, engine: Engine) -> None:
         viewer = self._viewer
+        self._threads = Threads()
         self.insights = Insights(viewer)
-        self.controller = SegmentController(viewer, self.segment, engine, in_thread, self.insights)
+        self.controller = SegmentController(viewer, self.segment, engine, self._threads, self.insights)
         self.active = ActiveLabels(viewer)
         self.keys = Keys(self.active)
         pointing = PointTools(
-            self.insights, engine, self.controller.choice.request, in_thread, self.correct.replace_neighbours
+            self.insights, engine, self.controller.choice.request, self._threads, self.correct.replace_neighbours
         ).tools()
         self.corrector = CorrectController(self.active, self.correct, self.keys, Sketch(self), pointing)
         self.reviewer = ReviewController(
             self.active, self.review, self.keys, self.insights.of, lambda: self.keeper.calibration()
         )
-        self.keeper = ProjectController(self.active, self.project, in_thread)
+        self.keeper = ProjectController(self.active, self.project, self._threads)
         self.trainer = TrainController(
-            self.keeper, self.train, in_thread, engine.choices, engine.add_model, CompareLayers(viewer)
+            self.keeper, self.train, self._threads, engine.choices, engine.add_model, CompareLayers(viewer)
         )
-        self.librarian = ModelsController(ModelsView(self), in_thread)
+        self.librarian = ModelsController(ModelsView(self), self._threads)
         self.segment.offer_library(self.librarian.open)
         self.train.guard(viewer.window._qt_window)
         controllers = (

@@ -370,7 +370,8 @@ def _write(
 
     write_labels(targets[0], result.labels, axes, sizes)
     write_semantic(targets[1], result.semantic, axes, sizes)
-    write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", 0))
+    # of several planes areas are sums: no area in µm²
+    write_table(targets[2], result.table, None if place else sizes.get("X", 0) * sizes.get("Y", 0))
     write_overlay(targets[3], normalize(image), result.labels[place])
 
 

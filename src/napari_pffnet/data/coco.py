@@ -111,7 +111,8 @@ class CocoSource:
 
     def _semantic(self, entry: dict[str, Any], shape: tuple[int, int], nuclei: bool) -> NDArray[np.uint8] | None:
         beside = Path(entry["file_name"]).with_suffix(".png")
-        names = [beside, Path(beside.name)] if beside.stem in self._names else [beside]
+        names = [beside] if len(beside.parts) > 1 and not beside.is_absolute() else []
+        names += [Path(beside.name)] if beside.stem in self._names else []
         for file in (folder / "semantic" / name for folder in self._folders() for name in names):
             if file.is_file():
                 return read_semantic(file, shape, nuclei)
@@ -205,7 +206,7 @@ def _names(files: list[str]) -> list[str]:
     """Names without suffix; those that several files have, with the names of the folders."""
     paths = [Path(file).with_suffix("") for file in files]
     count = Counter(path.name for path in paths)
-    return [path.name if count[path.name] == 1 else "-".join(path.parts) for path in paths]
+    return [path.name if count[path.name] == 1 else "-".join(path.parts[path.is_absolute() :]) for path in paths]
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ Array = np.ndarray[Any, Any]
 Sizes = float | Mapping[str, float] | None
 OME_AXES = "TZCYXS"
 CENTIMETRE = 1e4
+#: sizes in µm that TIFF's fractions can hold
+SMALLEST, LARGEST = 1e-4, 1e7
 KINDS = (np.uint16, np.uint32, np.uint64)
 
 
@@ -40,7 +42,8 @@ def tiff(array: Array, pixel_size: Sizes = None, axes: str | None = None) -> byt
         facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in given}
     more: dict[str, Any] = {}
     width, height = sizes.get("X"), sizes.get("Y")
-    if known and width and height:  # for programs that do not read OME
+    if known and width and height and SMALLEST < min(width, height) <= max(width, height) < LARGEST:
+        # for programs that do not read OME
         more = {"resolution": (CENTIMETRE / width, CENTIMETRE / height), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(file, array, compression="zlib", photometric=kind, metadata=facts, ome=known, **more)
     return file.getvalue()

@@ -173,7 +173,9 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         output.mkdir(parents=True, exist_ok=True)
         lock = Lock(output / LOCK_FILE)
     except InUse:
-        raise RunError(f"a training run is being started in {output} by another program") from None
+        raise RunError(
+            f"a training run is being started in {output} by another program; if not so, delete {LOCK_FILE} there"
+        ) from None
     except OSError as error:
         raise _cannot_start(output, error) from None
     try:

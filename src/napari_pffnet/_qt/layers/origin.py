@@ -30,12 +30,12 @@ def model_origin(model: str) -> str:
 def made_of(layer: Labels, image: Image) -> bool | None:
     """Whether a layer was made of that image; None if it cannot be known.
 
-    Results that were opened from files know the name of their image only.
+    An image that was opened again has its name only, one that was renamed its id only.
     """
     facts = layer.metadata.get("napari-pffnet", {})
-    if "image_id" in facts:
-        return bool(facts["image_id"] == str(image.unique_id))
-    return True if facts.get("image") == image.name else None
+    if facts.get("image_id") == str(image.unique_id) or facts.get("image") == image.name:
+        return True
+    return False if "image_id" in facts else None
 
 
 @cache

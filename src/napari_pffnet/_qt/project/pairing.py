@@ -35,10 +35,11 @@ class Pair(NamedTuple):
 
 
 def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
-    """Return the image that the selected layer is or was made of, else the topmost, with its nuclei.
+    """Return an image and its nuclei, of what is selected, else the topmost; None if no image is open.
 
-    Nuclei are those of the selected layer, else the topmost that were made of the image, else the topmost of unknown
-    origin, if no other image of that size is open.
+    A selected image and Labels layer, both, belong together. Of a Labels layer alone the image is that it was made of,
+    else the topmost visible one of its size. Nuclei of an image alone are those made of it, first of the channel in
+    view, else the topmost of unknown origin, if no other visible image is of that size.
 
     Parameters
     ----------
@@ -50,33 +51,39 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
     Raises
     ------
     PlaneError
-        No plane of the image is in view.
+        No plane of the image is in view, or the selected Labels layer does not lie on it.
     """
-    chosen = viewer.layers.selection.active
     others = [layer for layer in reversed(viewer.layers) if layer not in own]
     images = [layer for layer in others if is_image(layer)]
     nuclei = [layer for layer in others if isinstance(layer, Labels) and plane_of(layer) == "labels"]
-    nuclei.sort(key=lambda layer: layer is not chosen)
-    image = chosen if chosen in images else _made_from(chosen, images)
+    selected = viewer.layers.selection
+    image = next((layer for layer in images if layer in selected), None)
+    layer = next((layer for layer in nuclei if layer in selected), None)
+    if image is None:
+        image = _image_of(viewer, layer, images) if layer else next(iter(images), None)
     if image is None:
         return None
-    shape = _shape(viewer, image)
-    for layer in [each for each in nuclei if made_of(each, image)]:
+    shape, plane = _shape(viewer, image), _plane(viewer, image, "view")
+    if layer is not None:
         labels = _labels(viewer, layer, shape)
+        if labels is None:
+            raise PlaneError(f"'{layer.name}' does not lie on the plane of '{image.name}' that is in view")
+        return Pair(image, _plane(viewer, image, _channel(layer, image)), layer, labels)
+    made = [each for each in nuclei if made_of(each, image)]
+    made.sort(key=lambda each: not _position(each).items() <= plane.position.items())
+    alone = all(each is image or not each.visible or _shape(viewer, each) != shape for each in images)
+    for each in [*made, *(each for each in nuclei if alone and made_of(each, image) is None)]:
+        labels = _labels(viewer, each, shape)
         if labels is not None:
-            return Pair(image, _plane(viewer, image, _channel(layer, image)), layer, labels)
-    alone = sum(_shape(viewer, each) == shape for each in images) == 1
-    unknown = [each for each in nuclei if made_of(each, image) is None and (alone or each is chosen)]
-    found = next(((each, labels) for each in unknown if (labels := _labels(viewer, each, shape)) is not None), None)
-    layer, labels = found or (None, None)
-    return Pair(image, _plane(viewer, image, "view"), layer, labels)
+            return Pair(image, _plane(viewer, image, _channel(each, image)), each, labels)
+    return Pair(image, plane, None, None)
 
 
-def _made_from(chosen: Layer | None, images: list[Image]) -> Image | None:
-    """Return the image of a result; the topmost for labels of unknown origin, and for other layers."""
-    if isinstance(chosen, Labels) and any(made_of(chosen, image) is not None for image in images):
-        return next((image for image in images if made_of(chosen, image)), None)
-    return images[0] if images else None
+def _image_of(viewer: ViewerModel, layer: Labels, images: list[Image]) -> Image | None:
+    """Return the image of a Labels layer."""
+    fits = [image for image in images if _labels(viewer, layer, _shape(viewer, image)) is not None]
+    fits.sort(key=lambda image: (not made_of(layer, image), not image.visible))
+    return next(iter(fits or images), None)
 
 
 def _plane(viewer: ViewerModel, image: Image, channel: Channel) -> Plane:
@@ -95,9 +102,8 @@ def _labels(viewer: ViewerModel, layer: Labels, shape: tuple[int, int] | None) -
     """Return the layer's plane in view, if it is of that size."""
     if shape is None:
         return None
-    labels = as_plane(layer, shape)
-    if labels is not None:
-        return labels
+    if layer.ndim == len(shape):
+        return as_plane(layer, shape)
     try:
         pixels = label_plane(layer, viewer.dims).pixels
     except PlaneError:
@@ -105,10 +111,15 @@ def _labels(viewer: ViewerModel, layer: Labels, shape: tuple[int, int] | None) -
     return pixels if pixels.shape == shape else None
 
 
+def _position(layer: Labels) -> dict[str, int]:
+    """Return where in its image a result was found: index by axis, as `Plane.position`."""
+    position: dict[str, int] = layer.metadata.get("napari-pffnet", {}).get("position", {})
+    return position
+
+
 def _channel(layer: Labels, image: Image) -> Channel:
-    """Return the channel in which nuclei were found."""
+    """Return the channel in which nuclei were found; of labels that are no result the one in view."""
     axis = channel_axis(image)
-    if axis is None:
+    if axis is None or not made_of(layer, image):
         return "view"
-    position: dict[str, int] = layer.metadata["napari-pffnet"].get("position", {})
-    return position.get(axis_names(image)[axis], "colour")
+    return _position(layer).get(axis_names(image)[axis], "colour")

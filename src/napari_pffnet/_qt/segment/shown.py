@@ -19,7 +19,7 @@ from napari_pffnet._qt.layers.planes import Plane, Stack
 from napari_pffnet._qt.segment.protocol import View
 from napari_pffnet._qt.segment.results import ResultLayers, about_image
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest
-from napari_pffnet._qt.segment.summary import short, summary
+from napari_pffnet._qt.segment.summary import summary
 from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class ShownResults:
         return image in self._shown
 
     def add(self, image: Image, outcome: Outcome | StackOutcome) -> None:
-        """Show an outcome; it takes the place of an earlier one of the same planes and area, and of the same model."""
+        """Show an outcome; it takes the place of an earlier one of the same planes and area."""
         for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
             self.insights.remember(image, each)
         before = self._shown.get(image)
@@ -83,17 +83,13 @@ class ShownResults:
         else:
             plane, cut_short = outcome.request.plane, isinstance(outcome, StackOutcome) and outcome.error is not None
             complete = plane.inside is None and not cut_short
-            layers = ResultLayers(self.viewer, plane, complete, self._about(image, outcome.request.model, before))
+            layers = ResultLayers(self.viewer, plane, complete, about_image(self.viewer, image))
             self._shown[image] = _Shown(outcome, layers)
         if isinstance(outcome, StackOutcome):
             self._show(self._shown[image], outcome.result, outcome.request.config, image)
             self._catch_up(image, outcome.request)
         else:
             self.recompose(image)
-
-    def _about(self, image: Image, model: str, before: _Shown | None) -> str:
-        another = before is not None and before.outcome.request.model != model
-        return about_image(self.viewer, image) + (f" · {short(model)}" if another else "")
 
     def forget(self, image: Image) -> None:
         """Let go of an image's result; its layers stay. A stack's result would else keep the image in memory."""
@@ -174,11 +170,9 @@ def source(
 
 
 def _replaces(outcome: Outcome | StackOutcome, before: _Shown) -> bool:
-    """Whether a result takes the place of the one shown: of the same model, planes and area, and not cut short."""
+    """Whether a result takes the place of the one shown: of the same planes and area, and not cut short."""
     now, then = outcome.request.plane, before.layers.plane
     if type(outcome) is not type(before.outcome) or now.position != then.position:
-        return False
-    if outcome.request.model != before.outcome.request.model:
         return False
     return _same_area(now, then) and not (isinstance(outcome, StackOutcome) and outcome.error)
 
