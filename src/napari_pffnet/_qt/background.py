@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from napari.qt.threading import create_worker
@@ -36,35 +35,8 @@ class _Reporter(QObject):
     progressed = Signal(int, int)
 
 
-def in_thread(
-    title: str,
-    job: Callable[[Report], T],
-    *,
-    done: Callable[[T], None],
-    failed: Callable[[Exception], None],
-    progressed: Report,
-    cancel: Callable[[], None],
-) -> None:
-    """Run a job in a napari worker; all callbacks come in the main thread."""
-    bar = cancelable_progress(total=0, desc=title, cancel_callback=cancel)
-    reporter = _Reporter()
-    reporter.progressed.connect(lambda step, total: _advance(bar, step, total))
-    reporter.progressed.connect(progressed)
-
-    def finish() -> None:
-        bar.close()
-        reporter.deleteLater()  # named here, it also lives as long as the worker
-
-    create_worker(
-        job,
-        reporter.progressed.emit,
-        _ignore_errors=True,
-        _connect={"returned": done, "errored": failed, "finished": finish},
-    )
-
-
 class Threads:
-    """`in_thread`, counting the jobs that run."""
+    """Runs jobs in napari workers; all callbacks come in the main thread. `running` counts those under way."""
 
     def __init__(self) -> None:
         self.running = 0
@@ -79,15 +51,23 @@ class Threads:
         progressed: Report,
         cancel: Callable[[], None],
     ) -> None:
-        """Run a job; see `in_thread`."""
+        """Run a job; see `Background`."""
+        bar = cancelable_progress(total=0, desc=title, cancel_callback=cancel)
+        reporter = _Reporter()
+        reporter.progressed.connect(lambda step, total: _advance(bar, step, total))
+        reporter.progressed.connect(progressed)
 
-        def ended(callback: Callable[[Any], None], result: Any) -> None:
+        def finish() -> None:
             self.running -= 1
-            callback(result)
+            bar.close()
+            reporter.deleteLater()  # named here, it also lives as long as the worker
 
         self.running += 1
-        in_thread(
-            title, job, done=partial(ended, done), failed=partial(ended, failed), progressed=progressed, cancel=cancel
+        create_worker(
+            job,
+            reporter.progressed.emit,
+            _ignore_errors=True,
+            _connect={"returned": done, "errored": failed, "finished": finish},
         )
 
 
