@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.layers.planes import PlaneError, channels, describe, pixel_size, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import PlaneError, channels, pixel_size, take_plane, take_stack
+from napari_pffnet._qt.segment.facts import describe
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
@@ -15,6 +16,7 @@ from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.review.controller import ReviewController
+from napari_pffnet._qt.review.table import ReviewTable
 from napari_pffnet._qt.review.view import ReviewView
 from napari_pffnet._qt.theme import style_sheet
 
@@ -277,3 +279,11 @@ def test_keys_work_over_the_list_too(start):
     QTest.keyClick(view.table, ACCEPT)
     assert states(user.layer)[9] == "accepted"
     assert listed(view) == ["2", "1", "3"]
+
+
+@pytest.mark.parametrize(("planes", "where"), [([0, 2], ["plane 0: ", "plane 2: "]), ([0, 0], ["", ""])])
+def test_rows_of_several_planes_say_which_one(qtbot, planes, where):
+    qtbot.addWidget(table := ReviewTable())
+    facts = {"kind": "nucleus", "index": 1, "reason": "predicted fit 0.50", "mask_score": 0.5, "size": 1.0, "state": ""}
+    table.set_rows(pd.DataFrame([facts] * 2).assign(plane=planes))
+    assert [table.texts(row)[1] for row in range(2)] == [f"{text}fit 0.50" for text in where]

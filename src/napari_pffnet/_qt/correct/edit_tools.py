@@ -209,11 +209,12 @@ class _Together:
         label = plane.id_at(gesture.points[0])
         if label == 0:
             return NO_NUCLEUS
-        if self.first in (0, label) or not np.any(plane.layer.data == self.first):
+        here = bool(np.any(plane.pixels == self.first))
+        if self.first in (0, label) or not (here or np.any(plane.layer.data == self.first)):
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        here = "" if np.any(plane.pixels == self.first) else ", which is on other planes"
-        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{here}.")
+        where = "" if here else ", which is on other planes"
+        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{where}.")
 
 
 def _split(plane: LabelPlane, gesture: Gesture) -> Edit | str:

@@ -13,9 +13,10 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_size
-from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper, Teller
+from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper
 from napari_pffnet._qt.project.layers import OpenImage, all_rows
 from napari_pffnet._qt.project.pairing import find_pair
+from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked
 from napari_pffnet.curate.work import Annotation

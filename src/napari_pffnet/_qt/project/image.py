@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels, Layer, Shapes
-from napari.utils.notifications import show_warning
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of, read_shapes
+from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -26,32 +26,6 @@ FAULTS = (ProjectError, ImageError, OSError)
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
 NOT_TAKEN = "The new result is not in the project yet; to take it: Add > Selected Labels layer."
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
-
-
-class Teller(Protocol):
-    """Tells and asks the user."""
-
-    def set_status(self, text: str) -> None:
-        """Show one line."""
-
-    def warn(self, text: str) -> None:
-        """Tell what the user should not miss."""
-
-    def ask(self, question: str) -> bool:
-        """Ask something that is answered with yes or no."""
-
-
-class _AfterThePanel:
-    """What is still to be told when the panel closes is told by napari."""
-
-    def set_status(self, text: str) -> None:
-        """There is no line any more."""
-
-    def warn(self, text: str) -> None:
-        show_warning(text)
-
-    def ask(self, question: str) -> bool:
-        return False
 
 
 class ImageKeeper:
@@ -92,7 +66,7 @@ class ImageKeeper:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._connections = []
-        self.view = _AfterThePanel()
+        self.view = AfterThePanel()
         self.save()
         if self.image:
             self._forget(self.image)

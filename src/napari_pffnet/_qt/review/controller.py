@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,6 +21,7 @@ from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.review.layers import ReviewLayers
 from napari_pffnet._qt.review.protocol import KEYS, View
 from napari_pffnet._qt.review.rows import DISMISSED, EDITED, Insight, Key, ReviewList
+from napari_pffnet._qt.review.steps import Steps
 from napari_pffnet.curate.calibration import Calibration
 from napari_pffnet.curate.change import Change, OperationError, new_ids
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
@@ -30,13 +31,6 @@ START = "Next goes to the nucleus that most likely needs correction."
 NO_NUCLEI = "No nuclei here yet: segment, or add them with the tools of Correct."
 LARGE = "A very large stack: only the plane in view is listed."
 NOTHING_LEFT = "Nothing left in this list."
-
-
-class _Done(NamedTuple):
-    """How to take back an acceptance or a dismissal, done when the layer's undo history held so many `edits`."""
-
-    back: Callable[[], None]
-    edits: int
 
 
 class ReviewController:
@@ -76,7 +70,7 @@ class ReviewController:
         self._current: Key | None = None
         self._at = -1
         self._open = False
-        self._done: list[_Done] = []
+        self._steps = Steps()
         self._first_ids: WeakKeyDictionary[Labels, set[int]] = WeakKeyDictionary()
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
@@ -196,15 +190,8 @@ class ReviewController:
 
     def undo(self) -> None:
         """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
-        rows = self.active.rows
-        if rows is None:
-            return
-        if self._done and rows.edits <= self._done[-1].edits:
-            self._done.pop().back()
-            text = "Undone."
-        else:
-            text = "Undone." if rows.undo() else "Nothing to undo."
-        self.view.set_status(text)
+        if (rows := self.active.rows) is not None:
+            self.view.set_status("Undone." if self._steps.undo(rows) else "Nothing to undo.")
 
     def show_disagreement(self, shown: bool) -> None:
         """Add or remove the layer of where semantic map and nuclei differ."""
@@ -266,7 +253,7 @@ class ReviewController:
 
     def _remember(self, back: Callable[[], None]) -> None:
         if self.active.rows is not None:
-            self._done.append(_Done(back, self.active.rows.edits))
+            self._steps.add(back, self.active.rows)
 
     def _accept_candidate(self, number: int) -> int:
         """Paint a candidate as a new nucleus; return its id, 0 if it cannot be painted."""
@@ -294,10 +281,10 @@ class ReviewController:
             self._disconnect_layer()
             return
         again = review is not None and layer == review.layer
-        current, at, done = self._current, self._at, self._done
+        current, at, steps = self._current, self._at, self._steps
         self._start()
         if again:
-            self._current, self._at, self._done = current, at, done
+            self._current, self._at, self._steps = current, at, steps
             self._list_again()
 
     def _start(self, _event: Any = None) -> None:
@@ -330,7 +317,7 @@ class ReviewController:
         if self._layers:
             self._layers.remove()
         self._list = self._layers = None
-        self._shown, self._done = [], []
+        self._shown, self._steps = [], Steps()
         self._forget()
 
     def _stop(self) -> None:

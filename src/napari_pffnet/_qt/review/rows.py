@@ -120,7 +120,7 @@ class ReviewList:
         return found
 
     def shown(self, wanted: Wanted) -> pd.DataFrame:
-        """Return the rows that are wanted, in the order that is wanted; of several planes each says which one it is."""
+        """Return the rows that are wanted, in the order that is wanted."""
         chosen = np.flatnonzero(_matches(self.rows, wanted))
         values = self.rows[wanted.column].to_numpy()[chosen]
         if wanted.column in ("reason", "state"):
@@ -129,10 +129,6 @@ class ReviewList:
         if wanted.column == "index":  # nuclei before candidates, whose numbers are another count
             order = order[np.argsort(self.rows["kind"].to_numpy()[chosen][order] == CANDIDATE, kind="stable")]
         found: pd.DataFrame = self.rows.iloc[chosen[order]].reset_index(drop=True)
-        if np.prod(self._sizes, dtype=int) > 1:
-            found = found.assign(
-                reason=[f"plane {p}: {why}" for p, why in zip(found["plane"], found["reason"], strict=True)]
-            )
         return found
 
     def follow(self, writes: Sequence[Write]) -> set[Key]:

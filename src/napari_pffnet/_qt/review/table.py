@@ -17,7 +17,7 @@ NO_PARENT = QModelIndex()
 #: Title, column of the rows, width in pixels (0: what is left), explanation.
 COLUMNS = (
     ("#", "index", 34, "Id of the nucleus; c1, c2, …: candidates, which may be missed nuclei."),
-    ("Why", "reason", 0, "Why it may need correction."),
+    ("Why", "reason", 0, "Why it may need correction; of several planes which one, counted as by the slider."),
     ("Fit", "mask_score", 34, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
     ("Size", "size", 36, "Area, times the usual (median) area."),
     ("", "state", 18, "✓ accepted, ✎ edited, + new, ✕ candidate set aside."),
@@ -34,12 +34,14 @@ class ReviewModel(QAbstractTableModel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._values: dict[str, list[Any]] = {"kind": []}
+        self._several = False
 
     def set_rows(self, rows: pd.DataFrame) -> None:
         """Show these rows; the view is not reset, only what is in sight is drawn again."""
         before, now = self.rowCount(), len(rows)
-        columns = ("kind", *(name for _, name, _, _ in COLUMNS))
+        columns = ("kind", "plane", *(name for _, name, _, _ in COLUMNS))
         values = {name: rows[name].tolist() for name in columns}
+        self._several = rows["plane"].nunique() > 1
         if now < before:
             self.beginRemoveRows(NO_PARENT, now, before - 1)
             self._values = values
@@ -84,7 +86,8 @@ class ReviewModel(QAbstractTableModel):
         if column == "state":
             return SIGNS.get(value, "")
         if column == "reason":
-            return str(value).replace("predicted fit", "fit")
+            where = f"plane {self._values['plane'][row]}: " if self._several else ""
+            return where + str(value).replace("predicted fit", "fit")
         return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 

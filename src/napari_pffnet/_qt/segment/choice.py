@@ -15,17 +15,16 @@ from napari_pffnet._qt.layers.planes import (
     Plane,
     PlaneError,
     channels,
-    describe,
     is_image,
     is_unnamed,
     level_count,
-    level_titles,
     on_screen,
     pixel_size,
     plane_count,
     take_plane,
     whole,
 )
+from napari_pffnet._qt.segment.facts import describe, level_titles
 from napari_pffnet._qt.segment.protocol import View
 
 
