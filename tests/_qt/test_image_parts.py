@@ -10,7 +10,8 @@ from napari.layers import Image, Labels
 from napari_pffnet._qt.layers.image_under import images_under
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.parts import MARGIN, wanted_part
-from napari_pffnet._qt.layers.planes import Part, PlaneError, level_titles, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import Part, PlaneError, take_plane, take_stack
+from napari_pffnet._qt.segment.facts import level_titles
 
 PIXELS = np.arange(300 * 400, dtype=np.uint32).reshape(300, 400)
 TURNED = {"scale": (0.5, 0.25), "rotate": 30, "translate": (7, -3)}
