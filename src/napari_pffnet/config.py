@@ -136,6 +136,7 @@ class AugmentConfig(Frozen):
     stain: Annotated[float, Field(ge=0)] = Field(
         0.0, description="largest colour jitter of RGB images (saturation, hue)"
     )
+    hue: Fraction = Field(0.0, description="probability of turning all colours by one angle, whichever")
     grey: Fraction = Field(0.0, description="probability of taking the colours away")
     invert: Fraction = Field(0.0, description="probability of inverting a grey image")
 

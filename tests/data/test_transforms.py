@@ -98,6 +98,16 @@ def test_colours_can_be_taken_away():
     )
 
 
+def test_colours_can_be_turned():
+    colour = torch.tensor([0.9, 0.5, 0.7])[:, None, None].expand(3, 64, 64)
+    nothing = torch.zeros(64, 64, dtype=torch.int32)
+    turning = AugmentConfig(crop=64, hue=1.0)
+    crops = [augment(colour, nothing, None, turning, generator(seed))[0][:, 0, 0] for seed in range(20)]
+    extremes = torch.stack([torch.stack((crop.amin(), crop.amax())) for crop in crops])
+    torch.testing.assert_close(extremes, torch.tensor([[0.5, 0.9]]).expand(20, 2))
+    assert {int(crop.argmax()) for crop in crops} == {0, 1, 2}
+
+
 def test_noise_of_photons_leaves_the_dark_alone():
     image = torch.cat([torch.zeros(1, 64, 32), torch.full((1, 64, 32), 0.5)], 2)
     nothing = torch.zeros(64, 64, dtype=torch.int32)

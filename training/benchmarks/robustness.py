@@ -70,6 +70,17 @@ def stain(haematoxylin: float, eosin: float) -> Change:
     return lambda image: hed2rgb(rgb2hed(image) * (haematoxylin, eosin, 1))
 
 
+def dab(haematoxylin: float, eosin: float) -> Change:
+    """Brown instead of these shares of the stains, as antibodies make nuclei or the rest."""
+
+    def change(image: Array) -> Array:
+        stains = rgb2hed(image)
+        moved = stains[..., :2] * (haematoxylin, eosin)
+        return hed2rgb(np.dstack([stains[..., :2] - moved, stains[..., 2] + moved.sum(-1)]))
+
+    return change
+
+
 def _light(image: Array) -> Array:
     return np.linspace(1, DARK_SIDE, image.shape[1])[:, None]
 
@@ -94,6 +105,8 @@ COLOUR: dict[str, Change] = {
     "0.6 haematoxylin, 1.2 eosin": stain(0.6, 1.2),
     "1.5 haematoxylin, 0.8 eosin": stain(1.5, 0.8),
     "0.8 haematoxylin, 1.8 eosin": stain(0.8, 1.8),
+    "brown nuclei, little eosin": lambda image: stain(1, 0.3)(dab(0.8, 0)(image)),
+    "brown instead of eosin": dab(0, 1),
 }
 
 

@@ -125,6 +125,8 @@ def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Gene
     if coloured and config.grey and generator.random() < config.grey:
         image, coloured = V.rgb_to_grayscale(image), False
     image = image if coloured else image[:1]
+    if coloured and config.hue and generator.random() < config.hue:
+        image = V.adjust_hue(image, generator.uniform(-0.5, 0.5))
     if config.stain and coloured:
         image = V.adjust_saturation(image, max(0.0, 1 + generator.uniform(-config.stain, config.stain)))
         image = V.adjust_hue(image, float(np.clip(generator.uniform(-config.stain, config.stain) / 4, -0.5, 0.5)))
