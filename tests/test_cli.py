@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -124,3 +125,18 @@ def test_segment_refuses_two_images_of_one_name(model, tmp_path, capsys):
 def test_help_needs_no_torch():
     code = "import sys, napari_pffnet.cli; print([name for name in ('torch', 'napari', 'qtpy') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_a_run(model, tmp_path):
+    for name in ("核.tif", "plain.tif"):
+        tifffile.imwrite(tmp_path / name, np.zeros((64, 64), np.uint8))
+    command = [sys.executable, "-m", "napari_pffnet.cli", "segment", str(tmp_path), "--model", model]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\u6838.tif" in done.stdout
+    assert len(list((tmp_path / "out").glob("*_labels.tif"))) == 2

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from napari_pffnet import __version__
 from napari_pffnet.commands import evaluate, models, segment
+from napari_pffnet.io.terminal import print_any_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     segment.add(commands.add_parser("segment", help="segment images"))
     evaluate.add(commands.add_parser("evaluate", help="compare label images with the truth"))
     models.add(commands.add_parser("models", help="list, share, rename and remove models"))
+    print_any_text()
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

@@ -11,18 +11,44 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
+Percentile = Annotated[float, Field(ge=0, le=100)]
+#: Names of the losses.
+LOSSES = (
+    "loss_objectness",
+    "loss_rpn_box_reg",
+    "loss_classifier",
+    "loss_box_reg",
+    "loss_mask",
+    "loss_maskiou",
+    "loss_sem_branch",
+    "loss_mask_fusion",
+    "loss_sem_consistence",
+    "loss_distillation",
+)
 
 C = TypeVar("C", bound="Frozen")
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and the fix."""
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"the smaller number comes first: {limits[1]:g}, {limits[0]:g}")
+    return limits
+
+
+def _known(weights: dict[str, float]) -> dict[str, float]:
+    unknown = weights.keys() - set(LOSSES)
+    if unknown:
+        raise ValueError(f"no loss {', '.join(sorted(unknown))}; the losses are {', '.join(LOSSES)}")
+    return weights
 
 
 class Frozen(BaseModel):
@@ -38,7 +64,7 @@ class InputConfig(Frozen):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
     bgr: bool = Field(False, description="channel order of the network: BGR instead of RGB")
-    percentiles: tuple[float, float] = Field(
+    percentiles: Annotated[tuple[Percentile, Percentile], AfterValidator(_ascending)] = Field(
         (1.0, 99.8), description="intensity percentiles of the whole image that become 0 and 1"
     )
 
@@ -60,7 +86,7 @@ class RPNConfig(Frozen):
     """Region proposal network: anchors (pixels), sampling and proposal caps."""
 
     anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
-    aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
+    aspect_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     foreground_iou: Fraction = 0.7
     background_iou: Fraction = 0.3
     batch: Positive = Field(256, description="anchors sampled per image")
@@ -92,10 +118,14 @@ class ModelConfig(Frozen):
     input: InputConfig = InputConfig()
     body: BodyConfig = BodyConfig()
     num_classes: Annotated[int, Field(ge=2)] = Field(2, description="classes with background")
-    fpn_channels: Positive = 256
-    semantic_channels: Positive = Field(64, description="middle channels of the semantic branch")
-    box_channels: Positive = Field(1024, description="width of the fully connected layers of box and quality head")
-    mask_channels: Positive = Field(256, description="width of the mask and quality heads' convolutions")
+    fpn_channels: Positive = Field(256, multiple_of=32)
+    semantic_channels: Positive = Field(64, multiple_of=32, description="middle channels of the semantic branch")
+    box_channels: Positive = Field(
+        1024, multiple_of=32, description="width of the fully connected layers of box and quality head"
+    )
+    mask_channels: Positive = Field(
+        256, multiple_of=64, description="width of the mask and quality heads' convolutions"
+    )
     map_norm: Literal["group", "none"] = Field(
         "group",
         description="GroupNorm after the convolutions of the pyramid and the semantic branch, or biases instead: then "
@@ -118,8 +148,10 @@ class ModelConfig(Frozen):
 class AugmentConfig(Frozen):
     """Random changes of training images. Strengths of 0 switch one off."""
 
-    crop: Positive = Field(256, description="side of the square training crop, pixels, divisible by 32")
-    scale: tuple[PositiveFloat, PositiveFloat] = Field((1.0, 1.0), description="range of the random zoom")
+    crop: Positive = Field(256, multiple_of=32, description="side of the square training crop, pixels")
+    scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = Field(
+        (1.0, 1.0), description="range of the random zoom"
+    )
     horizontal_flip: Fraction = 0.5
     vertical_flip: Fraction = 0.5
     quarter_turns: bool = False
@@ -241,14 +273,14 @@ class TrainConfig(Frozen):
     schedule: ScheduleConfig = ScheduleConfig()
     segment: SegmentConfig = SegmentConfig()
     finetune: FinetuneConfig = FinetuneConfig()
-    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    loss_weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_known)] = Field(
         {}, description="weight of a loss in the sum, by its name; 1 if absent, 0 leaves it out"
     )
     batch_size: Positive = Field(1, description="crops per process and optimiser batch")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"
     )
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     deterministic: bool = False
     init: str = Field("none", description="none, imagenet, or the path of a model or of published weights")
     validate_every: Annotated[int, Field(ge=0)] = Field(1000, description="steps between validations; 0 is never")

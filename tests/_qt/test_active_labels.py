@@ -67,3 +67,20 @@ def test_state_of_objects_can_be_set():
     assert rows["state"].to_dict() == {1: "", 2: "accepted", 5: "accepted"}
     assert rows["area"].to_dict() == {1: 36, 2: 36, 5: 35}
     assert rows["score"][5] == 0.7
+
+
+def test_a_layer_selected_again_has_its_history():
+    layer = Labels(squares(), features={"index": [1, 2], "score": [0.9, 0.8]})
+    viewer, active = follow(layer)
+    write(layer)
+    other = viewer.add_labels(np.zeros((8, 8), int))
+    assert active.layer is other
+    viewer.layers.selection.active = layer
+    active.rows.undo()
+    np.testing.assert_array_equal(layer.data, squares())
+    assert layer.features.set_index("index")["score"].dropna().to_dict() == {1: 0.9, 2: 0.8}
+    assert set(layer.features["state"]) <= {""}
+    rows = active.rows
+    viewer.layers.remove(layer)
+    viewer.add_layer(layer)
+    assert active.rows is not rows

@@ -1,5 +1,7 @@
 """Which run's results belong to a plane of labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -84,3 +86,32 @@ def test_overlaps_are_those_of_the_table():
     insights = Insights(viewer)
     insights.remember(image, run(viewer, image))
     assert insight(insights, labels).overlaps == {1: 0, 4: 0.25}
+
+
+def test_nothing_is_known_of_pixels_that_came_later():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((16, 20)))
+    labels = viewer.add_labels(np.zeros((16, 20), np.uint16))
+    insights = Insights(viewer)
+    insights.remember(image, run(viewer, image))
+    image.data = np.ones((16, 20))
+    assert insight(insights, labels) is None
+    insights.remember(image, run(viewer, image))
+    assert insight(insights, labels) is not None
+
+
+def test_nothing_is_missed_outside_of_what_was_wanted():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((16, 20)))
+    labels = viewer.add_labels(np.zeros((16, 20), np.uint16))
+    inside = np.zeros((16, 20), bool)
+    inside[:, :7] = True
+    outcome = run(viewer, image)
+    outcome.prediction.semantic[:] = 1
+    request = replace(outcome.request, plane=replace(outcome.request.plane, inside=inside))
+    insights = Insights(viewer)
+    insights.remember(image, replace(outcome, request=request))
+    found = insight(insights, labels)
+    assert 0.9 in [round(each.score, 1) for each in found.candidates(labels.data)]
+    assert all(inside[each.indices].mean() >= 0.5 for each in found.candidates(labels.data))
+    np.testing.assert_array_equal(found.semantic > 0, inside)

@@ -168,3 +168,15 @@ def test_stack_is_edited_in_the_plane_in_view():
     press(controller, "here", 1, 11, 3)
     assert 6 in layer.data[1]
     np.testing.assert_array_equal(layer.data[0], squares())
+
+
+def test_a_nucleus_under_the_cursor_is_not_painted_again():
+    layer = Labels(squares(np.uint16))
+    controller, _ = make(layer, FakePointer(corner=(2, 2)))
+    y, x = np.argwhere(layer.data == 1)[0]
+    press(controller, "here", y, x)
+    np.testing.assert_array_equal(layer.data, squares())
+    assert status(controller).startswith("Not done: another nucleus is there already")
+    layer.visible = False
+    press(controller, "here", 11, 3)
+    assert "is hidden; show it first" in status(controller)

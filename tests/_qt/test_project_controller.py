@@ -540,3 +540,54 @@ def test_an_image_that_is_done_without_a_nucleus_is_said(tmp_path):
     controller = opened(tmp_path)
     controller.toggle_done()
     assert status(controller) == "Done, without a nucleus. It counts as complete as a whole."
+
+
+def beside(controller, labels=TWO_NUCLEI.labels):
+    """A result of the image in view that the project does not take, since it has nuclei already."""
+    return add_result(controller.viewer, labels.copy(), controller.image.layers["image"])
+
+
+def test_results_beside_the_annotation_are_not_forgotten(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI, names=("a", "b"))
+    result = beside(controller)
+    assert f"'{result.name}' is not saved" in warning(controller)
+    controller.view.ask.return_value = False
+    controller.toggle_done()
+    assert f"'{result.name}' lies on 'a', but is not in the project" in controller.view.ask.call_args.args[0]
+    assert controller.project.entry("a").state != "done"
+    controller.next()
+    assert controller.image.name == "a"
+    controller.view.ask.return_value = True
+    controller.next()
+    assert controller.image.name == "b"
+    assert not result.visible
+
+
+def test_corrections_give_way_only_after_a_question(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    mine = controller.image.layers["labels"]
+    mine.fill((3, 3), 8)
+    beside(controller, painted(paint(30, 30, 3)))
+    controller.view.ask.return_value = False
+    controller.keeper.use_layer()
+    assert "in which you have edited or accepted nuclei" in controller.view.ask.call_args.args[0]
+    assert controller.image.layers["labels"] is mine
+    controller.view.ask.return_value = True
+    controller.keeper.use_layer()
+    assert set(np.unique(on_disk(controller, "a"))) == {0, 3}
+
+
+def test_a_panel_opened_again_goes_on_with_the_image_in_view(tmp_path):
+    controller = opened(tmp_path, names=("a", "b"))
+    controller.open_image("b")
+    viewer = controller.viewer
+    add_result(viewer, TWO_NUCLEI.labels.copy(), controller.image.layers["image"])
+    before = list(viewer.layers)
+    controller.close()
+    controller.active.close()
+    again = make(viewer)
+    assert again.image.name == "b"
+    assert set(viewer.layers) == set(before)
+    again.viewer.layers.selection.active = again.image.layers["labels"]
+    again.image.layers["labels"].fill((3, 3), 8)
+    assert crashed(again).now.labels.max() == 8

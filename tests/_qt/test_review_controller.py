@@ -398,3 +398,33 @@ def test_a_calibration_replaces_the_predicted_fit():
     fits = controller._list.nuclei().set_index("index")["mask_score"]
     known = controller._list.layer.features.set_index("index")["mask_score"]
     assert fits.to_dict() == pytest.approx((known / 2).to_dict(), nan_ok=True)
+
+
+def test_layer_taken_away_while_an_image_is_there():
+    controller, layer, view = start(insight())
+    controller.viewer.add_image(np.zeros((60, 80)))
+    controller.viewer.layers.selection.active = layer
+    controller.next()
+    controller.viewer.layers.remove(layer)
+    assert view.listed == []
+    assert "candidates" not in controller.viewer.layers
+    controller.choose(0)
+    assert controller.viewer.layers.selection.active is not layer
+
+
+def test_a_review_that_could_not_start_starts_later():
+    controller, layer, view = start(visible=False)
+    assert "'Labels' is hidden; show it first" in view.last("set_status")
+    layer.visible = True
+    controller.next()
+    assert view.listed == ["2", "9", "1", "3"]
+    assert controller._current.number == 2
+
+
+def test_counts_begin_anew_with_another_result():
+    controller, layer, view = start()
+    controller.set_open(False)
+    layer.data = np.where(layer.data == 9, 0, layer.data)
+    layer.metadata = {"napari-pffnet": {"image": "another run"}}
+    controller.set_open(True)
+    assert view.last("set_counts") == COUNTS.format(0, 0, 0, 0).replace("of 4", "of 3")

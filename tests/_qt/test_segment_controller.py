@@ -9,7 +9,7 @@ from napari.utils.notifications import notification_manager
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.segment.controller import NO_IMAGE, SegmentController
+from napari_pffnet._qt.segment.controller import NO_IMAGE, NOT_KEPT, SegmentController
 from napari_pffnet.library import LibraryError
 
 
@@ -208,3 +208,70 @@ def test_closed_controller_hears_nothing(viewer):
     controller.view.set_images.reset_mock()
     viewer.add_image(np.zeros((8, 8)))
     controller.view.set_images.assert_not_called()
+
+
+def waiting(viewer):
+    """A controller whose runs wait until they are finished by `finish`."""
+    jobs = []
+    controller = make(viewer, background=lambda *args, **kwargs: jobs.append((args, kwargs)))
+
+    def finish():
+        args, kwargs = jobs.pop()
+        at_once(*args, **kwargs)
+
+    finish()
+    return controller, finish
+
+
+def test_accepted_nuclei_are_the_users(viewer):
+    controller = make(viewer)
+    controller.run()
+    mine = viewer.layers["nuclei"]
+    mine.features = mine.features.assign(state="accepted")
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert mine.features["state"].tolist() == ["accepted"]
+    assert viewer.layers["nuclei [1]"].data.max() == 2
+
+
+@pytest.mark.parametrize("when", ["running", "finishing"])
+def test_a_run_whose_image_was_closed_shows_nothing(viewer, when):
+    controller, finish = waiting(viewer)
+    controller.run()
+    if when == "running":
+        viewer.layers.remove("cells")
+    else:
+        controller._in_work = None
+        viewer.layers.remove("cells")
+    finish()
+    assert len(viewer.layers) == 0
+    assert controller.view.last("set_status").args == ("Stopped: 'cells' was closed.",)
+
+
+def test_a_run_that_ends_leaves_the_selection_to_whoever_corrects_meanwhile(viewer):
+    mine = viewer.add_labels(np.zeros((16, 16), np.int32), name="mine")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    controller, finish = waiting(viewer)
+    controller.run()
+    viewer.layers.selection.active = mine
+    finish()
+    assert viewer.layers.selection.active is mine
+    assert viewer.layers["nuclei"].data.any()
+    viewer.layers.remove("nuclei")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    controller.run()
+    finish()
+    assert viewer.layers.selection.active is viewer.layers["nuclei"]
+
+
+def test_thresholds_of_what_is_not_kept_are_refused_in_words(viewer):
+    make(viewer).run()
+    again = make(viewer)
+    again.recompose()
+    assert again.view.last("set_status").args == (NOT_KEPT,)
+    again.run()
+    viewer.layers["cells"].data = np.ones((16, 16))
+    again.view.now = options(score_threshold=0.3)
+    again.recompose()
+    assert again.view.last("set_status").args == (NOT_KEPT,)
+    assert viewer.layers["nuclei"].data.max() == 1

@@ -357,7 +357,7 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
     name, image, truth, old, new, difference = controller.side_by_side.show.call_args.args
     assert (name, image.shape, old.shape, new.shape) == ("a", SHAPE, SHAPE, SHAPE)
     assert set(np.unique(truth)) == {0, 1}  # what lies in ignored pixels does not count
-    assert difference.headline() == "no nucleus differs"
+    assert difference.headline() == "the same nuclei; their outlines may differ"
     controller.side_by_side.remove.reset_mock()
     controller.compare("")
     controller.side_by_side.remove.assert_called_once()

@@ -26,7 +26,7 @@ def test_steps_are_those_that_were_told():
     with layer.block_history():
         layer.paint((4, 5), 8)
         layer.paint((4, 5), 9)
-    assert len(undo) == 2
+    assert undo.edits == 2
     assert undo.undo() == steps[1][::-1]
     assert undo.undo() == steps[0]
     assert undo.undo() is None
@@ -83,3 +83,13 @@ def test_new_data_has_no_history():
     layer.data = squares()
     assert undo.undo() is None
     np.testing.assert_array_equal(layer.data, squares())
+
+
+def test_edits_are_counted_beyond_what_napari_keeps():
+    layer = Labels(squares())
+    undo = follow(layer)
+    for number in range(KEPT + 5):
+        paint(layer, (0, 0), 1 + number % 2)
+    assert undo.edits == KEPT + 5
+    undo.undo()
+    assert undo.edits == KEPT + 4

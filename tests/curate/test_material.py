@@ -1,8 +1,10 @@
 """What a project offers to training."""
 
 import numpy as np
+import pytest
 import tifffile
 
+from napari_pffnet.curate.calibration import calibrate
 from napari_pffnet.curate.material import material
 from napari_pffnet.io.regions import Area, Regions
 from projects import paint, painted, project
@@ -42,3 +44,24 @@ def test_a_damaged_file_is_named_and_the_others_count(tmp_path):
     assert "a.json" in broken.fault
     assert not broken.trains
     assert good.trains
+
+
+@pytest.mark.parametrize("fault", ["cut", "float", "huge id"])
+def test_labels_that_training_refuses_are_a_fault_and_never_an_end(tmp_path, fault):
+    made = project(tmp_path, ("a", "b"))
+    for name in ("a", "b"):
+        made.write_regions(name, Regions(whole=True))
+    labels = painted(paint(2, 2, 1), paint(20, 20, 2))
+    file = made.folder / "labels" / "a.tif"
+    if fault == "huge id":
+        tifffile.imwrite(file, np.where(labels == 2, 10**13, labels).astype(np.int64))
+    else:
+        tifffile.imwrite(file, labels.astype(np.float32 if fault == "float" else np.uint16), compression="zlib")
+    if fault == "cut":
+        file.write_bytes(file.read_bytes()[:-20])
+    made.close()
+    first, second = material(made.folder)
+    assert first.nuclei == (2 if fault == "huge id" else 0)
+    assert ("a.tif" in first.fault) == (fault != "huge id")
+    assert second.trains
+    assert calibrate(made.folder) is None

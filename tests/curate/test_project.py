@@ -190,6 +190,8 @@ def test_broken_list_falls_back_to_the_one_before(tmp_path):
         ({"version": 2}, "made by a newer version .* update the plugin"),
         ({"image": []}, "unknown key"),
         ({"images": [{"name": "a", "path": "a", "size": 1, "sha256": ""}] * 2}, "lists a twice"),
+        ({"images": [{"name": "../a", "path": "a", "size": 1, "sha256": ""}]}, "images.0.name"),
+        ({"images": [{"name": "..", "path": "a", "size": 1, "sha256": ""}]}, "images.0.name"),
     ],
 )
 def test_list_that_cannot_be_used_says_why(tmp_path, change, reason):

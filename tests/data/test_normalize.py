@@ -60,3 +60,9 @@ def test_other_shapes_are_refused():
 def test_complex_numbers_are_refused():
     with pytest.raises(ValueError, match="expected an image of real numbers, given complex64; save its magnitude"):
         normalize(RAMP.astype(np.complex64))
+
+
+def test_true_may_be_stored_as_any_byte():
+    stored = np.zeros((64, 64), np.uint8)
+    stored[20:40, 20:40] = 255
+    np.testing.assert_array_equal(normalize(stored.view(bool))[0], stored > 0)

@@ -49,3 +49,10 @@ def test_renumber_closes_gaps_of_any_size_and_keeps_its_input():
         assert ids.tolist() == [4, large]
         np.testing.assert_array_equal(instances, np.select([LABELS == 4, LABELS == 9], [1, 2]))
         np.testing.assert_array_equal(labels, before)
+
+
+def test_huge_ids_stay_apart():
+    labels = np.array([[0, 2**60 + 1, 2**60 + 2], [2**60 + 3, 0, 0]], np.uint64)
+    instances, ids = renumber(labels)
+    assert instances.tolist() == [[0, 1, 2], [3, 0, 0]]
+    assert ids.tolist() == [2**60 + 1, 2**60 + 2, 2**60 + 3]

@@ -105,6 +105,8 @@ def test_planes_are_counted_through_all_stack_axes(axes):
     [
         ((2, 12, 10), "CYX", {}, r"2 channels \(axis C\); choose channel 0 to 1"),
         ((5, 12, 10), "ZYX", {"plane": 5}, "plane=5 does not exist; the image has plane 0 to 4"),
+        ((12, 10), "YX", {"plane": 3}, "plane=3 does not exist; the image has one plane only"),
+        ((12, 10), "YX", {"channel": 7}, "channel=7 does not exist; the image has one channel only"),
         ((4, 5, 12, 10), "TZYX", {}, r"20 planes \(axes T and Z\); choose plane 0 to 19"),
         ((4, 5, 12, 10), "TZYX", {"plane": 20}, "plane=20 does not exist; the image has plane 0 to 19"),
         ((4, 1, 12, 10), "TZYX", {}, r"4 planes \(axis T\); choose plane 0 to 3"),

@@ -95,3 +95,11 @@ def test_a_gpu_that_is_not_there_is_refused_with_how_many_there_are(monkeypatch)
     assert [pick_device(name) for name in ("cuda", "cuda:1")] == [torch.device("cuda"), torch.device("cuda:1")]
     with pytest.raises(LibraryError, match="no device 'cuda:7': CUDA devices of this machine: 2"):
         pick_device("cuda:7")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    network = PFFNet(tiny())
+    network.mask_head.logits.bias.data[0] = float("nan")
+    save_model(tmp_path / "bad.safetensors", network, {})
+    with pytest.raises(LibraryError, match="some weights are no numbers"):
+        load_model(tmp_path / "bad.safetensors")

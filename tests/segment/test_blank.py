@@ -43,3 +43,12 @@ def test_stained_tissue_is_not_blank_and_glass_is():
     bounds = limits(tissue)
     assert not any(is_blank(tissue[y : y + 128, x : x + 128], bounds, 24) for y in (0, 256) for x in (0, 256))
     assert is_blank(np.full((128, 128, 3), 235, np.uint8), bounds, 24)
+
+
+def test_faint_nuclei_in_little_noise_are_not_blank_and_slopes_of_light_are():
+    _, labels = synthetic_nuclei((128, 128), 1, seed=1)
+    noise = 1000 + 15 * np.random.default_rng(0).standard_normal((128, 128))
+    bounds = (900, 11000)
+    assert is_blank(noise, bounds, 24)
+    assert is_blank(noise + np.linspace(0, 400, 128), bounds, 24)
+    assert not is_blank(np.where(labels > 0, noise + 0.02 * 10100, noise), bounds, 24)

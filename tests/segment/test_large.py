@@ -414,6 +414,14 @@ def test_a_folder_of_the_same_name_that_holds_other_files_is_left_alone(tmp_path
     assert mine.read_text() == "mine"
 
 
+def test_what_the_system_puts_into_folders_is_no_obstacle(tmp_path):
+    (tmp_path / "a.partial").mkdir()
+    (tmp_path / "a.partial" / ".DS_Store").write_text("")
+    segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    assert (tmp_path / "a.zarr").exists()
+    assert not (tmp_path / "a.partial").exists()
+
+
 def test_a_file_in_place_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "a.partial").write_text("mine")
     with pytest.raises(LargeError, match=r"a.partial is there and no folder; move it away, or choose another"):

@@ -136,3 +136,26 @@ def test_batches_are_pinned_for_cuda_devices_only(folder, monkeypatch, kind):
     state = TrainState.start(initial_network(config), config, CPU, torch.float32)
     loop._loader(config, [open_source(folder)], state, Processes(), torch.device(kind))
     assert pinned == [kind == "cuda"]
+
+
+@pytest.mark.parametrize("clip", [5, None])
+def test_a_gradient_that_is_not_finite_goes_no_further(folder, tmp_path, clip):
+    config = recipe(steps=4, checkpoint_every=1, optimizer=OptimizerConfig(rate=1e-3, clip_norm=clip))
+    network, passes = initial_network(config), []
+
+    def poison(gradient):
+        passes.append(1)
+        return torch.full_like(gradient, float("nan")) if len(passes) == 3 else gradient
+
+    network.mask_head.logits.bias.register_hook(poison)
+    output = _made(tmp_path / "out")
+    events = list(fit(config, network, [open_source(folder)], [], output, device=CPU))
+    assert any("a gradient is not finite" in getattr(event, "text", "") for event in events)
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
+    assert all(value.isfinite().all() for value in weights(output / "last.safetensors").values())
+
+
+def test_settings_may_follow_the_folders(folder, tmp_path, capsys):
+    arguments = ["--output", str(tmp_path / "out"), "--data", str(folder), "schedule.stepz=3"]
+    assert main(arguments) == 2
+    assert "did you mean schedule.steps?" in capsys.readouterr().err

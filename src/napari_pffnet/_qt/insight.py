@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
@@ -39,15 +39,17 @@ class Insight:
 
     @property
     def semantic(self) -> Array:
-        """Probability of nucleus, float16 H×W."""
-        return self.outcome.prediction.semantic
+        """Probability of nucleus, float16 H×W; 0 outside of what was wanted."""
+        semantic, inside = self.outcome.prediction.semantic, self.outcome.request.plane.inside
+        return semantic if inside is None else semantic * inside
 
     def candidates(self, labels: Array) -> list[Candidate]:
-        """Return likely misses of labels (int H×W), the most likely first."""
+        """Return likely misses of labels (int H×W), the most likely first; none mostly outside of what was wanted."""
         from napari_pffnet.curate.candidates import candidates
 
-        p = self.outcome.prediction
-        return candidates(labels, p.boxes, p.masks, p.mask_scores, p.semantic)
+        p, inside = self.outcome.prediction, self.outcome.request.plane.inside
+        found = candidates(labels, p.boxes, p.masks, p.mask_scores, p.semantic)
+        return [each for each in found if inside is None or inside[each.indices].mean() >= 0.5]
 
 
 class Insights:
@@ -61,10 +63,14 @@ class Insights:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
+        self._pixels: WeakKeyDictionary[Image, Any] = WeakKeyDictionary()
         self._outcomes: WeakKeyDictionary[Image, OrderedDict[Place, Outcome]] = WeakKeyDictionary()
 
     def remember(self, image: Image, outcome: Outcome) -> None:
         """Keep a run's outcome."""
+        if self._pixels.get(image) is not image.data:
+            self._outcomes.pop(image, None)
+        self._pixels[image] = image.data
         planes = self._outcomes.setdefault(image, OrderedDict())
         place = _place(image, outcome.request.plane)
         planes.pop(place, None)
@@ -85,6 +91,8 @@ class Insights:
         return next(iter(known or found), None)
 
     def _known(self, image: Image, plane: Plane) -> Outcome | None:
+        if self._pixels.get(image) is not image.data:  # the layer shows another image since
+            return None
         return self._outcomes.get(image, OrderedDict()).get(_place(image, plane))
 
 

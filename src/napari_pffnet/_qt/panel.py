@@ -85,11 +85,24 @@ class Panel(QWidget):
             QTimer.singleShot(0, self._close_alone)
 
     def _close_alone(self) -> None:
-        """Close unless the panel was put somewhere else; jobs that run bring their results first."""
-        if self.parent() is None and self._threads.running:
+        """Close unless the panel was put somewhere else; jobs that run bring their results first.
+
+        Keys are let go at once: another panel may have them by then.
+        """
+        if self.parent() is not None:
+            return
+        self._let_go(self.corrector, self.reviewer, self.keys)
+        if self._threads.running:
             QTimer.singleShot(ASK_AGAIN_MS, self._close_alone)
-        elif self.parent() is None:
+        else:
             self.deleteLater()
+
+    def _let_go(self, *controllers: Any) -> None:
+        """Close controllers that are not closed yet."""
+        for controller in controllers:
+            if controller in self._open:
+                self._open.remove(controller)
+                controller.close()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -123,7 +136,7 @@ class Panel(QWidget):
         self.librarian = ModelsController(ModelsView(self), self._threads)
         self.segment.offer_library(self.librarian.open)
         self.train.guard(viewer.window._qt_window)
-        controllers = (
+        self._open: list[Any] = [
             self.trainer,
             self.keeper,
             self.controller,
@@ -131,13 +144,16 @@ class Panel(QWidget):
             self.reviewer,
             self.keys,
             self.active,
-        )
+        ]
+        still_open = self._open
         connections = [
             (viewer.events.theme, self._follow_theme),
             (viewer.events.mouse_over_canvas, self._let_go_of_keys),
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
+            (self.segment.more.opened, lambda is_open: self.correct.more.set_open(False) if is_open else None),
+            (self.correct.more.opened, lambda is_open: self.segment.more.set_open(False) if is_open else None),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
@@ -147,8 +163,8 @@ class Panel(QWidget):
             signal.connect(slot)
 
         def let_go() -> None:
-            for controller in controllers:
-                controller.close()
+            while still_open:
+                still_open.pop(0).close()
             engine.close()
             for signal, slot in connections[:2]:
                 signal.disconnect(slot)

@@ -234,7 +234,11 @@ def _try(work: Callable[[], int]) -> tuple[int, float, str]:
 
 def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
     if fault:
-        print(f"failed: {path}: {fault.removeprefix(f'{path}: ')}", file=sys.stderr, flush=True)
+        print(
+            f"failed: {path}: {fault.removeprefix(f'{path}: ').removeprefix(f'{path.absolute()}: ')}",
+            file=sys.stderr,
+            flush=True,
+        )
         return False
     files = ", ".join(map(str, _targets(path, options.output)))
     print(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}", flush=True)

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import tifffile
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
 from napari_pffnet.curate.provenance import Rows, read_rows, rows_bytes
 from napari_pffnet.evaluate.metrics import overlaps
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.images import read_image, to_plane
 from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, annotation_file, read_manifest
 from napari_pffnet.io.regions import read_regions
 from napari_pffnet.io.tiff import label_tiff
@@ -181,11 +181,10 @@ def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
     place = folder / "journal" / entry.name
     try:
         rows = read_rows((place / ROWS_FILE).read_bytes())
-        predicted = np.asarray(tifffile.imread(place / LABELS_FILE))
-        file = annotation_file(folder, "labels", entry.name)
-        corrected = np.asarray(tifffile.imread(file))
+        predicted = _pixels(place / LABELS_FILE)
+        corrected = _pixels(annotation_file(folder, "labels", entry.name))
         regions = read_regions(annotation_file(folder, "regions", entry.name))
-    except (OSError, ValueError):  # also ProjectError and damaged TIFF files
+    except (OSError, ValueError):  # also ImageError and ProjectError
         return None
     if predicted.shape != corrected.shape or predicted.ndim != 2:
         return None
@@ -194,6 +193,12 @@ def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
     fits = measured_fit(predicted, corrected)
     chosen = [label for label in rows if label in counts]
     return Pairs(np.array([_fit(rows[label]) for label in chosen]), np.array([fits[label] for label in chosen]))
+
+
+def _pixels(file: Path) -> Array:
+    array, axes, _ = read_image(file, indices=True)
+    plane: Array = to_plane(array, axes)
+    return plane
 
 
 def _inside(labels: Array, settled: NDArray[np.bool_]) -> set[int]:

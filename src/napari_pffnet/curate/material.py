@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, ProjectError, State, annotation_file, read_manifest
 from napari_pffnet.io.regions import Regions, read_regions
@@ -70,7 +69,9 @@ def _of(folder: Path, entry: ImageEntry) -> Material:
 def _count(file: Path, regions: Regions) -> tuple[int, float]:
     if not file.is_file() or not (regions.whole or regions.areas):
         return 0, float("nan")
-    labels = tifffile.imread(file).astype(np.int64)
+    from napari_pffnet.data.annotation import read_labels
+
+    labels = read_labels(file, None)
     mask = regions.mask((labels.shape[0], labels.shape[1]))
     sizes = np.bincount(labels.ravel())
     inside = np.bincount(labels[mask], minlength=len(sizes))

@@ -7,6 +7,7 @@ import numpy as np
 from napari_pffnet.curate.change import Array, Change, OperationError, change, new_ids, window_of
 
 MOSTLY = 0.5
+TAKEN = "another nucleus is there already; delete it first, or let new nuclei replace others"
 
 
 def place(plane: Array, indices: tuple[Array, Array], *, replace: bool = False, used_up_to: int = 0) -> Change:
@@ -19,21 +20,22 @@ def place(plane: Array, indices: tuple[Array, Array], *, replace: bool = False, 
     indices : (ndarray, ndarray)
         int rows and columns of the new object, inside the plane.
     replace : bool
-        False: only background is painted. True: other objects lose these pixels, and those that lose more than half
-        of theirs vanish.
+        False: only background is painted, at least half of the pixels. True: other objects lose these pixels, and
+        those that lose more than half of theirs vanish.
     used_up_to : int
         Highest id in use elsewhere (other planes of a stack); the new id is above it.
 
     Raises
     ------
     OperationError
-        No pixel is free, or the dtype has no free id.
+        Fewer than half of the pixels are free, or the dtype has no free id.
     """
+    wanted = len(indices[0])
     if not replace:
         free = plane[indices] == 0
         indices = indices[0][free], indices[1][free]
-    if not len(indices[0]):
-        raise OperationError("another nucleus is there already; delete it first, or let new nuclei replace others")
+    if not len(indices[0]) or len(indices[0]) < MOSTLY * wanted:
+        raise OperationError(TAKEN)
     value = new_ids(plane, 1, used_up_to)
     covered = _mostly_covered(plane, indices) if replace else []
     window = window_of(plane, covered)

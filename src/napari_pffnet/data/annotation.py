@@ -30,15 +30,16 @@ def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:
         raise DataError(f"{path}: {error}; save the plane to use as an image of its own") from None
 
 
-def read_labels(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Read a label image of H×W = `shape` as int32 with ids 1..N."""
+def read_labels(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.int32]:
+    """Read a label image as int32 with ids 1..N, of H×W = `shape` unless that is None."""
     labels = read_pixels(path, indices=True)
     if labels.ndim != 2:
         raise DataError(f"{path}: labels are a colour image; save one integer id per nucleus, background 0")
     if labels.dtype.kind not in "ui":
         kind = "a yes/no mask" if labels.dtype.kind == "b" else str(labels.dtype)
         raise DataError(f"{path}: labels are {kind}; save integers (uint16), one id per nucleus, background 0")
-    _same_shape(path, "labels are", labels, shape)
+    if shape is not None:
+        _same_shape(path, "labels are", labels, shape)
     if labels.size and labels.min() < 0:
         raise DataError(f"{path}: labels are negative; ids start at 1, background is 0")
     instances, ids = renumber(labels)

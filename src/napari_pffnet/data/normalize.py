@@ -50,7 +50,7 @@ def limits_of(
 ) -> tuple[float, float]:
     """Return the limits of an image of which only some pixels, and squares of it (N×s×s×C), are at hand."""
     if values.dtype.kind == "b":
-        values, squares = values.view(np.uint8), squares.view(np.uint8)
+        values, squares = values.astype(np.uint8), squares.astype(np.uint8)  # true may be stored as 255
     elif values.dtype == np.float16:
         values, squares = values.astype(np.float32), squares.astype(np.float32)
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values

@@ -48,7 +48,7 @@ def to_target(
 def renumber(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
     if labels.size and labels.max() > 4 * labels.size:
-        ids, inverse = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
+        ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
         return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
     present = np.bincount(labels.ravel(), minlength=1) > 0
     present[0] = False

@@ -8,6 +8,9 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+#: characters of a file's name in that of its temporary copy, which is no longer than names may be
+SHOWN = 32
+
 
 def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *, replace: bool = True) -> None:
     """Write a file completely or not at all; readers see the old file or the new one.
@@ -30,7 +33,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
         The folder is missing, full or not writable. The old file, if any, is unchanged.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:SHOWN]}-{uuid.uuid4().hex[:16]}{path.suffix}")
     try:
         if isinstance(content, bytes):
             temporary.write_bytes(content)

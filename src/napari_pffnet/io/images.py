@@ -68,6 +68,7 @@ def read_image(path: str | Path, indices: bool = False) -> tuple[NDArray[Any], s
         raise ImageError(f"{path}: damaged, or not a {path.suffix[1:].upper()} file") from None
     except Exception as error:
         hint = "; install the package imagecodecs" if "imagecodecs" in str(error) else ""
+        hint = "; convert it to TIFF" if isinstance(error, Image.DecompressionBombError) else hint
         raise ImageError(
             f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r}){hint}"
         ) from error
@@ -123,18 +124,21 @@ def fix_axes(
     long = "".join(axes[position] for position, size in zip(stack, sizes, strict=True) if size > 1)
     place = np.unravel_index(choose(prod(sizes), long, "plane", plane), sizes)
     fixed = {p: int(number) * shape[p] // size for p, number, size in zip(stack, place, sizes, strict=True)}
+    if "C" not in axes:
+        choose(1, "", "channel", channel)
     return fixed | {p: choose(shape[p], axis, "channel", channel) for p, axis in enumerate(axes) if axis == "C"}
 
 
 def choose(size: int, axes: str, name: str, choice: int | None) -> int:
     """Return the index along axes: the choice, or the only one there is; ImageError if that does not exist."""
-    if size == 1:
+    if size == 1 and not choice:
         return 0
     if choice is None:
         where = f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(axes)}"
         raise ImageError(f"the image has {size} {name}s ({where}); choose {name} 0 to {size - 1}")
     if not 0 <= choice < size:
-        raise ImageError(f"{name}={choice} does not exist; the image has {name} 0 to {size - 1}")
+        there = f"{name} 0 to {size - 1}" if size > 1 else f"one {name} only"
+        raise ImageError(f"{name}={choice} does not exist; the image has {there}")
     return choice
 
 

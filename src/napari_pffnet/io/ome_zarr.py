@@ -56,7 +56,7 @@ def describe(group: zarr.Group) -> Multiscale | None:
     axes = [axis["name"] if isinstance(axis, Mapping) else axis for axis in first.get("axes", "tczyx")]
     units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in first.get("axes", "tczyx")]
     letters = "".join(name[0].upper() for name in axes)
-    unit = MICROMETRES.get(UNITS.get(units[letters.index("X")] or "", ""))
+    unit = MICROMETRES.get(UNITS.get(units[letters.index("X")] or "", units[letters.index("X")] or ""))
     along = letters.index("Y"), letters.index("X")
     placements = [_placement(level, first, units, along) for level in first["datasets"]]
     sized = [bool(_step(level, "scale") or _step(first, "scale")) for level in first["datasets"]]

@@ -40,7 +40,10 @@ class ProjectError(ValueError):
 class ImageEntry(Frozen):
     """One image of a project."""
 
-    name: str = Field(description="names the files of its annotation; given once in a project")
+    name: str = Field(
+        pattern=r"^[^/\\\x00]*[^/\\\x00.][^/\\\x00]*$",
+        description="names the files of its annotation; given once in a project, no path",
+    )
     state: State = "new"
     path: str = Field(description="the image, seen from the project's folder, with /")
     elsewhere: str | None = Field(None, description="of an image outside the project: its full path when it was added")

@@ -16,7 +16,8 @@ from pydantic import Field
 from napari_pffnet.config import ConfigError, Frozen, parse
 from napari_pffnet.io.project import ProjectError
 
-Point = tuple[float, float]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Point = tuple[Number, Number]
 
 
 class Area(Frozen):

@@ -121,7 +121,7 @@ def build(path: Path) -> tuple[PFFNet, ModelConfig, dict[str, Any]]:
     Raises
     ------
     LibraryError
-        As of `read_header`, or the weights do not fit the configuration.
+        As of `read_header`, or the weights do not fit the configuration or are not finite.
     """
     from napari_pffnet.model import PFFNet
 
@@ -130,6 +130,8 @@ def build(path: Path) -> tuple[PFFNet, ModelConfig, dict[str, Any]]:
     network = PFFNet(config)
     with _opened(path, "pt") as file:
         network.load_state_dict({key: file.get_tensor(key) for key in _weights(file)})
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise LibraryError(f"{path}: some weights are no numbers: its training went wrong; use another model")
     return network.float().eval(), config, card
 
 

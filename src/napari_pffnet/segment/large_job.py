@@ -37,6 +37,7 @@ PLACES_ALONG, PLACES = 8, 9
 RESULT = "result.zarr"
 #: What a run makes in its folder, what a kill leaves there too.
 MADE = ("job.json", "statistics.npz", "tiles", RESULT, ".job-*.json", ".statistics-*.npz", ".tiles.old")
+OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 MADE_OF_TILES = ("[0-9]*.npz", ".[0-9]*.npz")
 #: What tiles depend on; the rest of the configuration may change from run to run.
 FIXED = ("diameter", "scale", "tile", "tile_overlap")
@@ -87,7 +88,7 @@ def check_folder(work: Path) -> None:
         raise LargeError(f"{work} is there and no folder; move it away, or choose another folder or name")
     for folder, made in ((work, MADE), (work / "tiles", MADE_OF_TILES)):
         for path in folder.iterdir() if folder.is_dir() else ():
-            if not any(fnmatch(path.name, pattern) for pattern in made):
+            if path.name not in OF_THE_SYSTEM and not any(fnmatch(path.name, pattern) for pattern in made):
                 raise LargeError(f"{path} is not of a segmentation; move it away, or choose another folder or name")
 
 
@@ -179,7 +180,7 @@ def _begun(job: Path) -> dict[str, Any]:
 
 def _other(before: dict[str, Any], now: dict[str, Any], score: float) -> list[str]:
     """What of a run is not as it was begun. Thresholds may change, but tiles hold no nuclei of very low scores."""
-    if "settled" not in before:
+    if not {"settled", "lowest_score", "tiles", "image", "model", *FIXED} <= before.keys():
         return ["version of the program"]
     other = [name.replace("_", " ") for name in ("image", "model", *FIXED) if before[name] != now[name]]
     lowest = before["lowest_score"]

@@ -15,6 +15,8 @@ from napari_pffnet.segment.segmenter import Segmenter
 
 Array = np.ndarray[Any, Any]
 PART = 512
+#: what the user may have set for the sake of time and memory
+HOW = ("precision", "tile", "tile_overlap", "tile_batch")
 ZOOMS = (0.25, 0.5, 1.0, 2.0)
 WELL_SEEN = 12.0
 AGREEING = 1.5
@@ -107,8 +109,9 @@ def liveliness(pixels: Array) -> float:
 
 
 def _looks(segmenter: Segmenter, part: Array) -> Iterator[Look]:
+    how = {name: getattr(segmenter.config, name) for name in HOW}
     for zoom in ZOOMS:
-        config = SegmentConfig(scale=zoom)
+        config = SegmentConfig(scale=zoom, **how)
         found = Segmenter(segmenter.model, config).predict(part).compose(config)
         seen = diameters(_whole_ones(found.labels)) * zoom
         enough = len(seen) >= FEWEST

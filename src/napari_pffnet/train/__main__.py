@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, load, parse
+from napari_pffnet.io.terminal import print_any_text
 
 if TYPE_CHECKING:
     from napari_pffnet.train.events import Event
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--base", metavar="NAME|PATH", help="with --project: the model to start from (default: the package's)"
     )
     parser.add_argument(
-        "--effort", choices=("quick", "normal", "thorough"), default="normal", help="with --project: how long to train"
+        "--effort", choices=("quick", "normal", "thorough"), help="with --project: how long to train (default: normal)"
     )
     parser.add_argument(
         "--replay", type=Path, metavar="DIR", help="with --project: images of what the base model shall not forget"
@@ -65,8 +66,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code (0 done, 1 training failed, 2 wrong input)."""
     parser = build_parser()
+    print_any_text()
     options = parser.parse_intermixed_args(arguments)
-    others = ("config", "init", "validation") if options.project else ("base", "replay")
+    others = ("config", "init", "validation") if options.project else ("base", "replay", "effort")
+    for name in ("data", "validation"):  # both take all that follows
+        paths = getattr(options, name) or []
+        settings = [str(path) for path in paths if "=" in str(path) and not path.exists()]
+        options.overrides += settings
+        setattr(options, name, [path for path in paths if str(path) not in settings])
     given = next((name for name in others if getattr(options, name)), None)
     if given is not None:
         parser.error(f"--{given} does not go with --{'project' if options.project else 'data'}")
@@ -139,9 +146,9 @@ def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 
     kept = sorted((options.output / BASE).glob("*.safetensors")) if options.resume else []
     base = load_model(kept[0] if kept else options.base or "default")
-    wanted = recipe(base.config, options.effort, 1, options.overrides)
+    wanted = recipe(base.config, options.effort or "normal", 1, options.overrides)
     material = open_material(options.project, wanted.finetune, base.card)
-    config = recipe(base.config, options.effort, len(material.train), options.overrides)
+    config = recipe(base.config, options.effort or "normal", len(material.train), options.overrides)
     replay = open_source(options.replay) if options.replay else None
     check([replay] if replay is not None else [])
     return partial(finetune, config, base, material, replay=replay)

@@ -310,6 +310,7 @@ def _finish(
     gate = compare(old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]))
     card = {
         **trained.card,
+        "validation": gate.pooled.new if gate.pooled else {},
         "parent": dict(origin),
         "date": time.strftime("%Y-%m-%d"),
         "data": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -181,7 +182,8 @@ def train_step(
     Raises
     ------
     DivergedError
-        A loss is not finite, or has grown many times over; the weights are those of the step before.
+        A loss or gradient is not finite, or losses have grown many times over; the weights are those of the step
+        before.
     """
     parts = config.optimizer.accumulate
     sums: dict[str, Tensor] = {}
@@ -192,16 +194,26 @@ def train_step(
         weighted = [config.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
         state.scaler.scale(torch.stack(weighted).sum() / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
-    values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
-    _check(watch or Watch(), values, state, group, device)
-    _update(state, config)
+    norm = _clip(state, config)
+    *means, length = torch.stack([*sums.values(), norm]).tolist()
+    values = dict(zip(sums, means, strict=True))
+    fault = (watch or Watch()).fault(values) or ("" if math.isfinite(length) else "a gradient is not finite")
+    _check(fault, state, group, device)
+    _update(state)
     return values
 
 
-def _update(state: TrainState, config: TrainConfig) -> None:
+def _clip(state: TrainState, config: TrainConfig) -> Tensor:
+    """Limit the length of the gradient; return what it was, 0 if the scaler of float16 sees to it."""
+    state.scaler.unscale_(state.optimizer)
+    gradients = [each.grad for each in state.network.parameters() if each.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
     if config.optimizer.clip_norm is not None:
-        state.scaler.unscale_(state.optimizer)
-        nn.utils.clip_grad_norm_(state.network.parameters(), config.optimizer.clip_norm)
+        nn.utils.clip_grads_with_norm_(state.network.parameters(), config.optimizer.clip_norm, norm)
+    return torch.zeros_like(norm) if state.scaler.is_enabled() else norm
+
+
+def _update(state: TrainState) -> None:
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
@@ -212,8 +224,7 @@ def _update(state: TrainState, config: TrainConfig) -> None:
         state.average.update_parameters(state.network)
 
 
-def _check(watch: Watch, losses: dict[str, float], state: TrainState, group: Processes, device: torch.device) -> None:
-    fault = watch.fault(losses)
+def _check(fault: str | None, state: TrainState, group: Processes, device: torch.device) -> None:
     if not group.any(bool(fault), device):
         return
     state.optimizer.zero_grad(set_to_none=True)

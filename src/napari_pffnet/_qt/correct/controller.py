@@ -15,7 +15,7 @@ from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.image_under import grey_under
-from napari_pffnet._qt.layers.label_plane import Content, LabelPlane, content_of, label_plane
+from napari_pffnet._qt.layers.label_plane import Content, LabelPlane, content_of, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import OperationError
 
@@ -168,7 +168,7 @@ class CorrectController:
         if self._layer is None:
             return None
         try:
-            return label_plane(self._layer, self.viewer.dims, tool.content)
+            return plane_to_edit(self._layer, self.viewer.dims, tool.content)
         except PlaneError as error:
             self.view.set_status(f"Not done: {error}.")
             return None

@@ -11,7 +11,7 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.tools import Gesture, Kind, Tool, gesture_of, line_of
-from napari_pffnet._qt.layers.label_plane import LabelPlane, label_plane
+from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import Array
 
@@ -165,7 +165,7 @@ class Gestures:
     def _plane(self, tool: Tool, layer: Labels) -> LabelPlane | None:
         """Return the plane in view; None, and why as text, if there is none."""
         try:
-            return label_plane(layer, self.viewer.dims, tool.content)
+            return plane_to_edit(layer, self.viewer.dims, tool.content)
         except PlaneError as error:
             self.told(f"Not done: {error}.")
             return None

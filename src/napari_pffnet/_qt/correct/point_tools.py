@@ -17,7 +17,7 @@ from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Part
 from napari_pffnet.curate.change import Change, OperationError
-from napari_pffnet.curate.placing import place, redraw
+from napari_pffnet.curate.placing import TAKEN, place, redraw
 
 if TYPE_CHECKING:
     from napari_pffnet.segment import Found, Pointer
@@ -97,6 +97,8 @@ class PointTools:
         y, x = (float(value) for value in gesture.points[0])
         if not _inside((y, x), plane):
             return NO_NUCLEUS
+        if plane.id_at(gesture.points[0]) and not self.replace():
+            raise OperationError(TAKEN)
         around = (y - 0.5, x - 0.5, y + 0.5, x + 0.5)
         return self._ask(plane, around, lambda pointer: pointer.nucleus_at(y, x), self._placed)
 

@@ -24,7 +24,7 @@ class ActiveLabels:
     layer : Labels or None
         The selected layer, if it is a Labels layer.
     rows : LabelRows or None
-        Its table; one for each time that the layer is selected.
+        Its table, which follows edits until the layer is removed, whatever is selected.
     """
 
     #: Another layer is the one: emitted with the new layer or None, after `layer` and `rows` are set.
@@ -34,13 +34,19 @@ class ActiveLabels:
         self.viewer = viewer
         self.layer: Labels | None = None
         self.rows: LabelRows | None = None
+        self._known: dict[Labels, LabelRows] = {}
+        viewer.layers.events.removed.connect(self._drop)
         viewer.layers.selection.events.active.connect(self._follow)
         self._follow()
 
     def close(self) -> None:
         """Let go of the viewer and the layer."""
         self.viewer.layers.selection.events.active.disconnect(self._follow)
+        self.viewer.layers.events.removed.disconnect(self._drop)
         self._take(None)
+        for rows in self._known.values():
+            rows.close()
+        self._known.clear()
 
     def _follow(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active
@@ -49,7 +55,12 @@ class ActiveLabels:
             self._take(layer)
 
     def _take(self, layer: Labels | None) -> None:
-        if self.rows:
-            self.rows.close()
-        self.layer, self.rows = layer, LabelRows(layer) if layer is not None else None
+        if layer is not None and layer not in self._known:
+            self._known[layer] = LabelRows(layer)
+        self.layer, self.rows = layer, self._known[layer] if layer is not None else None
         self.switched.emit(layer)
+
+    def _drop(self, event: Any) -> None:
+        rows = self._known.pop(event.value, None)
+        if rows is not None:
+            rows.close()

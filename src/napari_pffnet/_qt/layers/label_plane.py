@@ -129,6 +129,19 @@ def label_plane(layer: Labels, dims: Dims, content: Content = "nuclei") -> Label
     return LabelPlane(layer, index)
 
 
+def plane_to_edit(layer: Labels, dims: Dims, content: Content = "nuclei") -> LabelPlane:
+    """Take the plane in view as `label_plane` does, of a layer that is seen.
+
+    Raises
+    ------
+    PlaneError
+        As `label_plane`, and if the layer is hidden.
+    """
+    if not layer.visible:
+        raise PlaneError(f"'{layer.name}' is hidden; show it first (the eye in the layer list)")
+    return label_plane(layer, dims, content)
+
+
 def _check_editable(layer: Labels, content: Content) -> None:
     if content != content_of(layer):
         raise PlaneError(f"'{layer.name}' shows {OTHER_CONTENT[content]}")

@@ -92,8 +92,8 @@ class LabelRows:
 
     @property
     def edits(self) -> int:
-        """Number of edits since the layer was selected that can be undone."""
-        return len(self._undo)
+        """Number of edits since the layer was first selected, without those undone."""
+        return self._undo.edits
 
     def undo(self) -> bool:
         """Undo the last edit with napari, and its rows; False if there is none."""
@@ -222,6 +222,11 @@ def rows_by_id(layer: Labels) -> pd.DataFrame:
     texts = {name: table[name].astype("str").fillna("") for name in TEXT}
     complete: pd.DataFrame = table.assign(**texts)
     return complete
+
+
+def is_worked_on(layer: Labels) -> bool:
+    """Whether somebody has edited or accepted objects of a layer, as far as its table says."""
+    return "state" in layer.features and bool(layer.features["state"].fillna("").ne("").any())
 
 
 def _fill(frame: pd.DataFrame, places: Array, rows: pd.DataFrame) -> None:

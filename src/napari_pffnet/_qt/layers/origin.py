@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_pffnet.library import LibraryError, find, fingerprint
@@ -36,6 +37,12 @@ def made_of(layer: Labels, image: Image) -> bool | None:
     if facts.get("image_id") == str(image.unique_id) or facts.get("image") == image.name:
         return True
     return False if "image_id" in facts else None
+
+
+def nuclei_of(viewer: ViewerModel, image: Image) -> list[Labels]:
+    """Return the visible Labels layers that hold nuclei found in an image."""
+    found = [layer for layer in viewer.layers if isinstance(layer, Labels) and layer.visible]
+    return [layer for layer in found if made_of(layer, image) and not layer.metadata["napari-pffnet"].get("content")]
 
 
 @cache

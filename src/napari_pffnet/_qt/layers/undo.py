@@ -25,21 +25,24 @@ class Undo:
     ----------
     layer : Labels
         The layer.
+
+    Attributes
+    ----------
+    edits : int
+        Edits known so far, without those undone.
     """
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
+        self.edits = 0
         self._done: deque[Step] = deque(maxlen=KEPT)
         self._undone: deque[Step] = deque(maxlen=KEPT)
-
-    def __len__(self) -> int:
-        """Return the number of known edits that can be undone."""
-        return len(self._done)
 
     def note(self, step: Step) -> None:
         """Take note of an edit: the value of the layer's event `paint`."""
         self._done.append(step)
         self._undone.clear()
+        self.edits += 1
 
     def undo(self) -> Step | None:
         """Undo; return the step's writes in the order in which they were undone, None if there was nothing to undo."""
@@ -47,6 +50,7 @@ class Undo:
         if step is None:
             return None
         self._undone.append(step)
+        self.edits -= 1
         return step[::-1]
 
     def redo(self) -> Step | None:
@@ -54,6 +58,7 @@ class Undo:
         step = self._turn(self._undone, undoing=False)
         if step is not None:
             self._done.append(step)
+            self.edits += 1
         return step
 
     def _turn(self, known: deque[Step], *, undoing: bool) -> Step | None:

@@ -128,9 +128,9 @@ class ProjectController:
         """Make a new project and open it."""
         self._enter(lambda: Project.create(folder))
 
-    def open(self, folder: str) -> None:
-        """Open a project; if somebody has it open, ask first."""
-        self._enter(lambda: Project.open(folder), lambda: Project.open(folder, take_over=True))
+    def open(self, folder: str, image: str | None = None) -> None:
+        """Open a project, on that image or the first that is not done; if somebody has it open, ask first."""
+        self._enter(lambda: Project.open(folder), lambda: Project.open(folder, take_over=True), image)
 
     def leave_project(self) -> bool:
         """Save and close the project; False if the image in view could not be saved."""
@@ -144,7 +144,9 @@ class ProjectController:
     def open_image(self, name: str) -> None:
         """Save the image in view and open another one."""
         project = self.project
-        if project is None or (self.image and self.image.name == name) or not self.keeper.leave():
+        if project is None or (self.image and self.image.name == name):
+            return
+        if not self.keeper.goes_on() or not self.keeper.leave():
             return
         try:
             self.keeper.open(project, name)
@@ -168,9 +170,11 @@ class ProjectController:
 
     def toggle_done(self) -> None:
         """Mark the image in view as done, or not; one without complete areas is then complete as a whole."""
-        if self.project is None or self.image is None or not self.keeper.save():
+        if self.project is None or self.image is None:
             return
         done = self.project.entry(self.image.name).state == "done"
+        if (not done and not self.keeper.goes_on()) or not self.keeper.save():
+            return
         try:
             if not done and self.image.regions == Regions():
                 self.keeper.write_regions(Regions(whole=True))
@@ -252,7 +256,9 @@ class ProjectController:
             cancel=lambda: None,
         )
 
-    def _enter(self, opening: Callable[[], Project], anyway: Callable[[], Project] | None = None) -> None:
+    def _enter(
+        self, opening: Callable[[], Project], anyway: Callable[[], Project] | None = None, image: str | None = None
+    ) -> None:
         if not self.leave_project():
             return
         self._show()
@@ -270,12 +276,12 @@ class ProjectController:
         self._show()
         self.view.set_status("" if self.project and self.project.manifest.images else NO_IMAGES)
         self.keeper.tell_notes()
-        self._open_first()
+        self._open_first(image)
 
-    def _open_first(self) -> None:
-        entries = self.project.manifest.images if self.project else ()
-        if self.project and self.image is None and entries:
-            self.open_image(self.project.following() or entries[0].name)
+    def _open_first(self, wanted: str | None = None) -> None:
+        names = [entry.name for entry in self.project.manifest.images] if self.project else []
+        if self.project and self.image is None and names:
+            self.open_image(wanted if wanted in names else self.project.following() or names[0])
 
     def _inserted(self, event: Any) -> None:
         """Open the project of layers that napari's reader made; offer other nuclei to the image in view."""
@@ -288,7 +294,7 @@ class ProjectController:
 
     def _take_from_viewer(self) -> None:
         notes = [layer.metadata[IN_PROJECT] for layer in self.viewer.layers if IN_PROJECT in layer.metadata]
-        note = next((note for note in notes if note.get("last")), None)
+        note = next((note for note in notes if note.get("last")), notes[-1] if notes else None)
         if note is None:
             return
         if self.project and self.project.folder == Path(note["folder"]):
@@ -296,7 +302,7 @@ class ProjectController:
                 f"{note['folder']} is open already; the layers just opened are copies, edits there are not kept"
             )
         else:
-            self.open(note["folder"])
+            self.open(note["folder"], note["image"])
 
     def _annotate(self, name: str, layer: Labels, labels: Array) -> None:
         """Save nuclei (H×W, of a layer) as the annotation of a new image."""

@@ -11,9 +11,9 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
-from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
-from napari_pffnet._qt.layers.origin import made_of
-from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of, read_shapes
+from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange, is_worked_on
+from napari_pffnet._qt.layers.origin import made_of, nuclei_of
+from napari_pffnet._qt.project.layers import OpenImage, as_plane, note_place, plane_of, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
@@ -24,7 +24,11 @@ from napari_pffnet.readers import IN_PROJECT, image_layers, same_place
 
 FAULTS = (ProjectError, ImageError, OSError)
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
-NOT_TAKEN = "The new result is not in the project yet; to take it: Add > Selected Labels layer."
+TO_TAKE = "to take it: Project > Add > Selected Labels layer."
+NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
+BESIDE = f"'{{}}' is not saved: the project keeps '{{}}', which you have worked on; {TO_TAKE}"
+LEFT = f"'{{}}' lies on '{{}}', but is not in the project; {TO_TAKE}\n\nGo on without it?"
+INSTEAD = "'{}' takes the place of '{}', in which you have edited or accepted nuclei. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 
 
@@ -121,6 +125,8 @@ class ImageKeeper:
         """Go on in a copy of the project, with the layers as they are."""
         self.project = copy
         if self.image is not None:
+            for role, layer in self.image.layers.items():
+                note_place(layer, copy, self.image.name, role)
             now = self.image.annotation()
             self.image.work.close()
             self.image.work = copy.work(self.image.name, self.image.shape)
@@ -140,6 +146,26 @@ class ImageKeeper:
             self.view.set_status("")
         elif role == "labels":
             self.view.set_status(NOT_TAKEN)
+            if layer in self._beside():
+                self.view.warn(BESIDE.format(layer.name, self.image.layers[role].name))
+
+    def goes_on(self) -> bool:
+        """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
+        left = self._beside()
+        if self.image is None or not left:
+            return True
+        if not self.view.ask(LEFT.format("', '".join(layer.name for layer in left), self.image.name)):
+            return False
+        for layer in left:
+            layer.visible = False
+        return True
+
+    def _beside(self) -> list[Labels]:
+        """Return visible nuclei that were found in the image in view and are not in the project."""
+        shown = self.image.layers.get("image") if self.image else None
+        if self.image is None or not isinstance(shown, Image) or "labels" not in self.image.layers:
+            return []
+        return [layer for layer in nuclei_of(self.viewer, shown) if self.image.role(layer) is None]
 
     def _is_of_another(self, layer: Labels) -> bool:
         """Whether a result was made of another image than the one in view."""
@@ -180,6 +206,9 @@ class ImageKeeper:
         if self._is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
+        worked_on = isinstance(before, Labels) and layer is not before and is_worked_on(before)
+        if before and worked_on and not self.view.ask(INSTEAD.format(layer.name, before.name)):
+            return
         if layer is not before:
             self._adopt(layer, role)
             if before in self.viewer.layers:
@@ -329,6 +358,8 @@ class ImageKeeper:
         self.image.layers[role] = layer
         self.image.stale.add(role)
         self.image.fresh |= role == "labels"
+        if self.project:
+            note_place(layer, self.project, self.image.name, role)
         self._listen(role, layer, True)
         self._follow_rows()
 

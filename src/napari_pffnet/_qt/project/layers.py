@@ -14,9 +14,11 @@ from napari_pffnet._qt.layers.label_rows import RowsChange, rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin
 from napari_pffnet._qt.layers.shapes import outlines
 from napari_pffnet.curate.edit import Edit, Pixels, Plane
+from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.provenance import Row, Rows, rows_of
 from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.io.regions import Area, Regions
+from napari_pffnet.readers import IN_PROJECT
 
 
 @dataclass
@@ -72,6 +74,12 @@ class OpenImage:
         if role == "semantic":
             return Edit((Pixels(role, None, np.asarray(annotation.semantic)),))
         return Edit((Pixels(role, None, annotation.labels),), tuple(annotation.rows.values()))
+
+
+def note_place(layer: Layer, project: Project, name: str, role: str) -> None:
+    """Note in a layer's metadata what it shows of a project, so that it is known again when the panel is reopened."""
+    note = {**layer.metadata.get(IN_PROJECT, {}), "folder": str(project.folder), "image": name, "role": role}
+    layer.metadata = {**layer.metadata, IN_PROJECT: note}
 
 
 def records(rows: pd.DataFrame) -> list[Row]:

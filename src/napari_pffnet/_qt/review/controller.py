@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,13 @@ from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
 from napari_pffnet._qt.layers.history import Write
-from napari_pffnet._qt.layers.label_plane import LabelPlane, label_plane
+from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
 from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
 from napari_pffnet._qt.review.protocol import KEYS, View
-from napari_pffnet._qt.review.rows import DISMISSED, EDITED, Insight, Key, ReviewList
+from napari_pffnet._qt.review.rows import DISMISSED, Insight, Key, ReviewList
 from napari_pffnet._qt.review.steps import Steps
 from napari_pffnet.curate.calibration import Calibration
 from napari_pffnet.curate.change import Change, OperationError, new_ids
@@ -71,7 +71,7 @@ class ReviewController:
         self._at = -1
         self._open = False
         self._steps = Steps()
-        self._first_ids: WeakKeyDictionary[Labels, set[int]] = WeakKeyDictionary()
+        self._counts = Counts()
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
@@ -79,6 +79,7 @@ class ReviewController:
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (active.switched, self._switch),
             (self.viewer.dims.events.order, self._start),
+            (self.viewer.layers.events.removed, self._removed),
             (view.opened, self.set_open),
             (view.wanted_changed, self._list_again),
             (view.row_chosen, self.choose),
@@ -129,7 +130,8 @@ class ReviewController:
             self._camera.show(review.plane(key.plane), box, review.diameter)
             if self._layers:
                 self._layers.mark(key)
-            self.view.set_status(f"{_title(key)}: {found['reason']}.")
+            where = f", plane {key.plane + 1}" if review.several else ""
+            self.view.set_status(f"{_title(key)}{where}: {found['reason']}.")
 
     def overview(self) -> None:
         """Bring back the view from before the first object."""
@@ -204,6 +206,8 @@ class ReviewController:
     def _ready(self) -> ReviewList | None:
         """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
         self.set_open(True)
+        if self._list is None:
+            self._start()
         if self._list is not None and self.active.layer != self._list.layer:
             self.viewer.layers.selection.active = self._list.layer
         if self._list is not None and self.viewer.dims.ndisplay != 2:
@@ -287,6 +291,10 @@ class ReviewController:
             self._current, self._at, self._steps = current, at, steps
             self._list_again()
 
+    def _removed(self, event: Any) -> None:
+        if self._list is not None and event.value is self._list.layer:
+            self._start()
+
     def _start(self, _event: Any = None) -> None:
         """Build the list of the selected layer, if the review is open."""
         self._stop()
@@ -297,14 +305,14 @@ class ReviewController:
             self.view.set_status(NO_LAYER)
             return
         try:
-            plane = label_plane(layer, self.viewer.dims)
+            plane = plane_to_edit(layer, self.viewer.dims)
         except PlaneError as error:
             self.view.set_status(f"Not done: {error}.")
             return
         calibration = self.calibration()
         self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
         self._layers = ReviewLayers(self.viewer, self._list)
-        self._first_ids.setdefault(layer, self._list.ids())
+        self._counts.begin(self._list)
         self._connect_layer(layer)
         self.view.set_network(self._list.insight is not None)
         self._list_again()
@@ -346,7 +354,7 @@ class ReviewController:
     def _start_afresh(self, _event: Any = None) -> None:
         """The layer got other labels: review these."""
         if self.active.layer is not None:
-            self._first_ids.pop(self.active.layer, None)
+            self._counts.forget(self.active.layer)
         self._start()
 
     def _follow(self, writes: list[Write]) -> None:
@@ -376,17 +384,9 @@ class ReviewController:
         if place is not None and found is not None and found["state"] not in DONE:
             self._at = place
         self.view.set_current(place)
-        self.view.set_counts(self._counts(review))
+        self.view.set_counts(self._counts.text(review))
         nuclei = review.nuclei()
         self.view.set_values(nuclei["area"].to_numpy(), nuclei["mask_score"].to_numpy())
-
-    def _counts(self, review: ReviewList) -> str:
-        first, states = self._first_ids[review.layer], review.states()
-        kept = [state for label, state in states.items() if label in first]
-        return (
-            f"{kept.count(ACCEPTED)} accepted · {kept.count(EDITED)} edited · {len(states) - len(kept)} new · "
-            f"{len(first) - len(kept)} deleted of {len(first)}"
-        )
 
     def _follow_theme(self, _event: Any = None) -> None:
         self.view.set_theme(self.viewer.theme)

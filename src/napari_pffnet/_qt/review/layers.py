@@ -13,6 +13,7 @@ from napari.utils.colormaps import Colormap, DirectLabelColormap
 from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.planes import placement
+from napari_pffnet._qt.layers.selection import keep_selection
 from napari_pffnet._qt.review.rows import Key, ReviewList
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array
@@ -82,7 +83,8 @@ class ReviewLayers:
         if shown and self.review.insight is not None:
             plane = self.review.candidate_plane
             self._difference = disagreement_layer(disagreement(plane.pixels, self.review.insight.semantic), plane)
-            add_quietly(self.viewer, self._difference)
+            with keep_selection(self.viewer):
+                self.viewer.add_layer(self._difference)
         return self._difference is not None
 
     def remove(self) -> None:
@@ -121,7 +123,8 @@ class Outlines:
             data[self._marked[0]] = CURRENT
         if self.layer is None:
             self.layer = self._layer(data)
-            add_quietly(self.viewer, self.layer)
+            with keep_selection(self.viewer):
+                self.viewer.add_layer(self.layer)
         else:
             self.layer.data = data.reshape(self.layer.data.shape)
 
@@ -200,17 +203,6 @@ def in_stack(values: Array, plane: LabelPlane) -> Array:
     """Return H×W values with axes of length 1 where the plane's layer has axes of a stack."""
     sizes = iter(values.shape)
     return values.reshape([next(sizes) if isinstance(i, slice) else 1 for i in plane.index])
-
-
-def add_quietly(viewer: ViewerModel, layer: Layer) -> None:
-    """Add a layer; what is selected stays selected, and nobody is told otherwise."""
-    selection = viewer.layers.selection
-    before, active = set(selection), selection.active
-    with selection.events.blocker_all():
-        viewer.add_layer(layer)
-        selection.clear()
-        selection.update(before)
-        selection.active = active
 
 
 def remove_if_there(viewer: ViewerModel, layer: Layer | None) -> None:

@@ -110,6 +110,11 @@ class ReviewList:
         return self.plane(self.here)
 
     @property
+    def several(self) -> bool:
+        """Whether the layer has several planes."""
+        return int(np.prod(self._sizes)) > 1
+
+    @property
     def diameter(self) -> float:
         """Usual diameter, pixels."""
         return 2 * float(np.sqrt(self._usual / np.pi))

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.parts import is_large, wanted_part
 from napari_pffnet._qt.layers.planes import (
     PlaneError,
@@ -36,6 +37,8 @@ from napari_pffnet.config import SegmentConfig
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
 ON_DISK = "Large results are kept on disk: press Segment to apply this."
+NOT_KEPT = "What was found in this image is not kept: press Segment to apply this."
+CLOSED = "Stopped: '{}' was closed."
 
 
 class SegmentController:
@@ -62,6 +65,7 @@ class SegmentController:
         self.insights = insights or Insights(viewer)
         self._ready: bool = False
         self._running: bool = False
+        self._in_work: Image | None = None
         self._cancel = threading.Event()
         self.choice = ImageChoice(viewer, view, self._image_changed)
         self.shown = ShownResults(viewer, view, engine, background, self.insights, lambda: self._running)
@@ -81,6 +85,8 @@ class SegmentController:
     def _forget(self, event: Any) -> None:
         if isinstance(event.value, Image):
             self.shown.forget(event.value)
+            if event.value is self._in_work:
+                self.cancel()
 
     def close(self) -> None:
         """Let go of the viewer and stop a run."""
@@ -107,13 +113,13 @@ class SegmentController:
         except PlaneError as error:
             show_error(str(error))
             return
-        cancel = self._start(request.model)
+        cancel = self._start(request.model, image)
         self.view.set_status("Looking at the size of the nuclei…")
         self.background(
             f"PFFNet: {image.name}",
             lambda _report: self.engine.level(request, levels),
             done=lambda level: self._found_level(image, level, cancel),
-            failed=self._fail,
+            failed=lambda error: self._fail(error, image),
             progressed=lambda _done, _total: None,
             cancel=self.cancel,
         )
@@ -121,7 +127,7 @@ class SegmentController:
     def _found_level(self, image: Image, level: int, cancel: threading.Event) -> None:
         self._set_running(False)
         if cancel.is_set():
-            self.view.set_status("Stopped.")
+            self.view.set_status(self._stopped(image))
         else:
             self._segment(image, level)
 
@@ -140,12 +146,13 @@ class SegmentController:
             self.view.set_status(self._idle())
 
     def _run(self, image: Image, request: Request | StackRequest) -> None:
-        cancel = self._start(request.model)
+        cancel = self._start(request.model, image)
+        before = self.viewer.layers.selection.active
         self.background(
             f"PFFNet: {image.name}",
             lambda report: self._work(request, report, cancel),
-            done=lambda outcome: self._finish(image, outcome, cancel),
-            failed=self._fail,
+            done=lambda outcome: self._finish(image, outcome, cancel, before),
+            failed=lambda error: self._fail(error, image),
             progressed=lambda done, total: self._progress(done, total, _planes_of(request)),
             cancel=self.cancel,
         )
@@ -162,8 +169,9 @@ class SegmentController:
             cancel=self.cancel,
         )
 
-    def _start(self, model: str) -> threading.Event:
-        self._cancel = threading.Event()
+    def _start(self, model: str, image: Image | None = None) -> threading.Event:
+        """Show that a run begins; it is stopped if `image` is removed."""
+        self._cancel, self._in_work = threading.Event(), image
         self._set_running(True)
         self.view.set_status(f"Segmenting with {short(model)}…")
         return self._cancel
@@ -207,6 +215,8 @@ class SegmentController:
             return
         if image not in self.shown and self.large.shows(image):
             self.view.set_status(ON_DISK)
+        elif image not in self.shown and self._ready and nuclei_of(self.viewer, image):
+            self.view.set_status(NOT_KEPT)
         self.shown.recompose(image)
 
     def refresh_models(self, old: str = "", new: str = "") -> None:
@@ -226,12 +236,19 @@ class SegmentController:
         self.shown.draw_outlines(outlines)
         self.large.draw_outlines(outlines)
 
-    def _finish(self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event) -> None:
+    def _finish(
+        self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event, before: Layer | None
+    ) -> None:
         self._set_running(False)
-        if cancel.is_set() and not isinstance(outcome, StackOutcome):
-            self.view.set_status("Stopped.")
-        else:
-            self.shown.add(image, outcome)
+        if image not in self.viewer.layers or (cancel.is_set() and not isinstance(outcome, StackOutcome)):
+            self.view.set_status(self._stopped(image))
+            return
+        now = self.viewer.layers.selection.active
+        busy = isinstance(now, Labels) and (now is not before or made_of(now, image) is False)
+        self.shown.add(image, outcome, quietly=busy)
+
+    def _stopped(self, image: Image) -> str:
+        return "Stopped." if image in self.viewer.layers else CLOSED.format(image.name)
 
     def _progress_large(self, image: Image, request: LargeRequest, done: int, total: int) -> None:
         self.view.set_progress(done, total)
@@ -258,12 +275,12 @@ class SegmentController:
         if isinstance(error, Cancelled):
             self.view.set_status("Stopped. Segment goes on from here, also after a restart.")
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, image: Image | None = None) -> None:
         from napari_pffnet.segment import Cancelled
 
         self._set_running(False)
         if isinstance(error, Cancelled):
-            self.view.set_status("Stopped.")
+            self.view.set_status(self._stopped(image) if image else "Stopped.")
             return
         self.view.set_status(f"Not done: {error}")
         if isinstance(error, (ValueError, OSError)):
@@ -282,6 +299,7 @@ class SegmentController:
 
     def _set_running(self, running: bool) -> None:
         self._running = running
+        self._in_work = self._in_work if running else None
         self.view.set_state(ready=self._ready and self.choice.image is not None, running=running)
 
     def _find_choices(self) -> None:

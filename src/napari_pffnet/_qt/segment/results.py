@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_pffnet._qt.layers.label_rows import is_worked_on
 from napari_pffnet._qt.layers.planes import Plane, Stack, is_image
 from napari_pffnet.readers import FEATURES, colours_of_semantic
 
@@ -93,9 +94,11 @@ class _Output:
         """
         there = self.layer in self.viewer.layers
         if there and self.layer is not None and _is_untouched(self.layer):
+            before = dict(self.layer.metadata)
             self.layer.data = data
-            for name in (*PLACEMENT, "metadata"):
+            for name in PLACEMENT:
                 setattr(self.layer, name, arguments[name])
+            self.layer.metadata = {**before, **arguments["metadata"]}
         else:
             if there and self.layer is not None:
                 self._kept, self.layer.visible = self.layer, False
@@ -122,8 +125,9 @@ def _fingerprint(layer: Labels) -> tuple[str, int]:
 
 
 def _is_untouched(layer: Labels) -> bool:
-    """Whether a layer is as we have left it, and not the user's."""
-    return layer in _FINGERPRINTS and _FINGERPRINTS[layer] == _fingerprint(layer)
+    """Whether a layer is as we have left it, and not the user's: neither painted in nor renamed, nothing accepted."""
+    known = layer in _FINGERPRINTS and _FINGERPRINTS[layer] == _fingerprint(layer)
+    return known and not is_worked_on(layer)
 
 
 def _same_origin(a: Labels, b: Labels) -> bool:

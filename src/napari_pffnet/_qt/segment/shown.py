@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from napari_pffnet._qt.engine import Engine, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Plane, Stack
+from napari_pffnet._qt.layers.selection import keep_selection
 from napari_pffnet._qt.segment.protocol import View
 from napari_pffnet._qt.segment.results import ResultLayers, about_image
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest
@@ -32,8 +34,11 @@ MB = 1e6
 
 @dataclass
 class _Shown:
+    """`pixels`: those of the image layer in which it was found."""
+
     outcome: Outcome | StackOutcome
     layers: ResultLayers
+    pixels: Any
 
 
 class ShownResults:
@@ -71,20 +76,27 @@ class ShownResults:
         self._next: Image | None = None
 
     def __contains__(self, image: Image) -> bool:
-        return image in self._shown
+        return image in self._shown and self._shown[image].pixels is image.data
 
-    def add(self, image: Image, outcome: Outcome | StackOutcome) -> None:
-        """Show an outcome; it takes the place of an earlier one of the same planes and area."""
+    def add(self, image: Image, outcome: Outcome | StackOutcome, quietly: bool = False) -> None:
+        """Show an outcome; it takes the place of an earlier one of the same planes and area.
+
+        `quietly`: the selected layer stays selected.
+        """
+        with keep_selection(self.viewer) if quietly else nullcontext():
+            self._add(image, outcome)
+
+    def _add(self, image: Image, outcome: Outcome | StackOutcome) -> None:
         for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
             self.insights.remember(image, each)
         before = self._shown.get(image)
         if before and _replaces(outcome, before):
-            before.outcome, before.layers.plane = outcome, outcome.request.plane
+            before.outcome, before.layers.plane, before.pixels = outcome, outcome.request.plane, image.data
         else:
             plane, cut_short = outcome.request.plane, isinstance(outcome, StackOutcome) and outcome.error is not None
             complete = plane.inside is None and not cut_short
             layers = ResultLayers(self.viewer, plane, complete, about_image(self.viewer, image))
-            self._shown[image] = _Shown(outcome, layers)
+            self._shown[image] = _Shown(outcome, layers, image.data)
         if isinstance(outcome, StackOutcome):
             self._show(self._shown[image], outcome.result, outcome.request.config, image)
             self._catch_up(image, outcome.request)
@@ -98,7 +110,7 @@ class ShownResults:
     def recompose(self, image: Image) -> None:
         """Apply the thresholds to an image's result; the network is not run."""
         shown, config = self._shown.get(image), self.view.options().config
-        if not shown or self.running():
+        if not shown or image not in self or self.running():
             return
         if isinstance(shown.outcome, StackOutcome):
             self._recompose_stack(image, shown, shown.outcome)

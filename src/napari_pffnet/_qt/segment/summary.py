@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from napari_pffnet._qt.engine import Outcome
+from napari_pffnet._qt.layers.planes import Array
 from napari_pffnet._qt.segment.stack_run import StackOutcome
 from napari_pffnet.config import SegmentConfig
 
@@ -14,6 +17,8 @@ def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     stack = isinstance(outcome, StackOutcome)
     kept_by_network = outcome.found if isinstance(outcome, StackOutcome) else len(outcome.prediction.boxes)
     nuclei = "No nuclei: lower the score." if kept_by_network and not count else found(count, outcome.request.config)
+    if not count and isinstance(outcome, Outcome) and _is_blank(outcome.pointer.image):
+        nuclei = "No nuclei: every pixel has the same value."
     seen = "" if outcome.zoom == 1 or stack else f" · seen at {outcome.zoom:.2g}×"
     text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     if isinstance(outcome, StackOutcome):
@@ -28,6 +33,11 @@ def found(count: int, config: SegmentConfig) -> str:
     if config.diameter is None:
         return "No nuclei: set their diameter."
     return "No nuclei: try another diameter or model."
+
+
+def _is_blank(image: Array) -> bool:
+    finite = image[np.isfinite(image)]
+    return not finite.size or bool(finite.min() == finite.max())
 
 
 def _planes_done(outcome: StackOutcome) -> str:

@@ -236,7 +236,8 @@ class SegmentView(QWidget):
         layout.addLayout(self._form)
         layout.addWidget(self._action)
         layout.addLayout(thresholds)
-        layout.addWidget(Fold("More", advanced, beside=self.outlines))
+        self.more = Fold("More", advanced, beside=self.outlines)
+        layout.addWidget(self.more)
         layout.addWidget(self.status)
 
     def _connect(self) -> None:

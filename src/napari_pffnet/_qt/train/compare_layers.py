@@ -12,7 +12,8 @@ from napari.utils.colormaps import DirectLabelColormap
 from scipy.ndimage import find_objects
 
 from napari_pffnet._qt.layers.camera import CameraVisits
-from napari_pffnet._qt.review.layers import add_quietly, remove_if_there
+from napari_pffnet._qt.layers.selection import keep_selection
+from napari_pffnet._qt.review.layers import remove_if_there
 from napari_pffnet.evaluate.metrics import overlaps
 
 Array = np.ndarray[Any, Any]
@@ -66,7 +67,7 @@ class Difference(NamedTuple):
             FALSE: "more false",
         }
         told = [f"{count} {text}" for kind, text in texts.items() if (count := self.count(kind))]
-        return " · ".join(told) or "no nucleus differs"
+        return " · ".join(told) or "the same nuclei; their outlines may differ"
 
 
 class CompareLayers:
@@ -154,7 +155,8 @@ class CompareLayers:
 
     def _add(self, role: str, layer: Layer) -> None:
         self.layers[role] = layer
-        add_quietly(self.viewer, layer)
+        with keep_selection(self.viewer):
+            self.viewer.add_layer(layer)
 
 
 def with_difference(

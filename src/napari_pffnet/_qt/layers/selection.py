@@ -1,0 +1,20 @@
+"""Changing layers without taking the selection from the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from napari.components import ViewerModel
+
+
+@contextmanager
+def keep_selection(viewer: ViewerModel) -> Iterator[None]:
+    """What is selected stays selected whatever is added inside the ``with``, and nobody is told otherwise."""
+    selection = viewer.layers.selection
+    before, active = set(selection), selection.active
+    with selection.events.blocker_all():
+        yield
+        selection.clear()
+        selection.update(before & set(viewer.layers))
+        selection.active = active if active in viewer.layers else None
