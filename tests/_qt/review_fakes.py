@@ -52,6 +52,9 @@ class FakeView(Mock):
     def wants_candidates(self):
         return self.outlined
 
+    def call_later(self, action):
+        action()
+
     def last(self, setter):
         return getattr(self, setter).call_args.args[0]
 

@@ -563,6 +563,14 @@ def test_results_beside_the_annotation_are_not_forgotten(tmp_path):
     assert not result.visible
 
 
+def test_done_is_what_is_seen(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    mine = controller.image.layers["labels"]
+    result, mine.visible = beside(controller), False
+    controller.toggle_done()
+    assert (mine.visible, result.visible) == (True, False)
+
+
 def test_corrections_give_way_only_after_a_question(tmp_path):
     controller = opened(tmp_path, TWO_NUCLEI)
     mine = controller.image.layers["labels"]
@@ -570,7 +578,7 @@ def test_corrections_give_way_only_after_a_question(tmp_path):
     beside(controller, painted(paint(30, 30, 3)))
     controller.view.ask.return_value = False
     controller.keeper.use_layer()
-    assert "in which you have edited or accepted nuclei" in controller.view.ask.call_args.args[0]
+    assert "takes the place of 'nuclei' and of all that you have" in controller.view.ask.call_args.args[0]
     assert controller.image.layers["labels"] is mine
     controller.view.ask.return_value = True
     controller.keeper.use_layer()

@@ -275,3 +275,17 @@ def test_thresholds_of_what_is_not_kept_are_refused_in_words(viewer):
     again.recompose()
     assert again.view.last("set_status").args == (NOT_KEPT,)
     assert viewer.layers["nuclei"].data.max() == 1
+
+
+def test_thresholds_are_those_of_the_selected_nuclei(viewer):
+    other = viewer.add_image(np.ones((16, 16), np.uint16), name="others")
+    controller = make(viewer)
+    controller.run()
+    viewer.layers.selection.active = viewer.layers["cells"]
+    controller.run()
+    assert controller.choice.image is not other
+    viewer.layers.selection.active = viewer.layers["nuclei of others"]
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert viewer.layers["nuclei of others"].data.max() == 2
+    assert viewer.layers["nuclei of cells"].data.max() == 1

@@ -152,8 +152,8 @@ class Panel(QWidget):
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
-            (self.segment.more.opened, lambda is_open: self.correct.more.set_open(False) if is_open else None),
-            (self.correct.more.opened, lambda is_open: self.segment.more.set_open(False) if is_open else None),
+            (self.segment.more.opened, lambda is_open: _fold(self.correct.more) if is_open else None),
+            (self.correct.more.opened, lambda is_open: _fold(self.segment.more) if is_open else None),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
@@ -190,3 +190,9 @@ class Panel(QWidget):
     def _follow_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))
         self.train.set_theme(self._viewer.theme)
+
+
+def _fold(part: Fold) -> None:
+    """Fold a part away; its room is free from now on."""
+    part.set_open(False)
+    QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)

@@ -11,9 +11,10 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
-from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange, is_worked_on
-from napari_pffnet._qt.layers.origin import made_of, nuclei_of
+from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
+from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, note_place, plane_of, read_shapes
+from napari_pffnet._qt.project.pairing import beside
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
@@ -28,7 +29,7 @@ TO_TAKE = "to take it: Project > Add > Selected Labels layer."
 NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
 BESIDE = f"'{{}}' is not saved: the project keeps '{{}}', which you have worked on; {TO_TAKE}"
 LEFT = f"'{{}}' lies on '{{}}', but is not in the project; {TO_TAKE}\n\nGo on without it?"
-INSTEAD = "'{}' takes the place of '{}', in which you have edited or accepted nuclei. Go on?"
+INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 
 
@@ -146,26 +147,20 @@ class ImageKeeper:
             self.view.set_status("")
         elif role == "labels":
             self.view.set_status(NOT_TAKEN)
-            if layer in self._beside():
+            if layer in beside(self.viewer, self.image):
                 self.view.warn(BESIDE.format(layer.name, self.image.layers[role].name))
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
-        left = self._beside()
+        left = beside(self.viewer, self.image) if self.image else []
         if self.image is None or not left:
             return True
         if not self.view.ask(LEFT.format("', '".join(layer.name for layer in left), self.image.name)):
             return False
         for layer in left:
             layer.visible = False
+        self.image.layers["labels"].visible = True
         return True
-
-    def _beside(self) -> list[Labels]:
-        """Return visible nuclei that were found in the image in view and are not in the project."""
-        shown = self.image.layers.get("image") if self.image else None
-        if self.image is None or not isinstance(shown, Image) or "labels" not in self.image.layers:
-            return []
-        return [layer for layer in nuclei_of(self.viewer, shown) if self.image.role(layer) is None]
 
     def _is_of_another(self, layer: Labels) -> bool:
         """Whether a result was made of another image than the one in view."""
@@ -206,7 +201,7 @@ class ImageKeeper:
         if self._is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
-        worked_on = isinstance(before, Labels) and layer is not before and is_worked_on(before)
+        worked_on = layer is not before and self.project and self.project.entry(image.name).state != "new"
         if before and worked_on and not self.view.ask(INSTEAD.format(layer.name, before.name)):
             return
         if layer is not before:
@@ -393,11 +388,10 @@ class ImageKeeper:
 
     def tell_notes(self) -> None:
         """Tell what was noticed about files."""
-        notes = self.project.notes if self.project else []
-        found = [*notes, *(self.image.work.notes if self.image else [])]
-        notes.clear()
-        if self.image:
-            self.image.work.notes.clear()
+        places = [*([self.project.notes] if self.project else []), *([self.image.work.notes] if self.image else [])]
+        found = [note for notes in places for note in notes]
+        for notes in places:
+            notes.clear()
         if found:
             self.view.warn("\n".join(found))
 

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_pffnet._qt.layers.label_plane import label_plane
-from napari_pffnet._qt.layers.origin import made_of
+from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.planes import (
     Array,
     Channel,
@@ -22,7 +22,7 @@ from napari_pffnet._qt.layers.planes import (
     take_plane,
     whole,
 )
-from napari_pffnet._qt.project.layers import as_plane, plane_of
+from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 
 
 class Pair(NamedTuple):
@@ -77,6 +77,14 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
         if labels is not None:
             return Pair(image, _plane(viewer, image, _channel(each, image)), each, labels)
     return Pair(image, plane, None, None)
+
+
+def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:
+    """Return visible nuclei that were found in an image of a project and lie beside its annotation, not in it."""
+    shown = image.layers.get("image")
+    if not isinstance(shown, Image) or "labels" not in image.layers:
+        return []
+    return [layer for layer in nuclei_of(viewer, shown) if image.role(layer) is None]
 
 
 def _image_of(viewer: ViewerModel, layer: Labels, images: list[Image]) -> Image | None:

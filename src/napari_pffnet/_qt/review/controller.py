@@ -131,7 +131,7 @@ class ReviewController:
             if self._layers:
                 self._layers.mark(key)
             where = f", plane {key.plane + 1}" if review.several else ""
-            self.view.set_status(f"{_title(key)}{where}: {found['reason']}.")
+            self.view.set_status(f"{key.title}{where}: {found['reason']}.")
 
     def overview(self) -> None:
         """Bring back the view from before the first object."""
@@ -208,6 +208,7 @@ class ReviewController:
         self.set_open(True)
         if self._list is None:
             self._start()
+        self._let_go()
         if self._list is not None and self.active.layer != self._list.layer:
             self.viewer.layers.selection.active = self._list.layer
         if self._list is not None and self.viewer.dims.ndisplay != 2:
@@ -291,8 +292,13 @@ class ReviewController:
             self._current, self._at, self._steps = current, at, steps
             self._list_again()
 
-    def _removed(self, event: Any) -> None:
-        if self._list is not None and event.value is self._list.layer:
+    def _removed(self, _event: Any) -> None:
+        # later: where two Labels layers are removed before the next draw, napari 0.9 may crash in OpenGL
+        self.view.call_later(self._let_go)
+
+    def _let_go(self) -> None:
+        """End the review if its layer is gone."""
+        if self._list is not None and self._list.layer not in self.viewer.layers:
             self._start()
 
     def _start(self, _event: Any = None) -> None:
@@ -393,7 +399,3 @@ class ReviewController:
 
     def _show_keys(self, _name: str = "") -> None:
         self.view.set_keys({name: self.keys.key(f"review_{name}") for name in KEYS})
-
-
-def _title(key: Key) -> str:
-    return f"Candidate {key.number + 1}" if key.kind == CANDIDATE else f"Nucleus {key.number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import pandas as pd
@@ -64,6 +65,9 @@ class View(Protocol):
 
     def set_keys(self, keys: dict[str, str]) -> None:
         """Show the keys of the actions."""
+
+    def call_later(self, action: Callable[[], None]) -> None:
+        """Call something once what happens now is done and drawn."""
 
     def set_theme(self, theme: str) -> None:
         """Take over the colours of a theme of napari."""

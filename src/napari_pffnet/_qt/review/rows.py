@@ -55,6 +55,11 @@ class Key(NamedTuple):
     kind: str
     number: int
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"Candidate {self.number + 1}" if self.kind == CANDIDATE else f"Nucleus {self.number}"
+
 
 @dataclass(frozen=True)
 class Wanted:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -30,6 +31,8 @@ from napari_pffnet.curate.change import Array
 if TYPE_CHECKING:
     from napari_pffnet._qt.review.plots import ReviewPlots
 
+#: by then napari has drawn a change
+DRAWN_MS = 100
 SHOW = (("to do", OPEN), ("all", ALL), ("candidates", CANDIDATES), ("edited, new", EDITED))
 TIPS = {
     "review": "List the nuclei, those that most likely need correction first.",
@@ -117,6 +120,10 @@ class ReviewView(QWidget):
     def set_status(self, text: str) -> None:
         """Show one line."""
         self.status.setText(text)
+
+    def call_later(self, action: Callable[[], None]) -> None:
+        """Call something once what happens now is done and drawn."""
+        QTimer.singleShot(DRAWN_MS, action)
 
     def set_network(self, known: bool) -> None:
         """Whether there are candidates and a semantic map."""

@@ -14,7 +14,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.layers.origin import made_of, nuclei_of
+from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.layers.parts import is_large, wanted_part
 from napari_pffnet._qt.layers.planes import (
     PlaneError,
@@ -209,15 +209,21 @@ class SegmentController:
         self.view.choose_model(name)
 
     def recompose(self) -> None:
-        """Apply the thresholds to the chosen image's result; the network is not run."""
-        image = self.choice.image
+        """Apply the thresholds to the selected result, else the chosen image's; the network is not run."""
+        image = self._of_the_selected() or self.choice.image
         if image is None or self._running:
             return
         if image not in self.shown and self.large.shows(image):
             self.view.set_status(ON_DISK)
-        elif image not in self.shown and self._ready and nuclei_of(self.viewer, image):
+        elif image not in self.shown and any(isinstance(layer, Labels) for layer in self.viewer.layers):
             self.view.set_status(NOT_KEPT)
         self.shown.recompose(image)
+
+    def _of_the_selected(self) -> Image | None:
+        """Return the image in which the selected nuclei were found, if its result is kept."""
+        active = self.viewer.layers.selection.active
+        images = [layer for layer in self.viewer.layers if isinstance(layer, Image) and layer in self.shown]
+        return next((image for image in images if isinstance(active, Labels) and made_of(active, image)), None)
 
     def refresh_models(self, old: str = "", new: str = "") -> None:
         """Offer the models that there are now; the chosen one stays chosen, also under a new name."""

@@ -232,7 +232,7 @@ class SegmentView(QWidget):
             ]
         )
         layout = QVBoxLayout(self)
-        layout.setSpacing(10)
+        layout.setSpacing(8)
         layout.addLayout(self._form)
         layout.addWidget(self._action)
         layout.addLayout(thresholds)
