@@ -153,6 +153,38 @@ def test_a_panel_whose_frame_is_closed_lets_a_run_end_first(viewer, qtbot):
     assert "nuclei" in viewer.layers
 
 
+def test_a_panel_opened_while_the_old_one_waits_keeps_its_keys(viewer, qtbot):
+    engine, go_on = FakeEngine(), threading.Event()
+    run = engine.run
+
+    def slow(*arguments):
+        assert go_on.wait(20)
+        return run(*arguments)
+
+    engine.run = slow
+    first = open_panel(viewer, qtbot, engine)
+    first.segment.run_button.click()
+    first.parent().destroyOnClose()
+    qtbot.wait(50)
+    second = dock(viewer, FakeEngine())
+    layer = viewer.add_labels(np.ones((8, 8), int), name="mine")
+    with qtbot.waitSignal(first.destroyed):
+        go_on.set()
+    assert second.active.layer is layer
+    assert {"D", "N"} <= {str(key) for key in layer.keymap}
+
+
+def test_of_what_is_folded_away_one_part_is_open_at_a_time(viewer, qtbot):
+    viewer.add_labels(np.ones((8, 8), int))
+    panel = open_panel(viewer, qtbot, FakeEngine())
+    panel.segment.more.button.click()
+    panel.correct.more.button.click()
+    assert panel.correct.more.is_open()
+    assert not panel.segment.more.is_open()
+    panel.segment.more.button.click()
+    assert not panel.correct.more.is_open()
+
+
 def test_napari_opens_the_panel_by_its_name(make_napari_viewer, monkeypatch):
     monkeypatch.setattr("napari_pffnet._qt.panel.Engine", FakeEngine)
     viewer = make_napari_viewer()
