@@ -24,6 +24,19 @@ def open_panel(viewer, qtbot, engine):
     return panel
 
 
+def waiting_engine():
+    """An engine whose runs wait for an event."""
+    engine, go_on = FakeEngine(), threading.Event()
+    run = engine.run
+
+    def slow(*arguments):
+        assert go_on.wait(20)
+        return run(*arguments)
+
+    engine.run = slow
+    return engine, go_on
+
+
 def test_button_segments_in_the_background_and_slider_recomposes(viewer, qtbot):
     engine = FakeEngine()
     view = open_panel(viewer, qtbot, engine).segment
@@ -136,14 +149,7 @@ def test_closed_panel_leaves_the_viewer_working(viewer, qtbot):
 
 
 def test_a_panel_whose_frame_is_closed_lets_a_run_end_first(viewer, qtbot):
-    engine, go_on = FakeEngine(), threading.Event()
-    run = engine.run
-
-    def slow(*arguments):
-        assert go_on.wait(20)
-        return run(*arguments)
-
-    engine.run = slow
+    engine, go_on = waiting_engine()
     panel = open_panel(viewer, qtbot, engine)
     panel.segment.run_button.click()
     panel.parent().destroyOnClose()
@@ -154,14 +160,7 @@ def test_a_panel_whose_frame_is_closed_lets_a_run_end_first(viewer, qtbot):
 
 
 def test_a_panel_opened_while_the_old_one_waits_keeps_its_keys(viewer, qtbot):
-    engine, go_on = FakeEngine(), threading.Event()
-    run = engine.run
-
-    def slow(*arguments):
-        assert go_on.wait(20)
-        return run(*arguments)
-
-    engine.run = slow
+    engine, go_on = waiting_engine()
     first = open_panel(viewer, qtbot, engine)
     first.segment.run_button.click()
     first.parent().destroyOnClose()
