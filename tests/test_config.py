@@ -74,3 +74,10 @@ def test_files_that_are_no_recipe(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match="key: value"):
         load(TrainConfig, tmp_path / "list.yaml")
+
+
+def test_widths_need_fit_groups_only_where_there_are_groups():
+    parse(ModelConfig, {"map_norm": "none", "fpn_channels": 48, "semantic_channels": 16})
+    parse(ModelConfig, {"dual_modal": False, "mask_channels": 32})
+    with pytest.raises(ConfigError, match="fpn_channels must be a multiple of 32; semantic_channels must be"):
+        parse(ModelConfig, {"fpn_channels": 48, "semantic_channels": 16})

@@ -118,14 +118,12 @@ class ModelConfig(Frozen):
     input: InputConfig = InputConfig()
     body: BodyConfig = BodyConfig()
     num_classes: Annotated[int, Field(ge=2)] = Field(2, description="classes with background")
-    fpn_channels: Positive = Field(256, multiple_of=32)
-    semantic_channels: Positive = Field(64, multiple_of=32, description="middle channels of the semantic branch")
+    fpn_channels: Positive = 256
+    semantic_channels: Positive = Field(64, description="middle channels of the semantic branch")
     box_channels: Positive = Field(
         1024, multiple_of=32, description="width of the fully connected layers of box and quality head"
     )
-    mask_channels: Positive = Field(
-        256, multiple_of=64, description="width of the mask and quality heads' convolutions"
-    )
+    mask_channels: Positive = Field(256, description="width of the mask and quality heads' convolutions")
     map_norm: Literal["group", "none"] = Field(
         "group",
         description="GroupNorm after the convolutions of the pyramid and the semantic branch, or biases instead: then "
@@ -143,6 +141,16 @@ class ModelConfig(Frozen):
         description="for weights of the original implementation: its anchor grid, regions pooled up to the last pixel",
     )
     diameter: PositiveFloat | None = Field(None, description="typical nucleus diameter in training, pixels")
+
+    @model_validator(mode="after")
+    def _widths_make_groups(self) -> Self:
+        steps = {"mask_channels": 64 if self.dual_modal else 32}
+        if self.map_norm == "group":
+            steps |= {"fpn_channels": 32, "semantic_channels": 32}
+        wrong = [f"{name} must be a multiple of {step}" for name, step in steps.items() if getattr(self, name) % step]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 class AugmentConfig(Frozen):

@@ -122,7 +122,8 @@ def image_layers(
         layers.append(layer("semantic", annotation.semantic, SEMANTIC, "labels", metadata=content, **look))
     if annotation.labels.any() or annotation.rows or regions.whole or regions.areas:
         table = {"features": _features(annotation)} if annotation.rows else {}
-        layers.append(layer("labels", annotation.labels, NUCLEI, "labels", opacity=0.7, **table))
+        content = {"napari-pffnet": {"image": name}}
+        layers.append(layer("labels", annotation.labels, NUCLEI, "labels", metadata=content, opacity=0.7, **table))
     layers[-1][1]["metadata"][IN_PROJECT]["last"] = True
     return layers
 

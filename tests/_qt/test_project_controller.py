@@ -1,11 +1,13 @@
 """The step Project without a screen."""
 
+from copy import deepcopy
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from napari.layers import Labels
 from panel_fakes import at_once
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
@@ -599,3 +601,29 @@ def test_a_panel_opened_again_goes_on_with_the_image_in_view(tmp_path):
     again.viewer.layers.selection.active = again.image.layers["labels"]
     again.image.layers["labels"].fill((3, 3), 8)
     assert crashed(again).now.labels.max() == 8
+
+
+def test_a_copy_of_the_annotation_is_no_annotation(tmp_path):
+    controller = opened(tmp_path, names=("a", "b"))
+    viewer = controller.viewer
+    mine = add_result(viewer, TWO_NUCLEI.labels.copy(), controller.image.layers["image"])
+    copy = viewer.add_layer(Labels(mine.data.copy(), metadata=deepcopy(mine.metadata), name="copy"))
+    assert "'copy' is not saved" in warning(controller)
+    viewer.layers.selection.active = mine
+    mine.fill((3, 3), 8)
+    controller.open_image("b")
+    controller.open_image("a")
+    assert controller.image.layers["labels"] is not copy
+    assert 8 in on_disk(controller, "a")
+    assert 8 in controller.image.layers["labels"].data
+
+
+def test_who_stays_sees_where_he_is(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI, names=("a", "b"))
+    beside(controller)
+    controller.view.ask.return_value = False
+    controller.view.set_images.reset_mock()
+    controller.open_image("b")
+    assert controller.view.set_images.call_args.args[1] == "a"
+    controller.open(str(tmp_path / "elsewhere"))
+    assert controller.image.name == "a"

@@ -289,3 +289,11 @@ def test_thresholds_are_those_of_the_selected_nuclei(viewer):
     controller.recompose()
     assert viewer.layers["nuclei of others"].data.max() == 2
     assert viewer.layers["nuclei of cells"].data.max() == 1
+
+
+def test_thresholds_say_nothing_of_images_without_a_result(viewer):
+    viewer.add_labels(np.zeros((16, 16), np.int32))
+    viewer.layers.selection.active = viewer.layers["cells"]
+    controller = make(viewer)
+    controller.recompose()
+    assert controller.view.last("set_status").args == ("Ready.",)

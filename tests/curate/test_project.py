@@ -255,10 +255,11 @@ def test_full_disk_leaves_the_list_as_it_was(tmp_path, monkeypatch):
     assert "No space left" in added.problems[0]
 
 
-def test_what_a_killed_program_left_is_tidied(tmp_path):
+@pytest.mark.parametrize("digits", [16, 32])
+def test_what_a_killed_program_left_is_tidied(tmp_path, digits):
     made = project(tmp_path)
     made.close()
-    left = made.folder / "labels" / f".a-{'0' * 32}.tif"
+    left = made.folder / "labels" / f".a-{'0' * digits}.tif"
     left.write_bytes(b"half")
     Project.open(made.folder)
     assert not left.exists()

@@ -52,3 +52,8 @@ def test_faint_nuclei_in_little_noise_are_not_blank_and_slopes_of_light_are():
     assert is_blank(noise, bounds, 24)
     assert is_blank(noise + np.linspace(0, 400, 128), bounds, 24)
     assert not is_blank(np.where(labels > 0, noise + 0.02 * 10100, noise), bounds, 24)
+
+
+def test_a_tile_of_few_squares_has_no_slope():
+    step = np.concatenate([np.full((100, 30), 1000.0), np.full((100, 30), 1500.0)], 1)
+    assert not is_blank(step, (900, 7000), 90)

@@ -159,3 +159,28 @@ def test_settings_may_follow_the_folders(folder, tmp_path, capsys):
     arguments = ["--output", str(tmp_path / "out"), "--data", str(folder), "schedule.stepz=3"]
     assert main(arguments) == 2
     assert "did you mean schedule.steps?" in capsys.readouterr().err
+
+
+def test_float16_goes_on_after_a_setback(folder, tmp_path, monkeypatch):
+    config = recipe(steps=4, checkpoint_every=1)
+    monkeypatch.setattr(loop.Watch, "fault", fails_once(loop.Watch.fault))
+    start = TrainState.start
+
+    def scaled(*arguments):
+        state = start(*arguments)
+        state.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+        return state
+
+    monkeypatch.setattr(TrainState, "start", scaled)
+    events = run(config, folder, tmp_path / "out")
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
+
+
+def fails_once(fault):
+    calls = []
+
+    def fail(watch, losses):
+        calls.append(1)
+        return "a loss is not finite" if len(calls) == 3 else fault(watch, losses)
+
+    return fail

@@ -13,7 +13,7 @@ import numpy as np
 from napari_pffnet.curate.intake import Intake, image_files, relative
 from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
 from napari_pffnet.curate.work import Work
-from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.atomic import TEMPORARY, write_atomic
 from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.own_file import OwnFile
 from napari_pffnet.io.project import (
@@ -36,7 +36,6 @@ from napari_pffnet.io.regions import Regions, read_regions, regions_bytes
 __all__ = ["Added", "Project", "ProjectError", "ProjectLocked"]
 
 Report = Callable[[int, int], None]
-TEMPORARY = ".*-" + "[0-9a-f]" * 32 + ".*"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 #: characters of a file's name in that of its temporary copy, which is no longer than names may be
 SHOWN = 32
+#: Pattern of the names of temporary copies, which a killed program leaves behind; earlier versions' are longer.
+TEMPORARY = ".*-" + "[0-9a-f]" * 16 + "*.*"
 
 
 def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *, replace: bool = True) -> None:

@@ -124,7 +124,7 @@ def fix_axes(
     long = "".join(axes[position] for position, size in zip(stack, sizes, strict=True) if size > 1)
     place = np.unravel_index(choose(prod(sizes), long, "plane", plane), sizes)
     fixed = {p: int(number) * shape[p] // size for p, number, size in zip(stack, place, sizes, strict=True)}
-    if "C" not in axes:
+    if not set(axes) & set("CS"):
         choose(1, "", "channel", channel)
     return fixed | {p: choose(shape[p], axis, "channel", channel) for p, axis in enumerate(axes) if axis == "C"}
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from napari_pffnet.config import ConfigError, Frozen, parse
 from napari_pffnet.io.images import read_image, to_plane
@@ -37,12 +37,17 @@ class ProjectError(ValueError):
     """Something is wrong with a project; the message names the file and the fix."""
 
 
+def _no_path(name: str) -> str:
+    if not name.strip(".") or Path(name).name != name:
+        raise ValueError("a name is no path; give the name alone")
+    return name
+
+
 class ImageEntry(Frozen):
     """One image of a project."""
 
-    name: str = Field(
-        pattern=r"^[^/\\\x00]*[^/\\\x00.][^/\\\x00]*$",
-        description="names the files of its annotation; given once in a project, no path",
+    name: Annotated[str, AfterValidator(_no_path)] = Field(
+        description="names the files of its annotation; given once in a project"
     )
     state: State = "new"
     path: str = Field(description="the image, seen from the project's folder, with /")

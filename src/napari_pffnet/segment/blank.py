@@ -13,6 +13,8 @@ Array = np.ndarray[Any, Any]
 MOST, LEAST = 0.05, 0.005
 #: Times the noise that is left in means of squares: thousands of them differ by nine.
 NOISE = 10.0
+#: Squares along each side from which on a slope of light can be told from a nucleus.
+FEWEST = 4
 #: Median of absolute differences of normal noise, in standard deviations of the noise.
 MEDIAN = 0.6745 * np.sqrt(2)
 
@@ -45,7 +47,8 @@ def _is_flat(plane: Array, means: Array, side: int) -> bool:
     if np.ptp(means) >= 2 * MOST:
         return False
     noise = float(np.median(np.abs(np.diff(plane, axis=1)))) / MEDIAN if plane.shape[1] > 1 else 0.0
-    return bool(np.ptp(_levelled(means)) < min(MOST, max(LEAST, NOISE * noise / side)))
+    level = _levelled(means) if min(means.shape) >= FEWEST else means
+    return bool(np.ptp(level) < min(MOST, max(LEAST, NOISE * noise / side)))
 
 
 def _levelled(means: Array) -> Array:

@@ -194,23 +194,26 @@ def train_step(
         weighted = [config.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
         state.scaler.scale(torch.stack(weighted).sum() / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
-    norm = _clip(state, config)
+    unscaled = not state.scaler.is_enabled()  # otherwise the scaler looks for gradients that are not finite
+    norm = _clip(state, config) if unscaled else torch.zeros((), device=device)
     *means, length = torch.stack([*sums.values(), norm]).tolist()
     values = dict(zip(sums, means, strict=True))
     fault = (watch or Watch()).fault(values) or ("" if math.isfinite(length) else "a gradient is not finite")
     _check(fault, state, group, device)
+    if not unscaled:
+        _clip(state, config)
     _update(state)
     return values
 
 
 def _clip(state: TrainState, config: TrainConfig) -> Tensor:
-    """Limit the length of the gradient; return what it was, 0 if the scaler of float16 sees to it."""
+    """Limit the length of the gradient; return what it was. Once a step: the scaler of float16 allows no more."""
     state.scaler.unscale_(state.optimizer)
     gradients = [each.grad for each in state.network.parameters() if each.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     if config.optimizer.clip_norm is not None:
         nn.utils.clip_grads_with_norm_(state.network.parameters(), config.optimizer.clip_norm, norm)
-    return torch.zeros_like(norm) if state.scaler.is_enabled() else norm
+    return norm
 
 
 def _update(state: TrainState) -> None:

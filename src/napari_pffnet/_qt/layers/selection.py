@@ -14,7 +14,9 @@ def keep_selection(viewer: ViewerModel) -> Iterator[None]:
     selection = viewer.layers.selection
     before, active = set(selection), selection.active
     with selection.events.blocker_all():
-        yield
-        selection.clear()
-        selection.update(before & set(viewer.layers))
-        selection.active = active if active in viewer.layers else None
+        try:
+            yield
+        finally:
+            selection.clear()
+            selection.update(before & set(viewer.layers))
+            selection.active = active if active in viewer.layers else None

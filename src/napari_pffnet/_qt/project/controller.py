@@ -133,8 +133,8 @@ class ProjectController:
         self._enter(lambda: Project.open(folder), lambda: Project.open(folder, take_over=True), image)
 
     def leave_project(self) -> bool:
-        """Save and close the project; False if the image in view could not be saved."""
-        if not self.keeper.leave():
+        """Save and close the project; False if the user stays, or the image in view could not be saved."""
+        if not self.keeper.goes_on() or not self.keeper.leave():
             return False
         if self.project:
             self.project.close()
@@ -147,6 +147,7 @@ class ProjectController:
         if project is None or (self.image and self.image.name == name):
             return
         if not self.keeper.goes_on() or not self.keeper.leave():
+            self._show()
             return
         try:
             self.keeper.open(project, name)
@@ -287,10 +288,13 @@ class ProjectController:
         """Open the project of layers that napari's reader made; offer other nuclei to the image in view."""
         if self.keeper.adding:
             return
-        if event.value.metadata.get(IN_PROJECT, {}).get("last"):
+        layer, last = event.value, event.value.metadata.get(IN_PROJECT, {}).get("last")
+        if last:
             self._take_from_viewer()
-        elif isinstance(event.value, Labels):
-            self.keeper.offered(event.value)
+        elif isinstance(layer, Labels):
+            self.keeper.offered(layer)
+        if self.image is not None:
+            self.image.let_go_of_copy(layer)
 
     def _take_from_viewer(self) -> None:
         notes = [layer.metadata[IN_PROJECT] for layer in self.viewer.layers if IN_PROJECT in layer.metadata]

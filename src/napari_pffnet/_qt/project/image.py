@@ -27,7 +27,7 @@ FAULTS = (ProjectError, ImageError, OSError)
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
 TO_TAKE = "to take it: Project > Add > Selected Labels layer."
 NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
-BESIDE = f"'{{}}' is not saved: the project keeps '{{}}', which you have worked on; {TO_TAKE}"
+BESIDE = f"'{{}}' is not saved: the project keeps '{{}}'; {TO_TAKE}"
 LEFT = f"'{{}}' lies on '{{}}', but is not in the project; {TO_TAKE}\n\nGo on without it?"
 INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
@@ -153,7 +153,7 @@ class ImageKeeper:
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
         left = beside(self.viewer, self.image) if self.image else []
-        if self.image is None or not left:
+        if self.image is None or self.project is None or self.project.readonly or not left:
             return True
         if not self.view.ask(LEFT.format("', '".join(layer.name for layer in left), self.image.name)):
             return False

@@ -18,7 +18,7 @@ from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.provenance import Row, Rows, rows_of
 from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.io.regions import Area, Regions
-from napari_pffnet.readers import IN_PROJECT
+from napari_pffnet.readers import IN_PROJECT, same_place
 
 
 @dataclass
@@ -44,6 +44,12 @@ class OpenImage:
     def role(self, layer: Layer | None) -> str | None:
         """Return a layer's role; None if it is not of this image."""
         return next((role for role, own in self.layers.items() if own is layer), None)
+
+    def let_go_of_copy(self, layer: Layer) -> None:
+        """Take the note of its place in the project from a copy of one of these layers: it is no annotation."""
+        note, own = layer.metadata.get(IN_PROJECT), self.layers.values()
+        if note and layer not in own and any(same_place(each.metadata, note) for each in own):
+            layer.metadata = {key: value for key, value in layer.metadata.items() if key != IN_PROJECT}
 
     def plane(self, role: str) -> np.ndarray[Any, Any] | None:
         """Return the pixels of a Labels layer as H×W; None if there is no such layer of that size."""

@@ -14,7 +14,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.layers.origin import made_of
+from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.parts import is_large, wanted_part
 from napari_pffnet._qt.layers.planes import (
     PlaneError,
@@ -215,7 +215,7 @@ class SegmentController:
             return
         if image not in self.shown and self.large.shows(image):
             self.view.set_status(ON_DISK)
-        elif image not in self.shown and any(isinstance(layer, Labels) for layer in self.viewer.layers):
+        elif image not in self.shown and nuclei_of(self.viewer, image):
             self.view.set_status(NOT_KEPT)
         self.shown.recompose(image)
 
@@ -250,8 +250,7 @@ class SegmentController:
             self.view.set_status(self._stopped(image))
             return
         now = self.viewer.layers.selection.active
-        busy = isinstance(now, Labels) and (now is not before or made_of(now, image) is False)
-        self.shown.add(image, outcome, quietly=busy)
+        self.shown.add(image, outcome, quietly=isinstance(now, Labels) and _is_in_use(now, image, now is not before))
 
     def _stopped(self, image: Image) -> str:
         return "Stopped." if image in self.viewer.layers else CLOSED.format(image.name)
@@ -332,6 +331,12 @@ class SegmentController:
         if another and self._ready and not self._running:
             self.view.set_status(self._idle())
         self._set_running(self._running)
+
+
+def _is_in_use(layer: Labels, image: Image, chosen: bool) -> bool:
+    """Whether somebody works on a selected layer, `chosen` while a run was under way, rather than waits for results."""
+    ours = made_of(layer, image)
+    return ours is False or (ours is None and (chosen or layer.mode != "pan_zoom"))
 
 
 def _on_level(config: SegmentConfig, factor: float) -> SegmentConfig:

@@ -94,11 +94,10 @@ class _Output:
         """
         there = self.layer in self.viewer.layers
         if there and self.layer is not None and _is_untouched(self.layer):
-            before = dict(self.layer.metadata)
+            self.layer.metadata = {**self.layer.metadata, **arguments["metadata"]}  # first: who hears of data reads it
             self.layer.data = data
             for name in PLACEMENT:
                 setattr(self.layer, name, arguments[name])
-            self.layer.metadata = {**before, **arguments["metadata"]}
         else:
             if there and self.layer is not None:
                 self._kept, self.layer.visible = self.layer, False
