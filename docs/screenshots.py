@@ -25,8 +25,8 @@ KEYS = {name: getattr(Qt.Key, f"Key_{name}") for name in "NQ"}
 LEFT, NOTHING = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 #: Corners of an area drawn on the sample.
 AREA = [(180, 150), (200, 330), (330, 380), (390, 250), (300, 130)]
-#: Corners of a box around a nucleus of the sample that the run takes for a part of its neighbour.
-MERGED = (114, 210), (132, 229)
+#: Corners of a box around a nucleus of the sample that the run takes for two.
+HALVED = (322, 393), (363, 434)
 
 
 class Window:
@@ -150,16 +150,16 @@ def large() -> None:
 
 
 def correct() -> None:
-    """A box dragged around a nucleus that was taken for a part of its neighbour, and what came of it."""
+    """A box dragged around a nucleus that was taken for two, and what came of it."""
     window = Window("dark", "u2os")
     window.segment()
-    (top, left), (bottom, right) = MERGED
+    (top, left), (bottom, right) = HALVED
     window.look_at((top + bottom) / 2, (left + right) / 2, 8)
     window.panel.correct.replace.setChecked(True)
     window.press("Q")
-    window.drag(MERGED[0], (top + 10, left + 10), MERGED[1], release=False)
+    window.drag(HALVED[0], (top + 10, left + 10), HALVED[1], release=False)
     window.save("box_drag")
-    QTest.mouseRelease(window.canvas, LEFT, NOTHING, window.point(*MERGED[1]))
+    QTest.mouseRelease(window.canvas, LEFT, NOTHING, window.point(*HALVED[1]))
     window.rest()
     window.save("box_done")
     window.viewer.close()
