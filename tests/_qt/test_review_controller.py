@@ -405,6 +405,7 @@ def test_layer_taken_away_while_an_image_is_there():
     controller.viewer.add_image(np.zeros((60, 80)))
     controller.viewer.layers.selection.active = layer
     controller.next()
+    controller.viewer.layers.selection.clear()  # as napari's layer list does before it removes a layer
     controller.viewer.layers.remove(layer)
     assert view.listed == []
     assert "candidates" not in controller.viewer.layers

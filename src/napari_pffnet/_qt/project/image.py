@@ -58,9 +58,8 @@ class ImageKeeper:
         self.view: Teller = view
         self.project: Project | None = None
         self.image: OpenImage | None = None
-        self.adding = False
+        self.adding = self._unsaved = False
         self._rows: LabelRows | None = None
-        self._unsaved = False
         layers = self.viewer.layers.events
         self._connections = [(active.switched, self._follow_rows), (layers.removed, self._removed)]
         for signal, slot in self._connections:

@@ -68,8 +68,7 @@ class ReviewController:
         self._camera = CameraVisits(self.viewer)
         self._shown: list[tuple[int, str, int]] = []
         self._current: Key | None = None
-        self._at = -1
-        self._open = False
+        self._at, self._open = -1, False
         self._steps = Steps()
         self._counts = Counts()
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
