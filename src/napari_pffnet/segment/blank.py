@@ -13,6 +13,8 @@ Array = np.ndarray[Any, Any]
 MOST, LEAST = 0.05, 0.005
 #: Times the noise that is left in means of squares: thousands of them differ by nine.
 NOISE = 10.0
+#: So many-th rows tell the noise.
+ROWS = 8
 #: Squares along each side from which on a slope of light can be told from a nucleus.
 FEWEST = 4
 #: Median of absolute differences of normal noise, in standard deviations of the noise.
@@ -46,7 +48,7 @@ def is_blank(pixels: Array, bounds: tuple[float, float], diameter: float) -> boo
 def _is_flat(plane: Array, means: Array, side: int) -> bool:
     if np.ptp(means) >= 2 * MOST:
         return False
-    noise = float(np.median(np.abs(np.diff(plane, axis=1)))) / MEDIAN if plane.shape[1] > 1 else 0.0
+    noise = float(np.median(np.abs(np.diff(plane[::ROWS], axis=1)))) / MEDIAN if plane.shape[1] > 1 else 0.0
     level = _levelled(means) if min(means.shape) >= FEWEST else means
     return bool(np.ptp(level) < min(MOST, max(LEAST, NOISE * noise / side)))
 
