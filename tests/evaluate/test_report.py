@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_pffnet.evaluate.metrics import evaluate_pair
 from napari_pffnet.evaluate.report import PairError, evaluate_files, find_pairs, to_csv, to_json, to_table, to_text
+from napari_pffnet.io.ome_zarr import LabelPyramid
 
 ONE = np.array([[1, 1, 1, 1, 0, 0]], np.uint16)
 THREE = np.array([[1, 0, 2, 0, 3, 3]], np.uint16)
@@ -20,7 +22,7 @@ def folders(tmp_path):
 
 def save(folder, **images):
     for name, image in images.items():
-        tifffile.imwrite(folder / f"{name}.tif", image)
+        tifffile.imwrite(folder / f"{name}.tif", image, photometric="minisblack")
 
 
 def scores():
@@ -107,3 +109,52 @@ def test_csv_and_json_hold_the_same_figures():
     assert content["mean"]["ap90"] == 0.5
     assert content["pooled"] == {"nuclei": 4, "found": 4, **{name: 0.6 for name in content["pooled"] if "ap" in name}}
     assert content["faults"] == ["x.tif: unreadable"]
+
+
+def test_stacks_and_large_results_are_compared_part_by_part(folders, monkeypatch):
+    monkeypatch.setattr("napari_pffnet.evaluate.label_files.PART", 20)
+    predictions, truth = folders
+    random = np.random.default_rng(0)
+    stack = random.integers(0, 4, (3, 6, 8)).astype(np.uint16)
+    other = np.where(random.random(stack.shape) < 0.8, stack, 5)
+    plane = random.integers(0, 9, (40, 30)).astype(np.uint32)
+    save(truth, stack=stack[:, None], large=plane)
+    save(predictions, stack_labels=other)
+    LabelPyramid(predictions / "large.zarr", "semantic", plane.shape, "uint8")
+    LabelPyramid(predictions / "large.zarr", "nuclei", plane.shape, "uint32").write(0, 0, plane)
+    found, faults = evaluate_files(find_pairs(predictions, truth).files)
+    assert faults == []
+    assert found == {"large": evaluate_pair(plane, plane), "stack": evaluate_pair(stack, other)}
+
+
+def test_zarr_folders_of_any_kind_of_labels(tmp_path):
+    save(tmp_path, truth=ONE)
+    for form in (2, 3):
+        zarr.save_array(tmp_path / f"array{form}.zarr", ONE, zarr_format=form)
+    zarr.save_array(tmp_path / "float.zarr", ONE.astype(float))
+    zarr.open_group(tmp_path / "empty.zarr", mode="w").create_group("labels")
+    zarr.open_group(tmp_path / "bare.zarr", mode="w")
+    files = {path.stem: (path, tmp_path / "truth.tif") for path in tmp_path.glob("*.zarr")}
+    assert find_pairs(*files["array2"]).files == {"truth": files["array2"]}
+    found, faults = evaluate_files(files)
+    assert found == dict.fromkeys(["array2", "array3"], evaluate_pair(ONE, ONE))
+    assert sorted(fault.split(".zarr: ")[1] for fault in faults) == [
+        "holds no labels (no 'multiscales'); give an OME-Zarr label image or an array",
+        "holds the labels of nothing; give the folder of one",
+        "labels are float64; save integers (uint16), one id per nucleus, background 0",
+    ]
+
+
+def test_labels_of_stacks_are_checked(folders):
+    predictions, truth = folders
+    stack = np.stack([ONE, ONE])
+    spots = np.zeros((1, 40, 40), np.uint8)
+    spots[0, ::4, ::4] = 7
+    save(truth, size=stack, mask=spots, colour=np.zeros((8, 8), np.uint8))
+    save(predictions, size=ONE, mask=spots)
+    tifffile.imwrite(predictions / "colour.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+    _, faults = evaluate_files(find_pairs(predictions, truth).files)
+    told = "\n".join(sorted(faults))
+    assert "labels are a colour image" in told
+    assert "a mask, not labels: 7 is the only id" in told
+    assert "labels are 1×6 but the image is 2×1×6; save both at one size" in told

@@ -12,10 +12,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare options and help."""
     parser.description = (
         "Compare label images: AP at IoU 0.5 to 0.9, AJI, AJI+, Dice, DQ, SQ, PQ per image, their means, and AP pooled"
-        " over all nuclei. Images that cannot be compared are reported, and the exit code is 1."
+        " over all nuclei. Of stacks a nucleus is what has one number, on one plane or several. Images that cannot be"
+        " compared are reported, and the exit code is 1."
     )
-    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of NAME_labels.tif or NAME.tif")
-    parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of NAME.tif; or give two files")
+    parser.add_argument(
+        "predictions", type=Path, metavar="PREDICTIONS", help="folder of NAME_labels.tif, NAME.tif or NAME.zarr"
+    )
+    parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of NAME.tif or NAME.zarr; or give two files")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
     parser.set_defaults(run=run)

@@ -35,18 +35,13 @@ def read_labels(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.int32]:
     labels = read_pixels(path, indices=True)
     if labels.ndim != 2:
         raise DataError(f"{path}: labels are a colour image; save one integer id per nucleus, background 0")
-    if labels.dtype.kind not in "ui":
-        kind = "a yes/no mask" if labels.dtype.kind == "b" else str(labels.dtype)
-        raise DataError(f"{path}: labels are {kind}; save integers (uint16), one id per nucleus, background 0")
+    check_type(path, labels.dtype)
     if shape is not None:
-        _same_shape(path, "labels are", labels, shape)
-    if labels.size and labels.min() < 0:
-        raise DataError(f"{path}: labels are negative; ids start at 1, background is 0")
+        check_shape(path, "labels are", labels.shape, shape)
+    check_signs(path, labels)
     instances, ids = renumber(labels)
-    if len(ids) == 1 and connected(instances > 0).max() > MOST_PIECES:
-        raise DataError(
-            f"{path}: a mask, not labels: {ids[0]} is the only id and lies in many pieces; give each nucleus its own id"
-        )
+    if len(ids) == 1:
+        check_pieces(path, labels)
     return instances
 
 
@@ -55,7 +50,7 @@ def read_semantic(path: Path, shape: tuple[int, ...], nuclei: bool) -> NDArray[n
     semantic = read_pixels(path, indices=True)
     if semantic.ndim != 2:
         raise DataError(f"{path}: the semantic map is a colour image; save 0 background, 1 nucleus, {IGNORE} ignore")
-    _same_shape(path, "the semantic map is", semantic, shape)
+    check_shape(path, "the semantic map is", semantic.shape, shape)
     values = set(np.unique(semantic).tolist())
     if not values <= {0, 1, IGNORE} or (nuclei and values == {0, IGNORE}):
         found = ", ".join(f"{value:g}" for value in sorted(values)[:6])
@@ -63,7 +58,31 @@ def read_semantic(path: Path, shape: tuple[int, ...], nuclei: bool) -> NDArray[n
     return semantic.astype(np.uint8)
 
 
-def _same_shape(path: Path, what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        given, expected = ("×".join(map(str, s)) for s in (array.shape, shape))
-        raise DataError(f"{path}: {what} {given} but the image is {expected} (height×width); save both at one size")
+def check_type(path: Path, kind: np.dtype[Any]) -> None:
+    """Raise DataError if labels of this type have no ids."""
+    if kind.kind not in "ui":
+        said = "a yes/no mask" if kind.kind == "b" else str(kind)
+        raise DataError(f"{path}: labels are {said}; save integers (uint16), one id per nucleus, background 0")
+
+
+def check_shape(path: Path, what: str, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise DataError if sizes differ; `what` begins the sentence, "labels are"."""
+    if given != expected:
+        this, that = ("×".join(map(str, shape)) for shape in (given, expected))
+        axes = " (height×width)" if len(given) == len(expected) == 2 else ""
+        raise DataError(f"{path}: {what} {this} but the image is {that}{axes}; save both at one size")
+
+
+def check_signs(path: Path, labels: NDArray[Any]) -> None:
+    """Raise DataError if ids are negative."""
+    if labels.size and labels.min() < 0:
+        raise DataError(f"{path}: labels are negative; ids start at 1, background is 0")
+
+
+def check_pieces(path: Path, labels: NDArray[Any]) -> None:
+    """Raise DataError if labels with one id are a mask: many pieces of that id."""
+    if connected(labels > 0).max() > MOST_PIECES:
+        raise DataError(
+            f"{path}: a mask, not labels: {labels.max()} is the only id and lies in many pieces;"
+            " give each nucleus its own id"
+        )

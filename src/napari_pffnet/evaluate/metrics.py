@@ -1,12 +1,13 @@
 """Metrics of instance segmentation, all from one sparse table of overlaps.
 
-Label images are int H×W, 0 is background, ids need not be consecutive. Nothing changes its input. Every metric lies in
-[0, 1]. Where both images are empty it is 1 (nothing to find, nothing false); where only one is, it is 0.
+Label images are int of any number of dimensions, 0 is background, ids need not be consecutive. Nothing changes its
+input. Every metric lies in [0, 1]. Where both images are empty it is 1 (nothing to find, nothing false); where only one
+is, it is 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,13 +77,39 @@ def overlaps(truth: Array, prediction: Array) -> Overlaps:
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}; both must have the size of the image")
-    in_truth, in_prediction = truth != 0, prediction != 0
-    rows, truth_areas = _number(truth[in_truth])
-    columns, prediction_areas = _number(prediction[in_prediction])
-    rows, columns = rows[in_prediction[in_truth]], columns[in_truth[in_prediction]]
-    pairs, codes = _unique(rows * len(prediction_areas) + columns)
-    t, p = np.divmod(pairs, max(len(prediction_areas), 1))
-    return Overlaps(truth_areas, prediction_areas, t, p, np.bincount(codes, minlength=len(pairs)))
+    return overlaps_of_parts([(truth, prediction)])
+
+
+def overlaps_of_parts(parts: Iterable[tuple[Array, Array]]) -> Overlaps:
+    """Count shared pixels as `overlaps` does, of images that come in parts: the same part of truth and prediction."""
+    counted = [_count(truth, prediction) for truth, prediction in parts]
+    table = pd.concat(counted).groupby(["truth", "prediction"], sort=True)["pixels"].sum().reset_index()
+    ids, truth_areas = _areas(table, "truth")
+    found, prediction_areas = _areas(table, "prediction")
+    both = table[(table["truth"] != 0) & (table["prediction"] != 0)]
+    return Overlaps(
+        truth_areas,
+        prediction_areas,
+        np.searchsorted(ids, both["truth"]),
+        np.searchsorted(found, both["prediction"]),
+        both["pixels"].to_numpy(),
+    )
+
+
+def _count(truth: Array, prediction: Array) -> pd.DataFrame:
+    """Count the pixels of each pair of ids (`truth`, `prediction`, `pixels`); 0 is one of them, not with 0."""
+    some = (truth != 0) | (prediction != 0)
+    ids, rows = _unique(truth[some])
+    found, columns = _unique(prediction[some])
+    pairs, codes = _unique(rows * len(found) + columns)
+    t, p = np.divmod(pairs, max(len(found), 1))
+    return pd.DataFrame({"truth": ids[t], "prediction": found[p], "pixels": np.bincount(codes, minlength=len(pairs))})
+
+
+def _areas(table: pd.DataFrame, side: str) -> tuple[Array, Array]:
+    """Ids of the objects of one side, sorted, and their areas."""
+    areas = table[table[side] != 0].groupby(side, sort=True)["pixels"].sum()
+    return areas.index.to_numpy(), areas.to_numpy()
 
 
 def count_matches(table: Overlaps, threshold: float) -> tuple[int, int, int]:
@@ -138,7 +165,11 @@ def dice(table: Overlaps) -> float:
 
 def evaluate_pair(truth: Array, prediction: Array) -> ImageScores:
     """Compute every metric of one image."""
-    table = overlaps(truth, prediction)
+    return evaluate_overlaps(overlaps(truth, prediction))
+
+
+def evaluate_overlaps(table: Overlaps) -> ImageScores:
+    """Compute every metric of one image from its overlaps."""
     counts = [count_matches(table, threshold) for threshold in THRESHOLDS]
     tp, fp, fn = zip(*counts, strict=True)
     return ImageScores(tp, fp, fn, aji(table), aji_plus(table), dice(table), *panoptic_quality(table))
@@ -197,12 +228,6 @@ def _match(table: Overlaps, pairs: Array, value: Array) -> Array:
     real = columns < len(found)
     chosen = np.searchsorted(t * len(found) + p, rows[real] * len(found) + columns[real])
     return np.asarray(pairs[chosen])
-
-
-def _number(labels: Array) -> tuple[Array, Array]:
-    """Return the object of each foreground pixel, int64 flat, and the area of each object."""
-    ids, codes = _unique(labels)
-    return codes, np.bincount(codes, minlength=len(ids))
 
 
 def _unique(values: Array) -> tuple[Array, Array]:

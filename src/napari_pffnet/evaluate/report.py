@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from napari_pffnet.data.annotation import read_labels, read_pixels
 from napari_pffnet.data.folder import list_images
 from napari_pffnet.data.sources import DataError
-from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_pair
+from napari_pffnet.evaluate.label_files import LabelFile, overlaps_of_files
+from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_overlaps
+from napari_pffnet.io.lazy import is_zarr
 
 SUFFIX = "_labels"
 BESIDE_LABELS = ("", "_semantic", "_overlay")
@@ -43,14 +44,15 @@ def find_pairs(predictions: Path, truth: Path) -> Pairs:
     Parameters
     ----------
     predictions, truth : Path
-        Two folders of ``NAME_labels.*`` or ``NAME.*`` (the former wins: the latter may be the image), or two files.
+        Two folders of ``NAME_labels.*`` or ``NAME.*`` (the former wins: the latter may be the image) or ``NAME.zarr``,
+        or two files or Zarr folders.
 
     Raises
     ------
     PairError
         Not two folders or two files, or there is no truth.
     """
-    if truth.is_file() and predictions.is_file():
+    if all(path.is_file() or is_zarr(path) for path in (truth, predictions)):
         return Pairs({truth.stem.removesuffix(SUFFIX): (predictions, truth)}, [], [])
     for folder in (predictions, truth):
         if not folder.is_dir():
@@ -75,13 +77,13 @@ def find_pairs(predictions: Path, truth: Path) -> Pairs:
 def evaluate_files(files: dict[str, tuple[Path, Path]]) -> tuple[dict[str, ImageScores], list[str]]:
     """Evaluate pairs of (prediction, truth); return the scores by name, and one line per pair that has none.
 
-    A pair has none if a file is unreadable or holds no labels, or if the two differ in size.
+    Of stacks an object is what has one id, on one plane or several. A pair has none if a file is unreadable or holds no
+    labels, or if the two differ in size.
     """
     scores, faults = {}, []
     for name, (prediction, truth) in files.items():
         try:
-            shape = read_pixels(truth, indices=True).shape[:2]
-            scores[name] = evaluate_pair(read_labels(truth, shape), read_labels(prediction, shape))
+            scores[name] = evaluate_overlaps(overlaps_of_files(LabelFile(truth), LabelFile(prediction)))
         except DataError as error:
             faults.append(str(error))
     return scores, faults
@@ -134,6 +136,9 @@ def _figures(scores: Sequence[ImageScores]) -> dict[str, float]:
 def _label_files(folder: Path) -> dict[str, list[Path]]:
     """Return label images by NAME, without what stands beside ``NAME_labels.*``: the image and other results."""
     files = list_images(folder)
+    for path in sorted(folder.glob("*.zarr")):
+        if is_zarr(path):
+            files.setdefault(path.stem, []).append(path)
     beside = {
         stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *BESIDE_LABELS)
     }

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import zarr
 
-from napari_pffnet.io.images import MICROMETRES
+from napari_pffnet.io.images import MICROMETRES, ImageError
 
 Array = np.ndarray[Any, Any]
 BLOCK = 1024
@@ -182,6 +182,33 @@ def _label_image(folder: Path, name: str) -> tuple[zarr.Group, Multiscale]:
     facts = describe(image)
     assert facts is not None
     return image, facts
+
+
+def open_labels(folder: Path) -> zarr.Array[Any]:
+    """Open a label image, all its axes, at full resolution.
+
+    A Zarr array, an OME-Zarr image of labels, or an image or result with labels: those named ``nuclei``, or the only
+    ones.
+
+    Raises
+    ------
+    ImageError
+        There are no labels, or one cannot tell which; the message names the fix.
+    """
+    node = zarr.open(folder, mode="r")
+    if isinstance(node, zarr.Group) and isinstance(inside := node.get("labels"), zarr.Group):
+        names = sorted(name for name, _ in inside.groups())
+        chosen = "nuclei" if "nuclei" in names or len(names) != 1 else names[0]
+        if chosen not in names:
+            raise ImageError(f"{folder}: holds the labels {', '.join(names) or 'of nothing'}; give the folder of one")
+        node = inside[chosen]
+    if isinstance(node, zarr.Group):
+        facts = describe(node)
+        if facts is None:
+            raise ImageError(f"{folder}: holds no labels (no 'multiscales'); give an OME-Zarr label image or an array")
+        node = node[facts.paths[0]]
+    assert isinstance(node, zarr.Array)
+    return node
 
 
 def is_result(folder: Path) -> bool:
