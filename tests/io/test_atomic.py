@@ -44,3 +44,16 @@ def test_others_may_read_the_file(tmp_path):
     write_atomic(tmp_path / "atomic", b"")
     (tmp_path / "plain").write_bytes(b"")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_an_error_names_the_file_that_was_wanted(tmp_path):
+    def full(path):
+        path.write_bytes(b"a")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for path, content in ((tmp_path / "a.txt", full), (tmp_path / "missing" / "a.txt", b"a")):
+        with pytest.raises(OSError, match=r"a\.txt") as caught:
+            write_atomic(path, content)
+        assert caught.value.filename == str(path)
+    assert caught.type is FileNotFoundError
+    assert os.listdir(tmp_path) == []

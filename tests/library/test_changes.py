@@ -198,6 +198,7 @@ def test_export_writes_a_model_that_can_be_imported(model, tmp_path):
     assert export("mine", tmp_path / "for Ann") == tmp_path / "for Ann.safetensors"
     assert export("mine", tmp_path) == tmp_path / "mine.safetensors"
     assert import_model(tmp_path / "for Ann.safetensors").sha256 == fingerprint(model)
+    assert export("mine", f"{tmp_path}/new folder/") == tmp_path / "new folder" / "mine.safetensors"
     assert fingerprint(export("default", tmp_path / "new" / "d.safetensors")) == fingerprint(available()["default"])
 
 

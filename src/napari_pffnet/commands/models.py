@@ -35,7 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--json", action="store_true", help="as JSON, with the whole training recipe")
     one = _command(commands, "export", export, "copy a model to a file, to keep or to pass on")
     _name(one)
-    one.add_argument("path", type=Path, metavar="PATH", help="new .safetensors file, or a folder; never overwritten")
+    one.add_argument(
+        "path", metavar="PATH", help="new .safetensors file, or a folder (FOLDER/ if new); never overwritten"
+    )
     one = _command(commands, "import", import_, "check a model file and copy it into the library")
     one.add_argument("file", type=Path, metavar="FILE", help="a .safetensors model file")
     one.add_argument("--name", metavar="NAME", help="its name in the library (default: that of the file)")

@@ -32,7 +32,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
     FileExistsError
         There is a file, and it is not to be replaced.
     OSError
-        The folder is missing, full or not writable. The old file, if any, is unchanged.
+        The folder is missing, full or not writable; it names `path`. The old file, if any, is unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:SHOWN]}-{uuid.uuid4().hex[:16]}{path.suffix}")
@@ -46,6 +46,10 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
             os.replace(temporary, path)
         else:
             move_new(temporary, path)
+    except OSError as error:  # a full disk names no file, others the temporary one
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import unicodedata
@@ -115,7 +116,8 @@ def export(name: str, path: str | Path) -> Path:
     name : str
         A name of the library.
     path : str or Path
-        The new file, or a folder for ``NAME.safetensors``; the suffix is added where it lacks.
+        The new file, or a folder for ``NAME.safetensors``, made if a text ends in ``/``; the suffix is added where it
+        lacks.
 
     Returns
     -------
@@ -131,7 +133,7 @@ def export(name: str, path: str | Path) -> Path:
     verify(source)
     build(source)
     target = Path(path)
-    if target.is_dir():
+    if target.is_dir() or str(path).endswith(("/", os.sep)):
         target = target / source.name
     if target.suffix != SUFFIX:
         target = target.with_name(f"{target.name}{SUFFIX}")
