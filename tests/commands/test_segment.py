@@ -65,7 +65,7 @@ def test_files_and_folders_go_on_after_bad_ones(segment, tmp_path, capsys):
     failed = printed.err.splitlines()
     assert failed[0] == f"failed: {tmp_path / 'nowhere.tif'}: no such file"
     assert failed[1].startswith(f"failed: {tmp_path / 'folder' / 'bad.png'}: ")
-    assert "choose plane 0 to 8" in failed[2]
+    assert "choose plane 0 to 8 with --plane N, or all with --all-planes" in failed[2]
     assert failed[3] == "3 of 5 files failed"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}{s}" for n in "bc" for s in SUFFIXES}
 

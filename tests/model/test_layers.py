@@ -8,7 +8,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from napari_pffnet.config import BodyConfig
 from napari_pffnet.model.body import build_body
 from napari_pffnet.model.folding import FoldedNorm
-from napari_pffnet.model.layers import UpsampledConv
+from napari_pffnet.model.layers import PreciseLinear, UpsampledConv
 from napari_pffnet.model.mask import DoubleSize
 
 
@@ -18,6 +18,15 @@ def test_upsampled_convolution_equals_upsampling_then_convolving():
     x = torch.randn(2, 8, 5, 7)
     expected = F.conv2d(F.interpolate(x, scale_factor=4), layer.weight, layer.bias, padding=1)
     assert torch.allclose(layer(x), expected, atol=1e-5)
+
+
+def test_precise_layers_keep_their_digits_under_autocast():
+    layer, x = PreciseLinear(64, 3), torch.randn(5, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias).float()) is False
+        found = layer(x)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, layer(x), rtol=1e-6)
 
 
 def test_double_size_is_pixel_shuffle_also_without_regions():

@@ -113,7 +113,10 @@ def test_fusion(network, reference):
 
 @torch.inference_mode()
 def test_final_detections_agree_closely(network, features, reference):
-    """A region whose size is at the edge between two pyramid levels may be pooled from the other one."""
-    found = network.predict(features)[0]["boxes"]
-    overlap = box_iou(half_open(reference["det_boxes"][:50]), found).max(1).values
-    assert float((overlap >= 0.8).float().mean()) >= 0.98
+    """The quality is clamped to what IoU can be; the original's is not, and leaves [0, 1] in a third of these."""
+    found = network.predict(features)[0]
+    overlap, rows = box_iou(half_open(reference["det_boxes"]), found["boxes"]).max(1)
+    assert float(overlap.min()) >= 0.99
+    assert (found["scores"][rows] - reference["det_scores"]).abs().max() <= 1e-3
+    quality = reference["det_mask_scores"] / reference["det_scores"]
+    assert (found["mask_quality"][rows] - quality.clamp(0, 1)).abs().max() <= 1e-2

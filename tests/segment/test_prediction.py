@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from napari_pffnet.config import SegmentConfig
@@ -33,6 +35,12 @@ def test_thresholds_apply_to_what_was_found():
     assert areas(score_threshold=0.0, overlap_threshold=0.7) == [60, 16]
     assert areas(min_area=17) == [60]
     assert areas(score_threshold=0.99) == []
+
+
+def test_its_own_thresholds_apply_unless_others_are_given():
+    strict = dataclasses.replace(PREDICTION, config=SegmentConfig(score_threshold=0.7))
+    assert strict.compose().table["area"].tolist() == [60]
+    assert strict.compose(SegmentConfig()).table["area"].tolist() == [60, 16]
 
 
 def test_semantic_map_gives_the_shape():

@@ -102,6 +102,13 @@ def test_a_diameter_needs_a_model_that_knows_its_own():
         Segmenter(fake_model(), SegmentConfig(diameter=12))
 
 
+def test_predictions_keep_the_thresholds():
+    image, count = squares_image((101, 90))
+    config = SegmentConfig(min_area=10_000)
+    assert len(Segmenter(fake_model(), config).predict(image).compose().table) == 0
+    assert len(Segmenter(fake_model()).predict(image).compose().table) == count > 0
+
+
 @pytest.mark.parametrize("image", [np.zeros((40, 50)), np.full((40, 50, 3), 7, np.uint8), np.zeros((1, 1), bool)])
 def test_an_image_without_nuclei_gives_empty_results(image):
     labels, semantic, table = Segmenter(fake_model()).predict(image).compose()

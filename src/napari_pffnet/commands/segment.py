@@ -39,6 +39,7 @@ LARGE_OUTPUTS = {
     ".csv": "as above, index in the order of the blocks of the image",
     ".partial": "a folder while it runs; after a crash the same command goes on there",
 }
+CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": "--channel N"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -223,9 +224,13 @@ def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace, clus
 
 def _try(work: Callable[[], int]) -> tuple[int, float, str]:
     """Return the number of nuclei, the seconds it took, and what went wrong or ""."""
+    from napari_pffnet.io.images import ChoiceError
+
     start = time.perf_counter()
     try:
         return work(), time.perf_counter() - start, ""
+    except ChoiceError as error:
+        return 0, 0.0, f"{error} with {CHOICES[error.choice]}"
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         return 0, 0.0, str(error) or repr(error)
     except Exception as error:  # whatever is wrong with one image, the rest goes on

@@ -92,4 +92,6 @@ def _colours(array: NDArray[Any]) -> NDArray[Any]:
         return array[..., None]
     if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
         return array[..., :3]
-    raise ValueError(f"expected an image of H×W, H×W×1, H×W×3 or H×W×4, given {'×'.join(map(str, array.shape))}")
+    given = "×".join(map(str, array.shape))
+    fix = "; move its colours to the last axis (numpy.moveaxis), or take one plane" if array.ndim == 3 else ""
+    raise ValueError(f"expected an image of H×W, H×W×1, H×W×3 or H×W×4, given {given}{fix}")

@@ -33,6 +33,14 @@ class ImageError(ValueError):
     """An image that cannot be used; the message names the file and the fix."""
 
 
+class ChoiceError(ImageError):
+    """An image of several planes or channels of which one must be chosen: `choice` is ``plane`` or ``channel``."""
+
+    def __init__(self, message: str, choice: str) -> None:
+        super().__init__(message)
+        self.choice = choice
+
+
 def read_image(path: str | Path, indices: bool = False) -> tuple[NDArray[Any], str, float | None]:
     """Read an image file.
 
@@ -135,7 +143,7 @@ def choose(size: int, axes: str, name: str, choice: int | None) -> int:
         return 0
     if choice is None:
         where = f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(axes)}"
-        raise ImageError(f"the image has {size} {name}s ({where}); choose {name} 0 to {size - 1}")
+        raise ChoiceError(f"the image has {size} {name}s ({where}); choose {name} 0 to {size - 1}", name)
     if not 0 <= choice < size:
         there = f"{name} 0 to {size - 1}" if size > 1 else f"one {name} only"
         raise ImageError(f"{name}={choice} does not exist; the image has {there}")

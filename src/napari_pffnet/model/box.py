@@ -11,7 +11,7 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler,
 from torchvision.ops import batched_nms, box_iou
 
 from napari_pffnet.config import RoIConfig
-from napari_pffnet.model.layers import linear_norm
+from napari_pffnet.model.layers import PreciseLinear, linear_norm
 from napari_pffnet.model.losses import image_mean
 from napari_pffnet.model.regions import clip_to_pixels, mostly_ignored
 
@@ -25,8 +25,8 @@ class BoxHead(nn.Module):
         super().__init__()
         self.fc6 = linear_norm(inputs * 7 * 7, channels)
         self.fc7 = linear_norm(channels, channels)
-        self.cls_score = nn.Linear(channels, num_classes)
-        self.bbox_pred = nn.Linear(channels, 4 * num_classes)
+        self.cls_score = PreciseLinear(channels, num_classes)
+        self.bbox_pred = PreciseLinear(channels, 4 * num_classes)
         nn.init.normal_(self.cls_score.weight, std=0.01)
         nn.init.normal_(self.bbox_pred.weight, std=0.001)
         nn.init.zeros_(self.cls_score.bias)

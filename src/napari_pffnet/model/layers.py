@@ -57,6 +57,15 @@ def linear_norm(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs, bias=False), GroupNorm32(outputs), nn.ReLU(inplace=True))
 
 
+class PreciseLinear(nn.Linear):
+    """Fully connected layer that computes with float32 under autocast too: for last results, which are ordered."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N×C to N×K."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class UpsampledConv(nn.Conv2d):
     """Nearest upsampling by `factor` followed by a 3x3 convolution with zero padding, without the wide full-size map.
 

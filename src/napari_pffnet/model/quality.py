@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_pffnet.model.layers import conv_norm, linear_norm
+from napari_pffnet.model.layers import PreciseLinear, conv_norm, linear_norm
 from napari_pffnet.model.losses import image_mean
 from napari_pffnet.model.regions import MaskTargets
 
@@ -26,7 +26,7 @@ class MaskQualityHead(nn.Module):
         )
         self.fc1 = linear_norm(channels * 7 * 7, fc_channels)
         self.fc2 = linear_norm(fc_channels, fc_channels)
-        self.quality = nn.Linear(fc_channels, num_classes)
+        self.quality = PreciseLinear(fc_channels, num_classes)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Return the quality of each class's mask; the 28×28 mask enters as four 14×14 channels, by reshaping."""

@@ -55,6 +55,8 @@ class Prediction:
         float16 N×28×28, probabilities inside each box.
     semantic : ndarray
         float16 H×W, probability of nucleus by the semantic branch.
+    config : SegmentConfig
+        With which it was made; `compose` takes its thresholds if no others are given.
     """
 
     boxes: Array
@@ -62,6 +64,7 @@ class Prediction:
     quality: Array
     masks: Array
     semantic: Array
+    config: SegmentConfig = SegmentConfig()
 
     @property
     def mask_scores(self) -> Array:
@@ -73,8 +76,9 @@ class Prediction:
         """Height and width of the image."""
         return self.semantic.shape[0], self.semantic.shape[1]
 
-    def compose(self, config: SegmentConfig = SegmentConfig()) -> Segmentation:
-        """Apply the thresholds of a configuration; the network is not run."""
+    def compose(self, config: SegmentConfig | None = None) -> Segmentation:
+        """Apply the thresholds of a configuration, its own one by default; the network is not run."""
+        config = config or self.config
         labels, kept, overlaps = compose(
             self.boxes,
             self.masks,

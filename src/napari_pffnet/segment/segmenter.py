@@ -44,7 +44,7 @@ class Segmenter:
     model : Model
         See `library.load_model`; the network stays on its device.
     config : SegmentConfig
-        Scale and tiling; thresholds are those of the prediction's `compose`.
+        Scale and tiling, and the thresholds that the predictions' `compose` takes if it is given no others.
 
     Raises
     ------
@@ -128,7 +128,8 @@ class Segmenter:
                     semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
                     found.append(in_image(result, tile, self.margin))
         progress(len(tiles), len(tiles))
-        return Prediction(**(merge(found, tiles) if len(tiles) > 1 else found[0]), semantic=semantic)
+        whole = merge(found, tiles) if len(tiles) > 1 else found[0]
+        return Prediction(**whole, semantic=semantic, config=self.config)
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """Return the tiles of an image of that height and width, those of one shape together."""
