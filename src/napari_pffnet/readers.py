@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_pffnet.curate.work import Annotation
+    from napari_pffnet.io.project import ImageEntry
     from napari_pffnet.io.regions import Regions
 
 Layer = tuple[Any, dict[str, Any], str]
@@ -94,22 +95,28 @@ def read_project(path: str | list[str]) -> list[Layer]:
     if not entries:
         raise ProjectError(f"{folder}: the project has no images yet; open the panel PFFNet and add some")
     entry = next((entry for entry in entries if entry.state != "done"), entries[0])
-    pixels, pixel_size = read_plane(folder, entry)
+    pixels, sizes = read_plane(folder, entry)
     now = Work.open(folder, entry.name, pixels.shape[:2], readonly=True).now
     regions = read_regions(annotation_file(folder, "regions", entry.name))
-    return image_layers(folder, entry.name, pixels, pixel_size, now, regions)
+    return image_layers(folder, entry, pixels, sizes, now, regions)
 
 
 def image_layers(
     folder: Path,
-    name: str,
+    entry: ImageEntry,
     pixels: np.ndarray[Any, Any],
-    pixel_size: float | None,
+    sizes: Mapping[str, float],
     annotation: Annotation,
     regions: Regions,
 ) -> list[Layer]:
-    """Return an image's layers: image, complete areas, semantic map and nuclei if there are any."""
-    common = {"scale": (pixel_size or 1.0,) * 2, "units": ("µm" if pixel_size else "pixel",) * 2}
+    """Return an image's layers: image, complete areas, semantic map and nuclei if there are any.
+
+    They lie where the image lay, if it was taken from napari; else pixels have the `sizes` along X and Y, in µm.
+    """
+    name, width = entry.name, sizes.get("X")
+    measured = {"scale": (sizes.get("Y", width), width), "units": ("µm", "µm")}
+    unknown = {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
+    common: dict[str, Any] = entry.place.model_dump(mode="json") if entry.place else measured if width else unknown
 
     def layer(role: str, data: Any, title: str, kind: str, **arguments: Any) -> Layer:
         note = {IN_PROJECT: {"folder": str(folder), "image": name, "role": role}, **arguments.pop("metadata", {})}

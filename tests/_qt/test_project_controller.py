@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.utils.transforms import Affine
 from panel_fakes import at_once
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
@@ -207,6 +208,37 @@ def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
     assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
     assert set(np.unique(on_disk(controller, name))) == {0, 3}
     assert controller.image.annotation().rows[3]["area"] == (labels[2] == 3).sum()
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_an_open_image_stays_where_it_lies(tmp_path, stacked):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    turned = Affine(rotate=30).linear_matrix
+    how = {
+        "scale": (0.5, 0.25), "translate": (10, -20), "rotate": turned, "shear": [0.1],
+        "units": ("nm", "nm"), "axis_labels": ("row", "col"),
+    }  # fmt: skip
+    if stacked:
+        flat = how | {"shear": [0, 0, 0.1], "rotate": np.eye(3)}
+        flat["rotate"][1:, 1:] = turned
+        more = {"scale": 2, "translate": 5, "units": "nm", "axis_labels": "z"}
+        how = flat | {name: (value, *how[name]) for name, value in more.items()}
+    image = controller.viewer.add_image(np.zeros(((3,) if stacked else ()) + SHAPE), name="im", **how)
+    corners = np.array([[0, 0], [0, 7], [9, 0]], float)
+    place = image.data_to_world
+    wanted = [np.asarray(place((0,) * stacked + tuple(corner)))[-2:] for corner in corners]
+    controller.add_open_image()
+    controller.keeper.mark_area()
+    shown = controller.image.layers
+    assert {"image", "regions"} <= set(shown)
+    controller.leave_project()
+    controller.open(str(tmp_path / "project"))
+    for layer in (*shown.values(), *controller.image.layers.values()):
+        np.testing.assert_allclose([layer.data_to_world(corner) for corner in corners], wanted, atol=1e-9)
+        assert layer.axis_labels == ("row", "col")
+        assert [f"{unit:~}" for unit in layer.units] == ["nm", "nm"]
+    assert controller.project.read("im")[1] == pytest.approx({"X": 0.00025, "Y": 0.0005}, rel=1e-3)
 
 
 def test_results_of_another_plane_are_not_taken(tmp_path):

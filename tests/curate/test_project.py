@@ -75,6 +75,49 @@ def test_an_image_that_is_in_no_file(tmp_path, pixels):
     np.testing.assert_array_equal(made.read("my_ image")[0], pixels)
 
 
+def test_labels_beside_images_are_their_annotation(tmp_path):
+    nuclei = np.zeros(SHAPE, np.uint16)
+    nuclei[:3, :3], nuclei[5:, 5:] = 4, 9
+    for folder in ("set/images", "set/labels", "set/semantic", "flat"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number, name in enumerate(("set/images/a", "set/images/b", "flat/c", "flat/d", "flat/all_labels")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full(SHAPE, number, np.uint8))
+    tifffile.imwrite(tmp_path / "set/labels/a.tif", nuclei)
+    tifffile.imwrite(tmp_path / "set/semantic/a.tif", (nuclei > 0).astype(np.uint8))
+    tifffile.imwrite(tmp_path / "set/labels/b.tif", nuclei[1:])
+    tifffile.imwrite(tmp_path / "flat/c_labels.tif", nuclei)
+    for end in ("semantic", "overlay"):
+        tifffile.imwrite(tmp_path / f"flat/c_{end}.tif", (nuclei > 0).astype(np.uint8))
+    tifffile.imwrite(tmp_path / "flat/d_cp_masks.tif", nuclei)
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "set", tmp_path / "flat"])
+    assert sorted(added.names) == ["a", "all_labels", "b", "c", "d"]
+    assert added.problems == ()
+    assert added.notes[0] == "3 of 5 images came with nuclei: check them, then say Done"
+    assert "labels/b.tif: labels are" in added.notes[1]
+    assert "b.tif is added without it" in added.notes[1]
+    assert [made.entry(name).state for name in "abcd"] == ["in work", "new", "in work", "in work"]
+    for name, has_semantic in (("a", True), ("c", True), ("d", False)):
+        work = made.work(name, SHAPE)
+        np.testing.assert_array_equal(np.unique(work.now.labels), [0, 1, 2])
+        np.testing.assert_array_equal(work.now.labels > 0, nuclei > 0)
+        assert (work.now.semantic is not None) == has_semantic
+        work.close()
+
+
+def test_annotation_that_is_there_already_stays(tmp_path):
+    made = project(tmp_path, ("a",))
+    (tmp_path / "more" / "labels").mkdir(parents=True)
+    (tmp_path / "more" / "images").mkdir()
+    tifffile.imwrite(tmp_path / "more/images/new.tif", np.ones(SHAPE, np.uint8))
+    tifffile.imwrite(tmp_path / "more/labels/new.tif", np.eye(*SHAPE, dtype=np.uint8))
+    old = np.full(SHAPE, 3, np.uint16)
+    tifffile.imwrite(made.folder / "labels" / "new.tif", old)
+    added = made.add([tmp_path / "more"])
+    assert (added.names, added.notes) == (("new",), ())
+    np.testing.assert_array_equal(tifffile.imread(made.folder / "labels" / "new.tif"), old)
+
+
 def test_images_elsewhere_are_found_after_either_has_moved(tmp_path):
     made = project(tmp_path, ("a",), copy=False)
     entry = made.entry("a")

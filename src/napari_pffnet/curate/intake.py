@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
-from napari_pffnet.io.project import ImageEntry, Manifest, checksum
-from napari_pffnet.io.tiff import tiff
+from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, annotation_file, checksum
+from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
+
+#: what stands beside NAME.* and belongs to it, by the end of its name: results of this program, Cellpose's masks
+BESIDE = {"_labels": "labels", "_semantic": "semantic", "_overlay": "", "_masks": "labels", "_cp_masks": "labels"}
 
 
-def image_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
-    """Return the image files among the paths and in the folders among them, and what is neither."""
+class Found(NamedTuple):
+    """An image file, and the files of its annotation, if there are any."""
+
+    image: Path
+    labels: Path | None = None
+    semantic: Path | None = None
+
+
+def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
+    """Return the image files among the paths and in the folders among them, and what is neither.
+
+    Labels are not images but the annotation of one: ``labels/NAME.*`` of ``images/NAME.*`` (``semantic/NAME.*`` too),
+    and files beside ``NAME.*`` as of `BESIDE`.
+    """
     files: list[Path] = []
     problems: list[str] = []
     for path in map(Path, paths):
@@ -29,7 +44,26 @@ def image_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
             problems += [] if found else [f"{path}: no image in this folder; expected {', '.join(SUFFIXES)}"]
         else:
             files.append(path)
-    return list(dict.fromkeys(files)), problems
+    files = list(dict.fromkeys(files))
+    known = {(file.parent, file.stem): file for file in files}
+    owners = {file: owner for file in files if (owner := _owner(file, known))}
+    annotation: dict[Path, dict[str, Path]] = {}
+    for file, (image, kind) in owners.items():
+        annotation.setdefault(image, {})[kind] = file
+    own = [(file, annotation.get(file, {})) for file in files if file not in owners]
+    return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
+
+
+def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, str] | None:
+    """Return the image whose annotation a file is, and of which kind; None of an image."""
+    if file.parent.name in ("labels", "semantic"):
+        image = known.get((file.parent.with_name("images"), file.stem))
+        return (image, file.parent.name) if image else None
+    for end, kind in BESIDE.items():
+        image = known.get((file.parent, file.stem.removesuffix(end))) if file.stem.endswith(end) else None
+        if image:
+            return image, kind
+    return None
 
 
 class Intake:
@@ -48,6 +82,8 @@ class Intake:
     ----------
     entries, notes, problems : list
         New images; facts to tell; one line for each file that was left out.
+    annotated : int
+        Images that came with labels.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, copy: bool) -> None:
@@ -55,20 +91,23 @@ class Intake:
         self.entries: list[ImageEntry] = []
         self.notes: list[str] = []
         self.problems: list[str] = []
+        self.annotated = 0
         self._names = {entry.name.casefold() for entry in manifest.images}
         self._known = {entry.sha256: entry.name for entry in manifest.images}
 
-    def take(self, file: Path) -> None:
-        """Take one file, if it can be read."""
+    def take(self, found: Found) -> None:
+        """Take one file, if it can be read, and its annotation, if that fits."""
+        file = found.image
         try:
             array, axes, _ = read_image(file)
             choice = _choice(array.shape, axes)
-            to_plane(array, axes, **choice)
+            pixels = to_plane(array, axes, **choice)
             digest = checksum(file)
             if digest in self._known:
                 self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'")
                 return
-            self._place(file, digest, choice)
+            name = self._place(file, digest, choice)
+            self._annotate(name, found, (pixels.shape[0], pixels.shape[1]))
         except (ImageError, OSError) as error:
             text = str(error)
             self.problems.append(text if str(file) in text else f"{file}: {text}")
@@ -77,29 +116,55 @@ class Intake:
         if told:
             self.notes.append(f"{file.name}: {' and '.join(told)} of the file is used")
 
-    def take_pixels(self, name: str, pixels: np.ndarray[Any, Any], pixel_size: float | None = None) -> None:
-        """Take an image from memory."""
-        place = self.folder / "images" / f"{self._free(_clean(name))}.tif"
-        place.parent.mkdir(exist_ok=True)
-        write_atomic(place, tiff(pixels, pixel_size))
-        self._list(place.stem, place, checksum(place), {}, None)
+    def take_pixels(
+        self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
+    ) -> None:
+        """Take an image from memory; arguments as of `Project.add_pixels`."""
+        file = self.folder / "images" / f"{self._free(_clean(name))}.tif"
+        file.parent.mkdir(exist_ok=True)
+        write_atomic(file, tiff(pixels, pixel_size))
+        self._list(file.stem, file, checksum(file), {"place": place})
 
-    def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> None:
+    def _annotate(self, name: str, found: Found, shape: tuple[int, int]) -> None:
+        """Write what was found as the annotation of a new image; one that the project has already stays."""
+        from napari_pffnet.data.annotation import read_labels, read_semantic
+        from napari_pffnet.data.sources import DataError
+
+        there = any(annotation_file(self.folder, kind, name).exists() for kind in ("labels", "semantic"))
+        try:
+            parts = {}
+            if found.labels and not there:
+                parts["labels"] = label_tiff(read_labels(found.labels, shape))
+            if found.semantic and not there:
+                parts["semantic"] = tiff(read_semantic(found.semantic, shape, "labels" in parts))
+        except DataError as error:
+            self.notes.append(f"{error}; {found.image.name} is added without it")
+            return
+        for kind, content in parts.items():
+            file = annotation_file(self.folder, kind, name)
+            file.parent.mkdir(exist_ok=True)
+            write_atomic(file, content, replace=False)
+        if "labels" in parts:
+            self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
+            self.annotated += 1
+
+    def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> str:
         images = self.folder / "images"
         name = self._free(file.stem)
         if not self.copy or file.absolute().is_relative_to(images):
             elsewhere = None if file.absolute().is_relative_to(self.folder) else str(file.absolute())
             self._list(name, file.absolute(), digest, choice, elsewhere)
-            return
+            return name
         place = images / f"{name}{file.suffix}"
         images.mkdir(exist_ok=True)
         write_atomic(place, lambda temporary: shutil.copyfile(file, temporary))
-        self._list(name, place, digest, choice, None)
+        self._list(name, place, digest, choice)
+        return name
 
-    def _list(self, name: str, file: Path, digest: str, choice: dict[str, int | None], elsewhere: str | None) -> None:
+    def _list(self, name: str, file: Path, digest: str, facts: Mapping[str, Any], elsewhere: str | None = None) -> None:
         path = relative(file, self.folder)
         size = file.stat().st_size
-        self.entries.append(ImageEntry(name=name, path=path, elsewhere=elsewhere, size=size, sha256=digest, **choice))
+        self.entries.append(ImageEntry(name=name, path=path, elsewhere=elsewhere, size=size, sha256=digest, **facts))
         self._names.add(name.casefold())
         self._known[digest] = name
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_pffnet.curate.intake import Intake, image_files, relative
+from napari_pffnet.curate.intake import Intake, find_images, relative
 from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
 from napari_pffnet.curate.work import Work
 from napari_pffnet.io.atomic import TEMPORARY, write_atomic
@@ -21,6 +21,7 @@ from napari_pffnet.io.project import (
     PROJECT_FILE,
     RUNS,
     ImageEntry,
+    LayerPlace,
     Manifest,
     ProjectError,
     State,
@@ -32,6 +33,7 @@ from napari_pffnet.io.project import (
     read_plane,
 )
 from napari_pffnet.io.regions import Regions, read_regions, regions_bytes
+from napari_pffnet.io.tiff import Sizes
 
 __all__ = ["Added", "Project", "ProjectError", "ProjectLocked"]
 
@@ -164,7 +166,8 @@ class Project:
         Parameters
         ----------
         paths : sequence of str or Path
-            Files, or folders whose images (of their folders too) are taken.
+            Files, or folders whose images (of their folders too) are taken; labels that lie beside an image are its
+            annotation (`intake.find_images`).
         copy : bool
             Copy them into the project; otherwise they stay where they are.
         report : callable
@@ -173,31 +176,47 @@ class Project:
             Asked before each file; once true, no more are read.
         """
         self._check_writable()
-        files, problems = image_files(paths)
+        found, problems = find_images(paths)
         intake = Intake(self.folder, self.manifest, copy)
         intake.problems += problems
-        for number, file in enumerate(files):
+        for number, each in enumerate(found):
             if cancelled():
                 break
-            report(number, len(files))
-            intake.take(file)
-        report(len(files), len(files))
+            report(number, len(found))
+            intake.take(each)
+        report(len(found), len(found))
         return intake
 
     def take(self, intake: Intake) -> Added:
         """List what was gathered."""
         self._write_manifest((*self.manifest.images, *intake.entries))
-        return Added(tuple(entry.name for entry in intake.entries), tuple(intake.notes), tuple(intake.problems))
+        came = f"{intake.annotated} of {len(intake.entries)} images came with nuclei: check them, then say Done"
+        notes = [*([came] if intake.annotated else []), *intake.notes]
+        return Added(tuple(entry.name for entry in intake.entries), tuple(notes), tuple(intake.problems))
 
-    def add_pixels(self, name: str, pixels: np.ndarray[Any, Any], pixel_size: float | None = None) -> str:
-        """Add an image that is not in a file, H×W or H×W×3, with pixels of a width in µm; return its name here."""
+    def add_pixels(
+        self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
+    ) -> str:
+        """Add an image that is not in a file; return its name here.
+
+        Parameters
+        ----------
+        name : str
+            Wanted; changed where files cannot be named so, or an image is.
+        pixels : ndarray
+            H×W or H×W×3.
+        pixel_size : float or mapping, optional
+            µm, of square pixels or along X and Y.
+        place : LayerPlace, optional
+            Where its layer lies.
+        """
         self._check_writable()
         intake = Intake(self.folder, self.manifest, copy=True)
-        intake.take_pixels(name, pixels, pixel_size)
+        intake.take_pixels(name, pixels, pixel_size, place)
         return self.take(intake).names[0]
 
-    def read(self, name: str) -> tuple[np.ndarray[Any, Any], float | None]:
-        """Read an image (H×W or H×W×3) and the width of its pixels in µm, if known.
+    def read(self, name: str) -> tuple[np.ndarray[Any, Any], Mapping[str, float]]:
+        """Read an image (H×W or H×W×3) and the sizes of its pixels in µm along X and Y, where they are known.
 
         Raises
         ------

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from napari_pffnet.config import ConfigError, Frozen, parse
-from napari_pffnet.io.images import read_image, to_plane
+from napari_pffnet.io.lazy import read_plane as read_file
 
 PROJECT_FILE = "project.json"
 VERSION = 1
@@ -43,6 +44,18 @@ def _no_path(name: str) -> str:
     return name
 
 
+class LayerPlace(Frozen):
+    """Where an image lay that was open in napari: arguments of a layer, along y and x."""
+
+    scale: tuple[float, float]
+    translate: tuple[float, float]
+    rotate: tuple[tuple[float, float], tuple[float, float]]
+    shear: tuple[float, ...]
+    affine: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    units: tuple[str, str]
+    axis_labels: tuple[str, str]
+
+
 class ImageEntry(Frozen):
     """One image of a project."""
 
@@ -56,6 +69,7 @@ class ImageEntry(Frozen):
     sha256: str = Field(description="checksum of the image file")
     channel: int | None = Field(None, description="index along the channels")
     plane: int | None = Field(None, description="index along Z or time")
+    place: LayerPlace | None = Field(None, description="of an image that was open in napari")
 
 
 class Manifest(Frozen):
@@ -127,16 +141,15 @@ def find_image(folder: Path, entry: ImageEntry) -> Path:
     )
 
 
-def read_plane(folder: Path, entry: ImageEntry) -> tuple[Any, float | None]:
-    """Read an image's plane (H×W or H×W×3) and the width of its pixels in µm, if known.
+def read_plane(folder: Path, entry: ImageEntry) -> tuple[Any, Mapping[str, float]]:
+    """Read an image's plane (H×W or H×W×3) and the sizes of its pixels in µm along X and Y, where they are known.
 
     Raises
     ------
     ProjectError, ImageError
         The image is missing, or cannot be read.
     """
-    array, axes, pixel_size = read_image(find_image(folder, entry))
-    return to_plane(array, axes, entry.channel, entry.plane), pixel_size
+    return read_file(find_image(folder, entry), entry.channel, entry.plane)
 
 
 def checksum(file: Path) -> str:

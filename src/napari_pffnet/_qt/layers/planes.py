@@ -307,11 +307,16 @@ def placement(
 
 def pixel_size(layer: Image) -> float | None:
     """Height of a pixel of the largest level in µm, where the layer's units say so."""
+    return pixel_sizes(layer).get("Y")
+
+
+def pixel_sizes(layer: Image) -> dict[str, float]:
+    """Sizes of a pixel of the largest level in µm along Y and X, where the layer's units say so."""
     try:
-        height = (layer.scale[-2] * layer.units[-2]).to("micrometer").magnitude
-        return abs(float(height))  # of a flipped image it is negative
+        sizes = [(layer.scale[axis] * layer.units[axis]).to("micrometer").magnitude for axis in (-2, -1)]
     except pint.DimensionalityError:
-        return None
+        return {}
+    return dict(zip("YX", (abs(float(size)) for size in sizes), strict=True))  # of flipped images they are negative
 
 
 def is_unnamed(labels: Sequence[str]) -> bool:

@@ -12,10 +12,10 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
-from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_size
+from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_sizes
 from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper
 from napari_pffnet._qt.project.layers import OpenImage, all_rows
-from napari_pffnet._qt.project.pairing import find_pair
+from napari_pffnet._qt.project.pairing import find_pair, place_of
 from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked
@@ -220,7 +220,8 @@ class ProjectController:
                 self.view.set_status("Open an image in napari first; or add files.")
                 return
             pixels = pair.plane.read()[..., :3] if len(pair.plane.pixels.shape) == 3 else pair.plane.read()
-            name = self.project.add_pixels(pair.image.name, pixels, pixel_size(pair.image))
+            place = place_of(pair.image, self.viewer.dims.order)
+            name = self.project.add_pixels(pair.image.name, pixels, pixel_sizes(pair.image), place)
             if pair.layer is not None and pair.labels is not None:
                 self._annotate(name, pair.layer, pair.labels)
         except (*FAULTS, PlaneError) as error:

@@ -83,13 +83,13 @@ class ImageKeeper:
         ProjectError, ImageError, OSError
             The image or its annotation cannot be used.
         """
-        pixels, size = project.read(name)
+        pixels, sizes = project.read(name)
         work = project.work(name, (pixels.shape[0], pixels.shape[1]))
         regions = project.regions(name)
         self.image = OpenImage(name, work.shape, work, regions)
         if work.recovered and not project.readonly:
             self._offer_recovered(self.image)
-        self._add_layers(image_layers(project.folder, name, pixels, size, work.now, regions))
+        self._add_layers(image_layers(project.folder, project.entry(name), pixels, sizes, work.now, regions))
         self._follow_rows()
 
     def save(self) -> bool:
@@ -173,10 +173,11 @@ class ImageKeeper:
             return
         if "regions" not in image.layers:
             now = image.work.now
-            layers = image_layers(project.folder, image.name, now.labels, None, now, image.regions)
+            layers = image_layers(project.folder, project.entry(image.name), now.labels, {}, now, image.regions)
             self._add_layers([each for each in layers if each[2] == "shapes"])
-            shown = image.layers["image"]
-            image.layers["regions"].scale, image.layers["regions"].units = shown.scale, shown.units
+            shown, areas = image.layers["image"], image.layers["regions"]
+            for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
+                setattr(areas, name, getattr(shown, name))
         layer = image.layers["regions"]
         self.viewer.layers.selection.active = layer
         if isinstance(layer, Shapes):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
@@ -19,10 +20,12 @@ from napari_pffnet._qt.layers.planes import (
     channel_axis,
     is_image,
     on_screen,
+    placement,
     take_plane,
     whole,
 )
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
+from napari_pffnet.io.project import LayerPlace
 
 
 class Pair(NamedTuple):
@@ -77,6 +80,14 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
         if labels is not None:
             return Pair(image, _plane(viewer, image, _channel(each, image)), each, labels)
     return Pair(image, plane, None, None)
+
+
+def place_of(image: Image, order: Sequence[int]) -> LayerPlace | None:
+    """Return where an image's rows and columns lie; None if others of its axes are on the screen."""
+    if on_screen(image, order) != [image.ndim - 2, image.ndim - 1]:
+        return None
+    place = {name: np.asarray(value).tolist() for name, value in placement(image, first=image.ndim - 2).items()}
+    return LayerPlace.model_validate({**place, "units": [str(unit) for unit in image.units[-2:]]})
 
 
 def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:
