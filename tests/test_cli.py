@@ -67,7 +67,11 @@ def test_evaluate_reports_what_is_missing_or_does_not_fit(truth, tmp_path, capsy
     tifffile.imwrite(predictions / "a_labels.tif", LABELS[1:])
     assert evaluate(predictions, truth, "--csv", tmp_path / "none.csv") == 1
     assert capsys.readouterr().out == ""
-    assert not (tmp_path / "none.csv").exists()
+    assert (tmp_path / "none.csv").read_text() == "image\n", "figures of an earlier run would be taken for these"
+    assert evaluate(predictions, truth, "--json", tmp_path / "none.json") == 1
+    told = json.loads((tmp_path / "none.json").read_text())
+    assert told["images"] == {}
+    assert len(told["faults"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from napari_pffnet import __version__
 from napari_pffnet.commands import evaluate, models, segment
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.terminal import print_any_text
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(reason(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
 #: Names of the losses.
@@ -63,9 +65,9 @@ class InputConfig(Frozen):
     scale: PositiveFloat = 1.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
-    bgr: bool = Field(False, description="channel order of the network: BGR instead of RGB")
+    bgr: bool = Field(default=False, description="channel order of the network: BGR instead of RGB")
     percentiles: Annotated[tuple[Percentile, Percentile], AfterValidator(_ascending)] = Field(
-        (1.0, 99.8), description="intensity percentiles of the whole image that become 0 and 1"
+        default=(1.0, 99.8), description="intensity percentiles of the whole image that become 0 and 1"
     )
 
 
@@ -86,30 +88,30 @@ class RPNConfig(Frozen):
     """Region proposal network: anchors (pixels), sampling and proposal caps."""
 
     anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
-    aspect_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    aspect_ratios: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     foreground_iou: Fraction = 0.7
     background_iou: Fraction = 0.3
-    batch: Positive = Field(256, description="anchors sampled per image")
+    batch: Positive = Field(default=256, description="anchors sampled per image")
     positive_fraction: Fraction = 0.5
     nms: Fraction = 0.7
-    pre_nms_train: Positive = Field(1000, description="proposals per level before NMS, training")
-    post_nms_train: Positive = Field(500, description="proposals per level after NMS, training")
+    pre_nms_train: Positive = Field(default=1000, description="proposals per level before NMS, training")
+    post_nms_train: Positive = Field(default=500, description="proposals per level after NMS, training")
     pre_nms_test: Positive = 4000
-    post_nms_test: Positive = Field(2000, description="proposals per level after NMS, inference")
-    keep_test: Positive = Field(1000, description="proposals per image over all levels, inference")
-    score_threshold: Fraction = Field(0.0, description="proposals under this objectness are left out, inference")
+    post_nms_test: Positive = Field(default=2000, description="proposals per level after NMS, inference")
+    keep_test: Positive = Field(default=1000, description="proposals per image over all levels, inference")
+    score_threshold: Fraction = Field(default=0.0, description="proposals of lower objectness are left out, inference")
 
 
 class RoIConfig(Frozen):
     """Box head: matching, sampling and the final detections."""
 
     foreground_iou: Fraction = 0.5
-    batch: Positive = Field(256, description="regions of interest sampled per image")
+    batch: Positive = Field(default=256, description="regions of interest sampled per image")
     positive_fraction: Fraction = 0.25
-    mask_batch: Positive | None = Field(None, description="most positive regions per image given to the mask head")
-    score_threshold: Fraction = Field(0.05, description="detections under this class probability are not kept at all")
+    mask_batch: Positive | None = Field(default=None, description="most positive regions per image for the mask head")
+    score_threshold: Fraction = Field(default=0.05, description="detections of lower class probability are not kept")
     nms: Fraction = 0.3
-    detections: Positive = Field(500, description="most detections per image (or tile)")
+    detections: Positive = Field(default=500, description="most detections per image (or tile)")
 
 
 class ModelConfig(Frozen):
@@ -117,15 +119,15 @@ class ModelConfig(Frozen):
 
     input: InputConfig = InputConfig()
     body: BodyConfig = BodyConfig()
-    num_classes: Annotated[int, Field(ge=2)] = Field(2, description="classes with background")
+    num_classes: Annotated[int, Field(ge=2)] = Field(default=2, description="classes with background")
     fpn_channels: Positive = 256
-    semantic_channels: Positive = Field(64, description="middle channels of the semantic branch")
+    semantic_channels: Positive = Field(default=64, description="middle channels of the semantic branch")
     box_channels: Positive = Field(
-        1024, multiple_of=32, description="width of the fully connected layers of box and quality head"
+        default=1024, multiple_of=32, description="width of the fully connected layers of box and quality head"
     )
-    mask_channels: Positive = Field(256, description="width of the mask and quality heads' convolutions")
+    mask_channels: Positive = Field(default=256, description="width of the mask and quality heads' convolutions")
     map_norm: Literal["group", "none"] = Field(
-        "group",
+        default="group",
         description="GroupNorm after the convolutions of the pyramid and the semantic branch, or biases instead: then "
         "nothing but what lies near a nucleus changes how it is seen",
     )
@@ -133,14 +135,14 @@ class ModelConfig(Frozen):
     roi: RoIConfig = RoIConfig()
     attention_fusion: bool = True
     consistency: bool = True
-    consistency_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="the paper's lambda")
+    consistency_weight: NotNegative = Field(default=1.0, description="the paper's lambda")
     mask_quality: bool = True
     dual_modal: bool = True
     inclusive_boxes: bool = Field(
-        False,
+        default=False,
         description="for weights of the original implementation: its anchor grid, regions pooled up to the last pixel",
     )
-    diameter: PositiveFloat | None = Field(None, description="typical nucleus diameter in training, pixels")
+    diameter: PositiveFloat | None = Field(default=None, description="typical nucleus diameter in training, pixels")
 
     @model_validator(mode="after")
     def _widths_make_groups(self) -> Self:
@@ -156,29 +158,24 @@ class ModelConfig(Frozen):
 class AugmentConfig(Frozen):
     """Random changes of training images. Strengths of 0 switch one off."""
 
-    crop: Positive = Field(256, multiple_of=32, description="side of the square training crop, pixels")
+    crop: Positive = Field(default=256, multiple_of=32, description="side of the square training crop, pixels")
     scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = Field(
-        (1.0, 1.0), description="range of the random zoom"
+        default=(1.0, 1.0), description="range of the random zoom"
     )
     horizontal_flip: Fraction = 0.5
     vertical_flip: Fraction = 0.5
     quarter_turns: bool = False
-    intensity: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="largest relative change of brightness and contrast"
+    intensity: NotNegative = Field(default=0.0, description="largest relative change of brightness and contrast")
+    gamma: NotNegative = Field(default=0.0, description="largest |log2 gamma|")
+    blur: NotNegative = Field(default=0.0, description="largest Gaussian sigma, pixels; weaker ones are more frequent")
+    noise: NotNegative = Field(
+        default=0.0,
+        description="largest Gaussian noise sigma, in units of the [0, 1] image; weaker ones are more frequent",
     )
-    gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="largest |log2 gamma|")
-    blur: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="largest Gaussian blur sigma, pixels; weaker ones are more frequent"
-    )
-    noise: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="largest Gaussian noise sigma, in units of the [0, 1] image; weaker ones are more frequent"
-    )
-    stain: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="largest colour jitter of RGB images (saturation, hue)"
-    )
-    hue: Fraction = Field(0.0, description="probability of turning all colours by one angle, whichever")
-    grey: Fraction = Field(0.0, description="probability of taking the colours away")
-    invert: Fraction = Field(0.0, description="probability of inverting a grey image")
+    stain: NotNegative = Field(default=0.0, description="largest colour jitter of RGB images (saturation, hue)")
+    hue: Fraction = Field(default=0.0, description="probability of turning all colours by one angle, whichever")
+    grey: Fraction = Field(default=0.0, description="probability of taking the colours away")
+    invert: Fraction = Field(default=0.0, description="probability of inverting a grey image")
 
 
 class DataConfig(Frozen):
@@ -186,10 +183,10 @@ class DataConfig(Frozen):
 
     augment: AugmentConfig = AugmentConfig()
     weights: tuple[PositiveFloat, ...] | None = Field(
-        None, description="sampling weight of each data folder; equal if absent"
+        default=None, description="sampling weight of each data folder; equal if absent"
     )
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="loader processes")
-    cache: bool = Field(True, description="keep decoded training images in memory")
+    workers: Count = Field(default=0, description="loader processes")
+    cache: bool = Field(default=True, description="keep decoded training images in memory")
 
 
 class OptimizerConfig(Frozen):
@@ -198,78 +195,83 @@ class OptimizerConfig(Frozen):
     name: Literal["sgd", "adamw"] = "sgd"
     rate: PositiveFloat = 0.003
     momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: NotNegative = 1e-4
     bias_rate_factor: PositiveFloat = 2.0
-    bias_weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    body_rate_factor: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="rate of the body relative to the rest; 0 freezes it"
-    )
-    frozen: tuple[str, ...] = Field((), description="parts of the network that are not trained, such as body, fpn")
-    clip_norm: PositiveFloat | None = Field(None, description="largest gradient norm")
-    accumulate: Positive = Field(1, description="batches per optimiser step")
-    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weight average; 0 is off")
+    bias_weight_decay: NotNegative = 0.0
+    body_rate_factor: NotNegative = Field(default=1.0, description="rate of the body relative to the rest; 0 freezes")
+    frozen: tuple[str, ...] = Field(default=(), description="parts of the network not trained, such as body, fpn")
+    clip_norm: PositiveFloat | None = Field(default=None, description="largest gradient norm")
+    accumulate: Positive = Field(default=1, description="batches per optimiser step")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="decay of the weight average; 0 is off")
 
 
 class ScheduleConfig(Frozen):
     """Length of training and learning rate over its steps."""
 
     steps: Positive = 12000
-    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    warmup_steps: Count = 500
     warmup_factor: Fraction = 1 / 3
     kind: Literal["step", "cosine"] = "step"
     milestones: tuple[Positive, ...] = (9000, 12000)
     gamma: Fraction = 0.1
-    final_factor: Fraction = Field(0.0, description="cosine: last rate relative to the base rate")
+    final_factor: Fraction = Field(default=0.0, description="cosine: last rate relative to the base rate")
 
 
 class SegmentConfig(Frozen):
     """From an image to labels: thresholds, scale and tiling."""
 
-    score_threshold: Fraction = Field(0.5, description="lowest score (class probability x mask quality)")
-    mask_threshold: Fraction = Field(0.5, description="mask probability that counts as nucleus")
+    score_threshold: Fraction = Field(default=0.5, description="lowest score (class probability x mask quality)")
+    mask_threshold: Fraction = Field(default=0.5, description="mask probability that counts as nucleus")
     overlap_threshold: Fraction = Field(
-        0.7, description="a mask covered by better ones beyond this fraction of its area is dropped"
+        default=0.7, description="a mask covered by better ones beyond this fraction of its area is dropped"
     )
-    min_area: Annotated[int, Field(ge=0)] = Field(0, description="smallest nucleus, pixels")
+    min_area: Count = Field(default=0, description="smallest nucleus, pixels")
     diameter: PositiveFloat | None = Field(
-        None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one"
+        default=None, description="nucleus diameter in this image, pixels; the image is scaled to the trained one"
     )
-    scale: PositiveFloat | None = Field(None, description="zoom before the network; overrides diameter")
-    tile: Positive = Field(1024, description="side of a tile, pixels of the scaled image; larger images are tiled")
+    scale: PositiveFloat | None = Field(default=None, description="zoom before the network; overrides diameter")
+    tile: Positive = Field(
+        default=1024, description="side of a tile, pixels of the scaled image; larger ones are tiled"
+    )
     tile_overlap: Positive | None = Field(
-        None, description="overlap of tiles, pixels of the scaled image; from the model's nucleus diameter if absent"
+        default=None,
+        description="overlap of tiles, pixels of the scaled image; from the model's nucleus diameter if absent",
     )
     tile_batch: Positive | None = Field(
-        None, description="tiles that the network sees at once; 8 on a CUDA device, else 1, if absent"
+        default=None, description="tiles that the network sees at once; 8 on a CUDA device, else 1, if absent"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: short floats on CUDA devices and on CPUs that compute with bfloat16, else float32"
+        default="auto",
+        description="auto: short floats on CUDA devices and on CPUs that compute with bfloat16, else float32",
     )
 
 
 class FinetuneConfig(Frozen):
     """Making a model better with a project's images, without losing what it can do."""
 
-    images: tuple[str, ...] = Field((), description="images to use; those that are done if empty")
+    images: tuple[str, ...] = Field(default=(), description="images to use; those that are done if empty")
     held_out: tuple[str, ...] = Field(
-        (), description="images of these to check on; about one in five if empty, a quarter of the area of a single one"
+        default=(),
+        description="images of these to check on; about one in five if empty, a quarter of the area of a single one",
     )
-    patience: Annotated[int, Field(ge=0)] = Field(
-        4, description="validations clearly worse than the best one after which training ends; 0 is never"
+    patience: Count = Field(
+        default=4, description="validations clearly worse than the best one after which training ends; 0 is never"
     )
-    pull: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="pull of the weights towards the base model's per step, relative to the learning rate"
+    pull: NotNegative = Field(
+        default=0.0, description="pull of the weights towards the base model's per step, relative to the learning rate"
     )
-    distillation: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="weight of the difference to the base model's features in the loss"
+    distillation: NotNegative = Field(
+        default=0.0, description="weight of the difference to the base model's features in the loss"
     )
     blend: Fraction | None = Field(
-        0.5,
+        default=0.5,
         description="part of the trained weights in the result, the rest is the base model's; null chooses it on "
         "held-out images",
     )
-    blend_tolerance: Fraction = Field(0.01, description="mean AP that may be given up for more of the base model")
-    replay: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="share of crops from the replay set, if any")
+    blend_tolerance: Fraction = Field(default=0.01, description="mean AP to give up for more of the base model")
+    replay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.2, description="share of replay crops, if there are any"
+    )
 
 
 class TrainConfig(Frozen):
@@ -281,21 +283,21 @@ class TrainConfig(Frozen):
     schedule: ScheduleConfig = ScheduleConfig()
     segment: SegmentConfig = SegmentConfig()
     finetune: FinetuneConfig = FinetuneConfig()
-    loss_weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_known)] = Field(
-        {}, description="weight of a loss in the sum, by its name; 1 if absent, 0 leaves it out"
+    loss_weights: Annotated[dict[str, NotNegative], AfterValidator(_known)] = Field(
+        default={}, description="weight of a loss in the sum, by its name; 1 if absent, 0 leaves it out"
     )
-    batch_size: Positive = Field(1, description="crops per process and optimiser batch")
+    batch_size: Positive = Field(default=1, description="crops per process and optimiser batch")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"
+        default="auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"
     )
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Count = 0
     deterministic: bool = False
-    init: str = Field("none", description="none, imagenet, or the path of a model or of published weights")
-    validate_every: Annotated[int, Field(ge=0)] = Field(1000, description="steps between validations; 0 is never")
+    init: str = Field(default="none", description="none, imagenet, or the path of a model or of published weights")
+    validate_every: Count = Field(default=1000, description="steps between validations; 0 is never")
     validation_images: Positive | None = Field(
-        None, description="most images per validation, spread evenly; all if absent"
+        default=None, description="most images per validation, spread evenly; all if absent"
     )
-    checkpoint_every: Positive = Field(500, description="steps between saved resume states")
+    checkpoint_every: Positive = Field(default=500, description="steps between saved resume states")
 
 
 def parse(kind: type[C], values: Any, source: str = "configuration") -> C:

@@ -89,10 +89,47 @@ def test_options_reach_the_core(segment, tmp_path):
 def test_inputs_are_never_overwritten(segment, tmp_path, capsys):
     images = [write(tmp_path / "out" / name) for name in ("a.tif", "a_labels.tif")]
     before = [path.read_bytes() for path in images]
-    assert segment(tmp_path / "out") == 2
+    assert segment(*images) == 2
     assert f"overwrite the input {images[1]}; choose another --output" in capsys.readouterr().err
+    assert segment(tmp_path / "out") == 2, "of a folder results are no images, but these labels are not from here"
+    assert f"{images[1]} was corrected since it was segmented, or is not" in capsys.readouterr().err
     assert [path.read_bytes() for path in images] == before
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_folder_with_its_results_can_be_segmented_again_until_they_are_corrected(segment, tmp_path, capsys):
+    path = write(tmp_path / "out" / "a.tif")
+    for _ in range(2):
+        assert segment(path.parent) == 0
+    names = {file.name for file in path.parent.iterdir()}
+    assert names == {"a.tif", "a.csv", "a_labels.tif", "a_semantic.tif", "a_overlay.png"}
+    labels = path.with_name("a_labels.tif")
+    corrected = tifffile.imread(labels) * 2
+    tifffile.imwrite(labels, corrected)
+    capsys.readouterr()
+    assert segment(path) == 2
+    assert "a_labels.tif was corrected since" in capsys.readouterr().err
+    np.testing.assert_array_equal(tifffile.imread(labels), corrected)
+    assert segment(path, "--overwrite") == 0
+    assert tifffile.imread(labels).max() == COUNT
+
+
+def test_links_to_one_file_are_images_of_their_own(segment, tmp_path):
+    path = write(tmp_path / "store.tif")
+    (tmp_path / "links").mkdir()
+    for name in "ab":
+        (tmp_path / "links" / f"{name}.tif").symlink_to(path)
+    assert segment(tmp_path / "links") == 0
+    assert {"a_labels.tif", "b_labels.tif"} <= {file.name for file in (tmp_path / "out").iterdir()}
+
+
+def test_an_output_that_is_a_file_and_a_zoom_that_is_absurd_are_refused(segment, tmp_path, capsys):
+    path = write(tmp_path / "a.tif")
+    assert segment(path, "--scale", 1000) == 2
+    assert "the image would be zoomed by 1e+03 before the network, 1/32 to 32 are possible" in capsys.readouterr().err
+    (tmp_path / "out").write_bytes(b"")
+    assert segment(path) == 2
+    assert "out is a file; give a folder" in capsys.readouterr().err
 
 
 def test_an_image_given_twice_is_segmented_once(segment, tmp_path, capsys):

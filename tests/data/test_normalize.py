@@ -1,7 +1,8 @@
+import dask.array as da
 import numpy as np
 import pytest
 
-from napari_pffnet.data.normalize import apply_limits, limits, normalize
+from napari_pffnet.data.normalize import apply_limits, as_image, limits, normalize
 
 RAMP = np.arange(101 * 20).reshape(101, 20) % 101
 
@@ -66,3 +67,15 @@ def test_true_may_be_stored_as_any_byte():
     stored = np.zeros((64, 64), np.uint8)
     stored[20:40, 20:40] = 255
     np.testing.assert_array_equal(normalize(stored.view(bool))[0], stored > 0)
+
+
+def test_what_is_no_array_of_real_numbers_is_taken_or_told():
+    values = [[0, 1], [2, 3]]
+    for pixels in (values, da.asarray(np.array(values))):
+        array = as_image(pixels)
+        assert isinstance(array, np.ndarray)
+        assert array.tolist() == values
+    with pytest.raises(ValueError, match="expected an image of real numbers, given object"):
+        as_image(np.array(values, object))
+    with pytest.raises(ValueError, match="given 3×20×30; move its colours to the last axis"):
+        as_image(np.zeros((3, 20, 30)))

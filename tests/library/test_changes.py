@@ -193,6 +193,14 @@ def test_a_file_that_hides_behind_the_package_s_can_be_renamed(model, own_models
     assert list(mine()) == ["rescued"]
 
 
+def test_a_name_can_change_its_case(model, own_models):
+    add(model, "mine")
+    assert rename("mine", "Mine").name == "Mine"
+    assert "mine" not in available()
+    with pytest.raises(LibraryError, match="there is a model 'Mine' already"):
+        rename("Mine", "Mine")
+
+
 def test_export_writes_a_model_that_can_be_imported(model, tmp_path):
     add(model, "mine", "a note")
     assert export("mine", tmp_path / "for Ann") == tmp_path / "for Ann.safetensors"

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, find_images, is_large, protect, targets_of
+from napari_pffnet.io.terminal import IN_FILES
+
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 if TYPE_CHECKING:
@@ -23,28 +26,19 @@ if TYPE_CHECKING:
     from napari_pffnet.segment.cluster import SpreadTiles
     from napari_pffnet.segment.prediction import Segmentation
 
-OUTPUTS = {
-    "_labels.tif": "one number per nucleus, 0 is background",
-    "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
-    ".csv": "one row per nucleus: index (its label), y, x, area (pixels), area_um2 (where known), "
-    "score, quality, mask_score (their product), overlap",
-    "_overlay.png": "the image with the outlines",
-}
 STACKS = """
 With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
 plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the middle
 plane."""
-LARGE_OUTPUTS = {
-    ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
-    ".csv": "as above, index in the order of the blocks of the image",
-    ".partial": "a folder while it runs; after a crash the same command goes on there",
-}
 CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": "--channel N"}
+LARGE_CHOICES = {"plane": "--plane N", "channel": "--channel N"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare options and help."""
-    parser.description = "Segment images. For each image NAME these files are written, older ones are replaced:"
+    parser.description = (
+        "Segment images. For each image NAME these files are written, results of earlier runs are replaced:"
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())
     parser.description += STACKS
@@ -72,6 +66,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N|auto",
         help="of large pyramids: which one, 0 is the largest (default); auto is the smallest that shows nuclei well",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace label images too that were corrected or made by others"
     )
     parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
     parser.add_argument(
@@ -105,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--link needs --all-planes")
     config = _config(options)
     paths = find_images(options.inputs)
-    _protect(paths, options.output)
+    protect(paths, options.output, options.overwrite)
     cluster = _connect(options)
     if cluster is not None:  # workers may have started in other folders
         options.output = options.output.resolve()
@@ -120,32 +117,6 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def find_images(inputs: Sequence[Path]) -> list[Path]:
-    """Expand folders, without results of large images; two images of one name would share results and are refused."""
-    from napari_pffnet.data.folder import list_images
-    from napari_pffnet.io.images import SUFFIXES
-    from napari_pffnet.io.lazy import is_zarr
-    from napari_pffnet.io.ome_zarr import is_result
-
-    paths: list[Path] = []
-    for path in inputs:
-        if not path.is_dir() or is_zarr(path):
-            paths.append(path.resolve() if path.name in ("", "..") else path)  # results are named after it
-            continue
-        paths += [file for files in list_images(path).values() for file in files]
-        paths += sorted(folder for folder in path.iterdir() if is_zarr(folder) and not is_result(folder))
-    if not paths:
-        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
-    paths = list({path.resolve(): path for path in paths}.values())
-    names = [path.stem for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"
-        )
-    return paths
-
-
 def _config(options: argparse.Namespace) -> SegmentConfig:
     from napari_pffnet.config import SegmentConfig, parse
 
@@ -156,17 +127,6 @@ def _config(options: argparse.Namespace) -> SegmentConfig:
         "scale": options.scale,
     }
     return parse(SegmentConfig, {key: value for key, value in given.items() if value is not None}, "command line")
-
-
-def _is_large(path: Path) -> bool:
-    from napari_pffnet.io.lazy import LARGE, is_lazy
-
-    return is_lazy(path, LARGE)
-
-
-def _targets(path: Path, output: Path) -> list[Path]:
-    suffixes = list(LARGE_OUTPUTS)[:2] if _is_large(path) else OUTPUTS
-    return [output / f"{path.stem}{suffix}" for suffix in suffixes]
 
 
 def _connect(options: argparse.Namespace) -> Any:
@@ -180,7 +140,7 @@ def _connect(options: argparse.Namespace) -> Any:
 
 def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.Namespace, cluster: Any) -> int:
     """Segment every image, those that fit into memory on the cluster if there is one; how many failed."""
-    large = [path for path in paths if _is_large(path)]
+    large = [path for path in paths if is_large(path)]
     small = [path for path in paths if path not in large]
     if cluster is None:
         failed = sum(not _attempt(segmenter, path, options) for path in small)
@@ -202,37 +162,25 @@ def _remote(path: Path, options: argparse.Namespace, run: str) -> tuple[int, flo
         return _try(lambda: _segment(segmenter, path, options))
 
 
-def _protect(paths: Sequence[Path], output: Path) -> None:
-    """Refuse to write over what is to be read, and over tables that are no results."""
-    from napari_pffnet.io.results import is_table
-
-    written = {target.resolve() for path in paths for target in _targets(path, output)}
-    lost = [path for path in paths if path.resolve() in written]
-    if lost:
-        raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
-    foreign = [file for file in sorted(written) if file.suffix == ".csv" and file.exists() and not is_table(file)]
-    if foreign:
-        raise ValueError(f"{foreign[0]} is no table of nuclei and would be overwritten; choose another --output folder")
-
-
 def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any = None) -> bool:
     """Segment one image and say how it went."""
-    if _is_large(path):
-        return _tell(path, options, *_try(lambda: _segment_large(segmenter, path, options, cluster)))
+    if is_large(path):
+        return _tell(path, options, *_try(lambda: _segment_large(segmenter, path, options, cluster), LARGE_CHOICES))
     return _tell(path, options, *_try(lambda: _segment(segmenter, path, options)))
 
 
-def _try(work: Callable[[], int]) -> tuple[int, float, str]:
+def _try(work: Callable[[], int], choices: Mapping[str, str] = CHOICES) -> tuple[int, float, str]:
     """Return the number of nuclei, the seconds it took, and what went wrong or ""."""
+    from napari_pffnet.io.errors import reason
     from napari_pffnet.io.images import ChoiceError
 
     start = time.perf_counter()
     try:
         return work(), time.perf_counter() - start, ""
     except ChoiceError as error:
-        return 0, 0.0, f"{error} with {CHOICES[error.choice]}"
+        return 0, 0.0, f"{error} with {choices[error.choice]}"
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        return 0, 0.0, str(error) or repr(error)
+        return 0, 0.0, reason(error)
     except Exception as error:  # whatever is wrong with one image, the rest goes on
         return 0, 0.0, repr(error)
 
@@ -245,7 +193,7 @@ def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, f
             flush=True,
         )
         return False
-    files = ", ".join(map(str, _targets(path, options.output)))
+    files = ", ".join(map(str, targets_of(path, options.output)))
     print(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}", flush=True)
     return True
 
@@ -267,7 +215,7 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     quiet = not sys.stderr.isatty()
     with (
         open_plane(source) as plane,
-        tqdm(desc=path.name, unit="tile", leave=False, mininterval=30 if quiet else 0.1, ascii=quiet) as bar,
+        tqdm(desc=path.name, unit="tile", leave=False, **(IN_FILES if quiet else {})) as bar,
     ):
 
         def progress(done: int, total: int) -> None:
@@ -329,7 +277,7 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
         raise ValueError(
             f"--level {options.level} is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level out"
         )
-    targets = _targets(path, options.output)
+    targets = targets_of(path, options.output)
     with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:

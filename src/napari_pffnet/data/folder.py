@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from napari_pffnet.data.annotation import read_labels, read_pixels, read_semantic
 from napari_pffnet.data.sources import DataError, Sample
 from napari_pffnet.io.images import SUFFIXES
+
+#: results of a segmentation, beside an image or its labels, by the end of their names
+RESULTS = ("_labels", "_semantic", "_overlay")
 
 
 class FolderSource:
@@ -69,6 +73,12 @@ class FolderSource:
             if len(files) > 1
         ]
         return alone + double
+
+
+def results_among(names: Collection[str]) -> set[str]:
+    """Return which names (without suffix) are results of others among them: of ``NAME`` that has ``NAME_labels``."""
+    images = [name for name in names if f"{name}{RESULTS[0]}" in names]
+    return {f"{name}{end}" for name in images for end in RESULTS}
 
 
 def list_images(folder: Path) -> dict[str, list[Path]]:

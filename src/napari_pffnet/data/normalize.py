@@ -84,9 +84,16 @@ def scaled(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float
     return planes.clip(0, 1, out=planes).astype(np.float32, copy=False)
 
 
+def as_image(pixels: Any) -> NDArray[Any]:
+    """Return pixels as an array of numpy; ValueError if they are no H×W, H×W×1, ×3 or ×4 of real numbers."""
+    array = np.asarray(pixels)
+    _colours(array)
+    return array
+
+
 def _colours(array: NDArray[Any]) -> NDArray[Any]:
     """H×W×1 or H×W×3 view."""
-    if array.dtype.kind == "c":
+    if array.dtype.kind not in "buif":
         raise ValueError(f"expected an image of real numbers, given {array.dtype}; save its magnitude as float32")
     if array.ndim == 2:
         return array[..., None]

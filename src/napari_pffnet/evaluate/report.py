@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from napari_pffnet.data.folder import list_images
+from napari_pffnet.data.folder import RESULTS, list_images
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.label_files import LabelFile, overlaps_of_files
 from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_overlaps
 from napari_pffnet.io.lazy import is_zarr
 
-SUFFIX = "_labels"
-BESIDE_LABELS = ("", "_semantic", "_overlay")
+SUFFIX = RESULTS[0]
 MEANS = ("aji", "aji_plus", "dice", "dq", "sq", "pq")
 NAME_WIDTH = 24
 
@@ -90,7 +89,7 @@ def evaluate_files(files: dict[str, tuple[Path, Path]]) -> tuple[dict[str, Image
 
 
 def to_table(scores: dict[str, ImageScores]) -> pd.DataFrame:
-    """Make one row per image, then `mean` over the images and `pooled` over all nuclei.
+    """Make one row per image (at least one), then `mean` over the images and `pooled` over all nuclei.
 
     Columns: `nuclei` and `found` (objects in truth and prediction), `ap50` to `ap90`, `mean_ap`, `aji`, `aji_plus`,
     `dice`, `dq`, `sq`, `pq`. Cells without meaning are NA: counts in `mean`, all that is not AP or a count in `pooled`.
@@ -114,11 +113,16 @@ def to_csv(table: pd.DataFrame) -> str:
     return table.to_csv(float_format="%.6f", lineterminator="\n")
 
 
-def to_json(table: pd.DataFrame, faults: Sequence[str] = ()) -> str:
-    """Format a table as JSON: `images` by name, `mean`, `pooled`, and `faults`."""
+def to_json(table: pd.DataFrame | None, faults: Sequence[str] = ()) -> str:
+    """Format a table as JSON: `images` by name, `mean`, `pooled`, and `faults`; None if there is no image."""
+    if table is None:
+        return _json({"images": {}, "mean": {}, "pooled": {}, "faults": list(faults)})
     rows = [row.dropna().to_dict() for _, row in table.astype(object).iterrows()]
     images = dict(zip(table.index[:-2], rows[:-2], strict=True))
-    content = {"images": images, "mean": rows[-2], "pooled": rows[-1], "faults": list(faults)}
+    return _json({"images": images, "mean": rows[-2], "pooled": rows[-1], "faults": list(faults)})
+
+
+def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -139,7 +143,5 @@ def _label_files(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.glob("*.zarr")):
         if is_zarr(path):
             files.setdefault(path.stem, []).append(path)
-    beside = {
-        stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *BESIDE_LABELS)
-    }
+    beside = {stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *RESULTS[1:])}
     return {stem.removesuffix(SUFFIX): paths for stem, paths in files.items() if stem not in beside}

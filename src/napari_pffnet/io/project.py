@@ -64,12 +64,14 @@ class ImageEntry(Frozen):
     )
     state: State = "new"
     path: str = Field(description="the image, seen from the project's folder, with /")
-    elsewhere: str | None = Field(None, description="of an image outside the project: its full path when it was added")
+    elsewhere: str | None = Field(
+        default=None, description="of an image outside the project: its full path when it was added"
+    )
     size: int = Field(description="of the image file, in bytes")
     sha256: str = Field(description="checksum of the image file")
-    channel: int | None = Field(None, description="index along the channels")
-    plane: int | None = Field(None, description="index along Z or time")
-    place: LayerPlace | None = Field(None, description="of an image that was open in napari")
+    channel: int | None = Field(default=None, description="index along the channels")
+    plane: int | None = Field(default=None, description="index along Z or time")
+    place: LayerPlace | None = Field(default=None, description="of an image that was open in napari")
 
 
 class Manifest(Frozen):

@@ -30,7 +30,7 @@ class Area(Frozen):
 class Regions(Frozen):
     """Content of ``regions/NAME.json``."""
 
-    whole: bool = Field(False, description="the whole image is complete")
+    whole: bool = Field(default=False, description="the whole image is complete")
     areas: tuple[Area, ...] = ()
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:

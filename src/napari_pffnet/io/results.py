@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tifffile
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
@@ -14,17 +15,28 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
 Array = np.ndarray[Any, Any]
+#: what TIFF calls the software, in files that nobody has touched since a run has written them
+RESULT = "napari-pffnet result"
 OUTLINE = (255, 217, 26)
 
 
 def write_labels(path: str | Path, labels: Array, axes: str = "YX", pixel_size: Sizes = None) -> None:
     """Write a label image as zlib TIFF: uint16 up to id 65 535, else uint32 or uint64; rest as of `io.tiff.tiff`."""
-    write_atomic(path, label_tiff(labels, axes, pixel_size))
+    write_atomic(path, label_tiff(labels, axes, pixel_size, RESULT))
 
 
 def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_size: Sizes = None) -> None:
     """Write a semantic label image (0 background, 1 nucleus, 255 ignore) as zlib TIFF, uint8."""
-    write_atomic(path, tiff(semantic.astype(np.uint8), pixel_size, axes))
+    write_atomic(path, tiff(semantic.astype(np.uint8), pixel_size, axes, RESULT))
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a TIFF as the functions above wrote it; what another program has saved since is none."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            return file.pages.first.software == RESULT
+    except Exception:  # whatever it is, it is not ours
+        return False
 
 
 def write_table(path: str | Path, table: pd.DataFrame, pixel_area: float | None = None) -> None:

@@ -79,7 +79,7 @@ def rename(old: str, new: str) -> Entry:
     LibraryError
         No such model of the user's, or the new name is taken or no file name.
     """
-    path, name = own_file(old), _free_name(new)
+    path, name = own_file(old), _free_name(new, besides=old)
     target = path.with_name(f"{name}{SUFFIX}")
     try:
         move_new(path, target)
@@ -145,12 +145,14 @@ def export(name: str, path: str | Path) -> Path:
     return target
 
 
-def _free_name(name: str) -> str:
+def _free_name(name: str, besides: str = "") -> str:
+    """Return a name as it is stored; LibraryError if it is taken, by another spelling of it too except `besides`."""
     name = unicodedata.normalize("NFC", name.strip())
     fault = _fault(name)
     if fault:
         raise LibraryError(f"'{name}' cannot be the name of a model: {fault}; choose another name")
-    if name.casefold() in (known.casefold() for known in available()):
+    others = (known for known in available() if known != besides or known == name)
+    if name.casefold() in (known.casefold() for known in others):
         raise LibraryError(_taken(name))
     return name
 

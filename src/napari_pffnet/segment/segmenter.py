@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.data.normalize import limits, scaled
+from napari_pffnet.data.normalize import as_image, limits, scaled
 from napari_pffnet.library import Model
 from napari_pffnet.memory import empty_cache, is_out_of_memory
 from napari_pffnet.model import Features
@@ -27,6 +27,7 @@ SMALLEST_TILE = 256
 FEWEST_REGIONS = 64
 TILES_ON_GPU = 8
 STRIDE = 32
+MOST_ZOOM = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does
 MOST_SAMPLES, SAMPLE_SIDE = 3, 768
@@ -49,7 +50,7 @@ class Segmenter:
     Raises
     ------
     ValueError
-        A diameter is given, but the model does not say which one it was trained on.
+        A diameter is given, but the model does not say which one it was trained on; or the zoom is absurd.
     """
 
     def __init__(self, model: Model, config: SegmentConfig = SegmentConfig()) -> None:
@@ -74,7 +75,7 @@ class Segmenter:
         Parameters
         ----------
         image : ndarray
-            H×W or H×W×3/4, any type, as stored; it is normalised by percentiles of the whole image.
+            H×W or H×W×3/4, of real numbers, as stored; it is normalised by percentiles of the whole image.
         progress : callable, optional
             Called with (tiles done, tiles in all).
         cancelled : callable, optional
@@ -96,6 +97,7 @@ class Segmenter:
         Where memory is short, one tile at a time is tried, then smaller ones, then fewer proposals at once, then the
         CPU, to which the model's network is moved. Each step is a warning, and holds for later images too.
         """
+        image = as_image(image)
         while True:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
@@ -319,6 +321,16 @@ def _tell(step: str, where: str = "") -> None:
 
 def _scale(model: Model, config: SegmentConfig) -> float:
     """Zoom between the image and the network's input."""
+    zoom = _wanted_scale(model, config)
+    if not 1 / MOST_ZOOM <= zoom <= MOST_ZOOM:
+        raise ValueError(
+            f"the image would be zoomed by {zoom:.3g} before the network, 1/{MOST_ZOOM} to {MOST_ZOOM} are possible;"
+            f" correct the {'diameter' if config.scale is None else 'scale'}"
+        )
+    return zoom
+
+
+def _wanted_scale(model: Model, config: SegmentConfig) -> float:
     if config.scale is not None:
         return config.scale
     if config.diameter is None:

@@ -9,6 +9,7 @@ import numpy as np
 from skimage.segmentation import clear_border
 
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.normalize import as_image
 from napari_pffnet.data.sizes import diameters, suitable_zoom
 from napari_pffnet.labels import areas
 from napari_pffnet.segment.segmenter import Segmenter
@@ -70,6 +71,7 @@ def estimate_diameter(segmenter: Segmenter, image: Array, pixel_size: float | No
     larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
     known, nuclei are 2 to 30 µm large. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
     """
+    image = as_image(image)
     least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)
     looks: list[Look] = []
     best: Look | None = None

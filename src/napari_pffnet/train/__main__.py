@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, load, parse
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (ConfigError, DataError, LibraryError, ConvertError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 2
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -125,6 +125,6 @@ def read_shapes(layer: Shapes, whole: bool) -> Regions:
     """Return the areas that a Shapes layer shows; lines have none."""
     areas = []
     for _, kind, corners in outlines(layer):
-        kind = "rectangle" if kind == "rectangle" else "polygon"
-        areas.append(Area(kind=kind, corners=tuple((float(y), float(x)) for y, x in corners[:, -2:])))
+        places = tuple((float(y), float(x)) for y, x in corners[:, -2:])
+        areas.append(Area(kind="rectangle" if kind == "rectangle" else "polygon", corners=places))
     return Regions(whole=whole, areas=tuple(areas))

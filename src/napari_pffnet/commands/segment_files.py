@@ -1,0 +1,82 @@
+"""Which images ``napari-pffnet segment`` takes, what it writes, and what it never writes over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+OUTPUTS = {
+    "_labels.tif": "one number per nucleus, 0 is background",
+    "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
+    ".csv": "one row per nucleus: index (its label), y, x, area (pixels), area_um2 (where known), "
+    "score, quality, mask_score (their product), overlap",
+    "_overlay.png": "the image with the outlines",
+}
+LARGE_OUTPUTS = {
+    ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
+    ".csv": "as above, index in the order of the blocks of the image",
+    ".partial": "a folder while it runs; after a crash the same command goes on there",
+}
+
+
+def find_images(inputs: Sequence[Path]) -> list[Path]:
+    """Expand folders, without results in them; two images of one name would share results and are refused."""
+    from napari_pffnet.data.folder import list_images, results_among
+    from napari_pffnet.io.images import SUFFIXES
+    from napari_pffnet.io.lazy import is_zarr
+    from napari_pffnet.io.ome_zarr import is_result
+
+    paths: list[Path] = []
+    for path in inputs:
+        if not path.is_dir() or is_zarr(path):
+            paths.append(path.resolve() if path.name in ("", "..") else path)  # results are named after it
+            continue
+        found = list_images(path)
+        results = results_among(found)
+        paths += [file for name, files in found.items() if name not in results for file in files]
+        paths += sorted(folder for folder in path.iterdir() if is_zarr(folder) and not is_result(folder))
+    if not paths:
+        raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
+    paths = list({path.absolute(): path for path in paths}.values())
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"
+        )
+    return paths
+
+
+def is_large(path: Path) -> bool:
+    """Whether an image is read and written part by part."""
+    from napari_pffnet.io.lazy import LARGE, is_lazy
+
+    return is_lazy(path, LARGE)
+
+
+def targets_of(path: Path, output: Path) -> list[Path]:
+    """Return the files that an image's result is written to."""
+    suffixes = list(LARGE_OUTPUTS)[:2] if is_large(path) else OUTPUTS
+    return [output / f"{path.stem}{suffix}" for suffix in suffixes]
+
+
+def protect(paths: Sequence[Path], output: Path, overwrite: bool) -> None:
+    """Refuse to write over what is to be read, over tables that are no results, and over labels that were corrected."""
+    from napari_pffnet.io.results import is_result, is_table
+
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output {output} is a file; give a folder")
+    written = {target.resolve() for path in paths for target in targets_of(path, output)}
+    lost = [path for path in paths if path.resolve() in written]
+    if lost:
+        raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
+    foreign = [file for file in sorted(written) if file.suffix == ".csv" and file.exists() and not is_table(file)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} is no table of nuclei and would be overwritten; choose another --output folder")
+    labels = [file for file in sorted(written) if file.suffix == ".tif" and file.exists() and not is_result(file)]
+    if labels and not overwrite:
+        more = f" (and {len(labels) - 1} more)" if len(labels) > 1 else ""
+        raise ValueError(
+            f"{labels[0]}{more} was corrected since it was segmented, or is not from here;"
+            " choose another --output folder, or replace such files with --overwrite"
+        )

@@ -1,0 +1,10 @@
+"""Errors of the operating system in words."""
+
+from __future__ import annotations
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, without numbers of the operating system: the file and what is wrong with it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or repr(error)
