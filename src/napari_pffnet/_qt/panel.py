@@ -25,6 +25,7 @@ from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.project.view import ProjectView
 from napari_pffnet._qt.review.controller import ReviewController
 from napari_pffnet._qt.review.view import ReviewView
+from napari_pffnet._qt.scroll import UpAndDown
 from napari_pffnet._qt.segment.controller import SegmentController
 from napari_pffnet._qt.segment.view import SegmentView
 from napari_pffnet._qt.theme import style_sheet
@@ -77,6 +78,10 @@ class Panel(QWidget):
             if each is step:
                 QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)  # the others' room is free from now on
             set_open(each is step)
+        self._scroll.guard_controls()
+        if step is not None:
+            QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+            self._scroll.ensureWidgetVisible(step, 0, 0)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Close when napari lets the panel go: the × of its frame only takes it out of the window."""
@@ -105,7 +110,8 @@ class Panel(QWidget):
                 controller.close()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
         layout.addWidget(self.project_step)
@@ -114,6 +120,10 @@ class Panel(QWidget):
         layout.addWidget(self.review, 1)
         layout.addWidget(self.train_step)
         layout.addStretch(0)
+        self._scroll = UpAndDown(content)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(self._scroll)
 
     def _control(self, engine: Engine) -> None:
         viewer = self._viewer

@@ -118,7 +118,7 @@ class CorrectController:
     def redo(self) -> None:
         """Redo what was undone last."""
         if self.active.rows:
-            self.view.set_status("Done again." if self.active.rows.redo() else "Nothing to do again.")
+            self.view.set_status("Redone." if self.active.rows.redo() else "Nothing to redo.")
 
     def choose(self, name: str) -> None:
         """Let a tool wait for gestures; the same one again ends it. A tool that takes none does its work."""
