@@ -25,13 +25,13 @@ def test_stack_gives_the_plane_of_the_slider():
     np.testing.assert_array_equal(plane.read(), STACK[2])
     assert plane.shape == (1, 4, 5)
     assert plane.position == {"z": 2}
-    assert describe(layer, plane).replace("\N{NO-BREAK SPACE}", " ") == "16-bit grey, 4 × 5, z: 3 of 3"
+    assert describe(layer, plane).replace("\N{NO-BREAK SPACE}", " ") == "16-bit grey, 4 × 5, z: 2 (0 to 2)"
 
 
 def test_unnamed_axes_are_numbered():
     layer = Image(np.zeros((9, 4, 5), np.float32))
     text = describe(layer, take_plane(layer, (8, 0, 0), (0, 1, 2)))
-    assert text.replace("\N{NO-BREAK SPACE}", " ") == "float grey, 4 × 5, axis 0: 9 of 9"
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == "float grey, 4 × 5, axis 0: 8 (0 to 8)"
 
 
 def test_rolled_axes_give_the_plane_on_the_screen():

@@ -1,5 +1,6 @@
 """The step Project without a screen."""
 
+import shutil
 from copy import deepcopy
 from unittest.mock import Mock
 
@@ -13,8 +14,8 @@ from panel_fakes import at_once
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
-from napari_pffnet._qt.project.controller import ALL_DONE, NO_PROJECT, ProjectController
-from napari_pffnet._qt.project.image import NO_NUCLEI, NOT_TAKEN
+from napari_pffnet._qt.project.controller import ALL_DONE, LAST_ONE, NO_PROJECT, ProjectController
+from napari_pffnet._qt.project.texts import NO_NUCLEI, NOT_TAKEN
 from napari_pffnet.curate.calibration import project_pairs
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.project import Project
@@ -464,10 +465,18 @@ def test_what_cannot_be_saved_is_told_once_and_stays_open(tmp_path, monkeypatch)
         patch.setattr("os.write", full)
         layer.fill((3, 3), 8)
         layer.fill((3, 3), 9)
+        controller.view.ask.return_value = False
         controller.next()
+        assert "'a' could not be saved. Leave it" in controller.view.ask.call_args.args[0]
+        for removed in ("image", "labels"):
+            controller.viewer.layers.remove(controller.image.layers[removed])
+            assert status(controller).startswith("Not saved"), "it is neither saved nor closed"
     assert controller.view.warn.call_count == 1
     assert "make room" in warning(controller)
     assert controller.image.name == "a"
+    controller.view.ask.return_value = True
+    controller.open_image("a")
+    assert controller.image.layers["labels"].data.max() == 9, "what was removed comes back as it was"
     controller.next()
     assert controller.image.name == "b"
     assert tifffile.imread(controller.project.folder / "labels" / "a.tif").max() == 9
@@ -483,10 +492,63 @@ def test_missing_image_is_told_and_the_next_one_opens(tmp_path):
     assert controller.image is None
     controller.open_image("b")
     assert names(controller) == {"b", "complete here"}
-    controller.open(str(tmp_path))
+    for refused in (controller.open, controller.new):
+        refused(str(tmp_path))
+        assert controller.project is not None, "the project stays open until there is another one"
+        assert names(controller) == {"b", "complete here"}
+    assert "is not empty" in warning(controller)
+    controller.open(str(tmp_path / "nowhere"))
     assert "no project here" in warning(controller)
-    assert controller.project is None
-    assert names(controller) == set()
+
+
+def test_next_goes_past_an_image_that_cannot_be_opened(tmp_path):
+    made = project(tmp_path)
+    made.close()
+    (made.folder / "images" / "b.tif").unlink()
+    controller = make()
+    controller.open(str(made.folder))
+    controller.next()
+    assert controller.image is None
+    controller.next()
+    assert controller.image.name == "c"
+    controller.toggle_done()
+    controller.open_image("a")
+    controller.toggle_done()
+    controller.project.set_state("b", "done")
+    controller.toggle_done()
+    controller.next()
+    assert status(controller) == LAST_ONE
+    controller.toggle_done()
+    controller.next()
+    assert status(controller) == ALL_DONE
+
+
+def test_saved_nuclei_whose_layer_was_removed_are_not_replaced_unasked(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    viewer = controller.viewer
+    viewer.layers.remove(controller.image.layers["labels"])
+    controller.view.ask.return_value = False
+    result = add_result(viewer, painted(paint(30, 30, 7)), controller.image.layers["image"])
+    assert "the project keeps them" in controller.view.ask.call_args.args[0]
+    assert controller.image.layers["labels"] is not result
+    np.testing.assert_array_equal(controller.image.layers["labels"].data, TWO_NUCLEI.labels)
+    viewer.layers.remove(controller.image.layers["labels"])
+    controller.view.ask.return_value = True
+    assert controller.image.layers.get("labels") is None
+    other = add_result(viewer, painted(paint(30, 30, 7)), controller.image.layers["image"])
+    assert controller.image.layers["labels"] is other
+
+
+def test_save_as_of_a_project_that_is_gone_saves_what_is_in_view(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    shutil.rmtree(controller.project.folder)
+    controller.image.layers["labels"].fill((3, 3), 9)
+    assert status(controller).startswith("Not saved")
+    controller.save_as(str(tmp_path / "copy"))
+    assert controller.project.folder == tmp_path / "copy"
+    assert "is gone: only the list of images" in warning(controller)
+    assert [entry.name for entry in controller.project.manifest.images] == ["a", "b", "c"]
+    assert on_disk(controller, "a").max() == 9
 
 
 def test_files_changed_outside_are_told_at_the_next_edit(tmp_path):

@@ -281,7 +281,7 @@ def test_keys_work_over_the_list_too(start):
     assert listed(view) == ["2", "1", "3"]
 
 
-@pytest.mark.parametrize(("planes", "where"), [([0, 2], ["plane 1: ", "plane 3: "]), ([0, 0], ["", ""])])
+@pytest.mark.parametrize(("planes", "where"), [([0, 2], ["plane 0: ", "plane 2: "]), ([0, 0], ["", ""])])
 def test_rows_of_several_planes_say_which_one(qtbot, planes, where):
     qtbot.addWidget(table := ReviewTable())
     facts = {"kind": "nucleus", "index": 1, "reason": "predicted fit 0.50", "mask_score": 0.5, "size": 1.0, "state": ""}

@@ -9,7 +9,7 @@ from napari.utils.notifications import notification_manager
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.segment.controller import NO_IMAGE, NOT_KEPT, SegmentController
+from napari_pffnet._qt.segment.controller import ELSEWHERE, NO_IMAGE, NOT_KEPT, SegmentController
 from napari_pffnet.library import LibraryError
 
 
@@ -289,6 +289,22 @@ def test_thresholds_are_those_of_the_selected_nuclei(viewer):
     controller.recompose()
     assert viewer.layers["nuclei of others"].data.max() == 2
     assert viewer.layers["nuclei of cells"].data.max() == 1
+
+
+def test_thresholds_do_not_change_the_result_of_another_slice_out_of_sight():
+    viewer = ViewerModel()
+    viewer.add_image(np.ones((6, 16, 16), np.uint16), name="stack", axis_labels=("z", "y", "x"))
+    controller = make(viewer)
+    viewer.dims.set_current_step(0, 4)
+    controller.run()
+    viewer.dims.set_current_step(0, 1)
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert viewer.layers["nuclei"].data.max() == 1
+    assert controller.view.last("set_status").args == (ELSEWHERE,)
+    viewer.dims.set_current_step(0, 4)
+    controller.recompose()
+    assert viewer.layers["nuclei"].data.max() == 2
 
 
 def test_thresholds_say_nothing_of_images_without_a_result(viewer):

@@ -34,6 +34,7 @@ class Projects:
     """What the step Train needs of the step Project."""
 
     changed = Signal()
+    leaving = Signal()
 
     def __init__(self):
         self.project = None
@@ -361,3 +362,9 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
     controller.side_by_side.remove.reset_mock()
     controller.compare("")
     controller.side_by_side.remove.assert_called_once()
+    controller.compare("a")
+    controller.side_by_side.remove.reset_mock()
+    controller.view.end_comparison = Mock()
+    controller.projects.leaving.emit()
+    controller.side_by_side.remove.assert_called_once()
+    controller.view.end_comparison.assert_called_once()

@@ -64,7 +64,7 @@ def test_of_a_stack_one_plane_is_taken_and_told(tmp_path):
     tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
     made = Project.create(tmp_path / "project")
     added = made.add([tmp_path / "stack.tif"])
-    assert added.notes == ("stack.tif: channel 1 and plane 3 of the file is used",)
+    assert added.notes == ("stack.tif: channel 0 and plane 2 (counted from 0) of the file is used",)
     np.testing.assert_array_equal(made.read("stack")[0], stack[2, 0])
 
 

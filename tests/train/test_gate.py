@@ -25,6 +25,8 @@ def test_it_is_said_in_a_sentence():
         "better than the old model: AP50 0.50 → 0.70, 1 images better, 1 worse, on replay images AP50 0.90 → 0.90"
     )
     assert Gate(row("all", 0.5, 0.4)).headline().startswith("worse than the old model")
+    forgetful = Gate(row("all", 0.5, 0.7), (), row("replay", 0.9, 0.8))
+    assert forgetful.headline().endswith("but it forgets: on replay images AP50 0.90 → 0.80")
     assert Gate().headline() == "not compared with the old model"
 
 

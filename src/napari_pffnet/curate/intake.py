@@ -112,9 +112,9 @@ class Intake:
             text = str(error)
             self.problems.append(text if str(file) in text else f"{file}: {text}")
             return
-        told = [f"{key} {index + 1}" for key, index in choice.items() if index is not None]
+        told = [f"{key} {index}" for key, index in choice.items() if index is not None]
         if told:
-            self.notes.append(f"{file.name}: {' and '.join(told)} of the file is used")
+            self.notes.append(f"{file.name}: {' and '.join(told)} (counted from 0) of the file is used")
 
     def take_pixels(
         self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None

@@ -87,11 +87,7 @@ class Project:
         OSError
             The folder cannot be written.
         """
-        folder = Path(folder)
-        if is_project(folder):
-            raise ProjectError(f"{folder} is a project already; open it, or choose another folder")
-        if folder.exists() and any(path for path in folder.iterdir() if not path.name.startswith(".")):
-            raise ProjectError(f"{folder} is not empty; choose a new folder for the project and add its images then")
+        folder = check_new(folder)
         for kind in ("images", *FOLDERS):
             (folder / kind).mkdir(parents=True, exist_ok=True)
         OwnFile(folder / PROJECT_FILE).write(manifest_bytes(Manifest()))
@@ -113,10 +109,7 @@ class Project:
         ProjectError
             There is no project, or its ``project.json`` cannot be used; `ProjectLocked` if somebody has it open.
         """
-        folder = Path(folder)
-        folder = (folder.parent if folder.name == PROJECT_FILE else folder).absolute()
-        if not is_project(folder) and not _former(folder).is_file():
-            raise ProjectError(f"{folder}: no project here; it has no {PROJECT_FILE}")
+        folder = check_there(folder)
         try:
             lock = lock_project(folder, take_over)
         except OSError:
@@ -281,7 +274,8 @@ class Project:
     def save_as(self, folder: str | Path, report: Report = lambda _done, _total: None) -> Project:
         """Copy the project to another folder, and open the copy; this one stays as it is and open.
 
-        Images inside the project are copied; references stay references. Training runs stay where they are.
+        Images inside the project are copied; references stay references. Training runs stay where they are. Of a
+        project whose folder is gone (a drive that was unplugged) only the list of images is left.
         """
         folder = Path(folder).absolute()
         if folder.is_relative_to(self.folder):
@@ -302,7 +296,16 @@ class Project:
             place = folder / file.relative_to(self.folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, place)
+        gone = not is_project(folder)
+        if gone:
+            folder.mkdir(parents=True, exist_ok=True)
+            OwnFile(folder / PROJECT_FILE).write(manifest_bytes(self.manifest))
         copy = Project.open(folder)
+        if gone:
+            copy.notes.append(
+                f"{self.folder} is gone: only the list of images and what is in view are in {folder}. When it is back,"
+                " copy its folders there"
+            )
         copy._write_manifest(_seen_from(folder, self.folder, entry) for entry in copy.manifest.images)
         return copy
 
@@ -355,6 +358,27 @@ class Project:
         ):
             for file in folder.glob(TEMPORARY):
                 file.unlink(missing_ok=True)
+
+
+def check_new(folder: str | Path) -> Path:
+    """Return a folder in which a project can be made; ProjectError if it is none."""
+    folder = Path(folder)
+    if is_project(folder):
+        raise ProjectError(f"{folder} is a project already; open it, or choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise ProjectError(f"{folder} is a file; choose a new folder for the project")
+    if folder.exists() and any(path for path in folder.iterdir() if not path.name.startswith(".")):
+        raise ProjectError(f"{folder} is not empty; choose a new folder for the project and add its images then")
+    return folder
+
+
+def check_there(folder: str | Path) -> Path:
+    """Return the folder of a project, given it or its ``project.json``; ProjectError if there is none."""
+    folder = Path(folder)
+    folder = (folder.parent if folder.name == PROJECT_FILE else folder).absolute()
+    if not is_project(folder) and not _former(folder).is_file():
+        raise ProjectError(f"{folder}: no project here; it has no {PROJECT_FILE}")
+    return folder
 
 
 def _seen_from(folder: Path, former: Path, entry: ImageEntry) -> ImageEntry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,13 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_sizes
-from napari_pffnet._qt.project.image import FAULTS, NO_NUCLEI, ImageKeeper
+from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.layers import OpenImage, all_rows
 from napari_pffnet._qt.project.pairing import find_pair, place_of
 from napari_pffnet._qt.project.teller import Teller
+from napari_pffnet._qt.project.texts import NO_NUCLEI
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
-from napari_pffnet.curate.project import Added, Project, ProjectLocked
+from napari_pffnet.curate.project import Added, Project, ProjectLocked, check_new, check_there
 from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.project import is_project
 from napari_pffnet.io.regions import Regions
@@ -27,6 +29,7 @@ from napari_pffnet.readers import IN_PROJECT
 NO_PROJECT = "Nothing is saved until you make or open a project."
 NO_IMAGES = "Add images, or drop files or folders onto the list."
 ALL_DONE = "All images are done."
+LAST_ONE = "This is the last one that is not done."
 
 
 class View(Teller, Protocol):
@@ -75,11 +78,14 @@ class ProjectController:
 
     #: Another project is open, or something is different in the list of its images.
     changed = Signal()
+    #: Another image or project is about to be opened.
+    leaving = Signal()
 
     def __init__(self, active: ActiveLabels, view: View, background: Background) -> None:
         self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
         self.keeper = ImageKeeper(active, view, self._show)
         self._cancel = threading.Event()
+        self._tried: str | None = None
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (self.viewer.layers.events.inserted, self._inserted),
             (view.new_requested, self.new),
@@ -126,15 +132,16 @@ class ProjectController:
 
     def new(self, folder: str) -> None:
         """Make a new project and open it."""
-        self._enter(lambda: Project.create(folder))
+        self._enter(lambda: check_new(folder), lambda: Project.create(folder))
 
     def open(self, folder: str, image: str | None = None) -> None:
         """Open a project, on that image or the first that is not done; if somebody has it open, ask first."""
-        self._enter(lambda: Project.open(folder), lambda: Project.open(folder, take_over=True), image)
+        anyway = partial(Project.open, folder, take_over=True)
+        self._enter(lambda: check_there(folder), lambda: Project.open(folder), anyway, image)
 
     def leave_project(self) -> bool:
-        """Save and close the project; False if the user stays, or the image in view could not be saved."""
-        if not self.keeper.goes_on() or not self.keeper.leave():
+        """Save and close the project; False if the user stays."""
+        if not self._leave_image():
             return False
         if self.project:
             self.project.close()
@@ -144,11 +151,15 @@ class ProjectController:
     def open_image(self, name: str) -> None:
         """Save the image in view and open another one."""
         project = self.project
-        if project is None or (self.image and self.image.name == name):
+        if project is None:
             return
-        if not self.keeper.goes_on() or not self.keeper.leave():
+        if self.image and self.image.name == name:
+            self.keeper.bring_back()
+            return
+        if not self._leave_image():
             self._show()
             return
+        self._tried = name
         try:
             self.keeper.open(project, name)
         except FAULTS as error:
@@ -162,12 +173,18 @@ class ProjectController:
         """Open the next image that is not done."""
         if self.project is None:
             return
-        following = self.project.following(self.image.name if self.image else None)
+        name = self.image.name if self.image else self._tried
+        following = self.project.following(name)
         if following is None:
             self.keeper.save()
-            self.view.set_status(ALL_DONE)
+            here = self.image is not None and self.project.entry(self.image.name).state != "done"
+            self.view.set_status(LAST_ONE if here else ALL_DONE)
         else:
             self.open_image(following)
+
+    def _leave_image(self) -> bool:
+        self.leaving.emit()
+        return self.keeper.goes_on() and self.keeper.leave()
 
     def toggle_done(self) -> None:
         """Mark the image in view as done, or not; one without complete areas is then complete as a whole."""
@@ -259,8 +276,18 @@ class ProjectController:
         )
 
     def _enter(
-        self, opening: Callable[[], Project], anyway: Callable[[], Project] | None = None, image: str | None = None
+        self,
+        check: Callable[[], object],
+        opening: Callable[[], Project],
+        anyway: Callable[[], Project] | None = None,
+        image: str | None = None,
     ) -> None:
+        """Leave the project for another one, if that can be."""
+        try:
+            check()
+        except FAULTS as error:
+            self.keeper.fail(error)
+            return
         if not self.leave_project():
             return
         self._show()

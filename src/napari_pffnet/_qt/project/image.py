@@ -5,32 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from napari.layers import Image, Labels, Layer, Shapes
+from napari.layers import Labels, Layer, Shapes
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
-from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, note_place, plane_of, read_shapes
 from napari_pffnet._qt.project.pairing import beside
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
+from napari_pffnet._qt.project.texts import BESIDE, INSTEAD, LEFT, LOST, NOT_TAKEN, OTHERS, REMOVED
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.regions import Regions
-from napari_pffnet.readers import IN_PROJECT, image_layers, same_place
+from napari_pffnet.readers import IN_PROJECT, image_layers
 
 FAULTS = (ProjectError, ImageError, OSError)
-NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
-TO_TAKE = "to take it: Project > Add > Selected Labels layer."
-NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
-BESIDE = f"'{{}}' is not saved: the project keeps '{{}}'; {TO_TAKE}"
-LEFT = f"'{{}}' lies on '{{}}', but is not in the project; {TO_TAKE}\n\nGo on without it?"
-INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
-OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 
 
 class ImageKeeper:
@@ -109,17 +102,31 @@ class ImageKeeper:
         return True
 
     def leave(self) -> bool:
-        """Save the image in view and take its layers away; False if it could not be saved."""
+        """Save the image in view and take its layers away; False if it could not be saved and the user stays."""
         image = self.image
         if image is None:
             return True
-        if not self.save():
+        if not self.save() and not self.view.ask(LOST.format(image.name)):
             return False
         self._forget(image)
         for layer in image.layers.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
         return True
+
+    def bring_back(self) -> None:
+        """Show again what was removed of the image in view."""
+        image, project = self.image, self.project
+        if image is None or project is None:
+            return
+        try:
+            pixels, sizes = project.read(image.name)
+            layers = image_layers(
+                project.folder, project.entry(image.name), pixels, sizes, image.work.now, image.regions
+            )
+            self._add_layers([each for each in layers if each[1]["metadata"][IN_PROJECT]["role"] not in image.layers])
+        except FAULTS as error:
+            self.fail(error)
 
     def move(self, copy: Project) -> None:
         """Go on in a copy of the project, with the layers as they are."""
@@ -136,10 +143,15 @@ class ImageKeeper:
 
     def offered(self, layer: Labels) -> None:
         """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
-        if self.image is None or as_plane(layer, self.image.shape) is None or self._is_of_another(layer):
+        if self.image is None or as_plane(layer, self.image.shape) is None or self.image.is_of_another(layer):
             return
         role = plane_of(layer)
         if role is None:
+            return
+        removed = role == "labels" and role not in self.image.layers and self.image.work.now.labels.any()
+        if removed and not self.view.ask(REMOVED.format(self.image.name, layer.name)):
+            layer.visible = False
+            self.bring_back()
             return
         if role not in self.image.layers and ("labels" not in self.image.layers or role == "labels"):
             self._adopt(layer, role)
@@ -161,11 +173,6 @@ class ImageKeeper:
         self.image.layers["labels"].visible = True
         return True
 
-    def _is_of_another(self, layer: Labels) -> bool:
-        """Whether a result was made of another image than the one in view."""
-        shown = self.image.layers.get("image") if self.image else None
-        return isinstance(shown, Image) and made_of(layer, shown) is False
-
     def mark_area(self) -> None:
         """Let the user draw a rectangle that is complete."""
         image, project = self.image, self.project
@@ -175,7 +182,7 @@ class ImageKeeper:
             now = image.work.now
             layers = image_layers(project.folder, project.entry(image.name), now.labels, {}, now, image.regions)
             self._add_layers([each for each in layers if each[2] == "shapes"])
-            shown, areas = image.layers["image"], image.layers["regions"]
+            shown, areas = image.layers.get("image", image.layers["regions"]), image.layers["regions"]
             for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
                 setattr(areas, name, getattr(shown, name))
         layer = image.layers["regions"]
@@ -198,7 +205,7 @@ class ImageKeeper:
         if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.view.set_status("Select a Labels layer of the image's size first.")
             return
-        if self._is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
+        if image.is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
         worked_on = layer is not before and self.project and self.project.entry(image.name).state != "new"
@@ -251,18 +258,9 @@ class ImageKeeper:
             return
         self.adding = True
         try:
-            for data, arguments, kind in layers:
-                note = arguments["metadata"][IN_PROJECT]
-                there = next((each for each in self.viewer.layers if same_place(each.metadata, note)), None)
-                if isinstance(there, Labels) and not np.array_equal(there.data, data):
-                    # edited while no panel was open; or made of work that the user did not want back
-                    if self.image.declined:
-                        there.data = data
-                    else:
-                        self.image.stale.add(note["role"])
-                layer = there or self.viewer.add_layer(Layer.create(data, arguments, kind))
-                self.image.layers[note["role"]] = layer
-                self._listen(note["role"], layer, True)
+            for each in layers:
+                role, layer = self.image.show(self.viewer, *each)
+                self._listen(role, layer, True)
         finally:
             self.adding = False
         image = self.image.layers
@@ -308,19 +306,13 @@ class ImageKeeper:
             self._record_replaced(image)
             image.work.record(image.edit(plane, change))
             self._unsaved = False
-            self._look_outside(image)
+            for sentence in image.changes_outside():
+                self.view.warn(sentence)
             if project.entry(image.name).state == "new":
                 project.set_state(image.name, "in work")
                 self.changed()
         except FAULTS as error:
             self._tell_unsaved(error)
-
-    def _look_outside(self, image: OpenImage) -> None:
-        """Tell at once, and once, of files that another program has written."""
-        found = [path for path in image.work.changed_outside() if path not in image.told]
-        image.told.update(found)
-        for path in found:
-            self.view.warn(f"{path} was changed outside of napari; that version will be kept beside yours")
 
     def _record_replaced(self, image: OpenImage) -> None:
         for role in sorted(image.stale):
@@ -367,9 +359,11 @@ class ImageKeeper:
         if role == "regions":
             del image.layers[role]
             return
-        self.save()
+        saved = self.save()
+        if not saved:  # it is in no layer any more
+            image.work.now = image.annotation()
         del image.layers[role]
-        if role == "image":
+        if role == "image" and saved:
             self._forget(image)
             self.changed()
             self.view.set_status(f"'{image.name}' is saved and closed.")
@@ -381,9 +375,9 @@ class ImageKeeper:
                 self._guard(lambda _image: self.write_regions(areas))
 
     def _tell_unsaved(self, error: Exception) -> None:
-        self.view.set_status(f"Not saved: {str(error).splitlines()[0]}")
+        self.view.set_status(f"Not saved: {reason(error).splitlines()[0]}")
         if not self._unsaved:
-            self.view.warn(str(error))
+            self.view.warn(reason(error))
         self._unsaved = True
 
     def tell_notes(self) -> None:
@@ -397,5 +391,5 @@ class ImageKeeper:
 
     def fail(self, error: Exception) -> None:
         """Tell what was not done, and why."""
-        self.view.set_status(f"Not done: {str(error).splitlines()[0]}")
-        self.view.warn(str(error))
+        self.view.set_status(f"Not done: {reason(error).splitlines()[0]}")
+        self.view.warn(reason(error))

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Labels, Layer, Shapes
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_pffnet._qt.layers.label_rows import RowsChange, rows_by_id
-from napari_pffnet._qt.layers.origin import layer_origin
+from napari_pffnet._qt.layers.origin import layer_origin, made_of
 from napari_pffnet._qt.layers.shapes import outlines
 from napari_pffnet.curate.edit import Edit, Pixels, Plane
 from napari_pffnet.curate.project import Project
@@ -44,6 +45,33 @@ class OpenImage:
     def role(self, layer: Layer | None) -> str | None:
         """Return a layer's role; None if it is not of this image."""
         return next((role for role, own in self.layers.items() if own is layer), None)
+
+    def show(self, viewer: ViewerModel, data: Any, arguments: dict[str, Any], kind: str) -> tuple[str, Layer]:
+        """Add one of its layers to the viewer, or take that which napari's reader has shown already."""
+        note = arguments["metadata"][IN_PROJECT]
+        role = note["role"]
+        there = next((each for each in viewer.layers if same_place(each.metadata, note)), None)
+        if isinstance(there, Labels) and not np.array_equal(there.data, data):
+            # edited while no panel was open; or made of work that the user did not want back
+            if self.declined:
+                there.data = data
+            else:
+                self.stale.add(role)
+        self.layers[role] = there or viewer.add_layer(Layer.create(data, arguments, kind))
+        return role, self.layers[role]
+
+    def is_of_another(self, layer: Labels) -> bool:
+        """Whether a result was made of another image than this one."""
+        shown = self.layers.get("image")
+        return isinstance(shown, Image) and made_of(layer, shown) is False
+
+    def changes_outside(self) -> list[str]:
+        """Say, once of each, which files another program has written or deleted."""
+        found = [path for path in self.work.changed_outside() if path not in self.told]
+        self.told.update(found)
+        told = {True: "changed outside of napari; that version will be kept beside yours"}
+        told[False] = "deleted outside of napari; yours will be saved"
+        return [f"{path} was {told[path.exists()]}" for path in found]
 
     def let_go_of_copy(self, layer: Layer) -> None:
         """Take the note of its place in the project from a copy of one of these layers: it is no annotation."""

@@ -129,7 +129,7 @@ class ReviewController:
             self._camera.show(review.plane(key.plane), box, review.diameter)
             if self._layers:
                 self._layers.mark(key)
-            where = f", plane {key.plane + 1}" if review.several else ""
+            where = f", plane {key.plane}" if review.several else ""
             self.view.set_status(f"{key.title}{where}: {found['reason']}.")
 
     def overview(self) -> None:

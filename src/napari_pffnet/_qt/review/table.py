@@ -86,7 +86,7 @@ class ReviewModel(QAbstractTableModel):
         if column == "state":
             return SIGNS.get(value, "")
         if column == "reason":
-            where = f"plane {self._values['plane'][row] + 1}: " if self._several else ""
+            where = f"plane {self._values['plane'][row]}: " if self._several else ""
             return where + str(value).replace("predicted fit", "fit")
         return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 

@@ -14,6 +14,8 @@ from napari_pffnet._qt.layers.planes import (
     Part,
     Plane,
     PlaneError,
+    axis_names,
+    channel_axis,
     channels,
     is_image,
     is_unnamed,
@@ -69,6 +71,15 @@ class ImageChoice:
         """Take the plane in view of the channel that the user wants; see `take_plane`."""
         dims = self.viewer.dims
         return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
+
+    def slice_in_view(self, image: Image) -> dict[str, int]:
+        """Return where the sliders are along the image's stack axes, by name; empty if they are off it."""
+        colours = channel_axis(image)
+        try:
+            position = self.plane(image).position
+        except PlaneError:
+            return {}
+        return {name: i for name, i in position.items() if colours is None or name != axis_names(image)[colours]}
 
     def levels(self, image: Image) -> list[Plane]:
         """Take the plane in view on each level of a pyramid, the largest first; PlaneError if there is none."""

@@ -38,6 +38,7 @@ NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
 ON_DISK = "Large results are kept on disk: press Segment to apply this."
 NOT_KEPT = "What was found in this image is not kept: press Segment to apply this."
+ELSEWHERE = "What is kept was found on another slice: press Segment to apply this here."
 CLOSED = "Stopped: '{}' was closed."
 
 
@@ -217,7 +218,10 @@ class SegmentController:
             self.view.set_status(ON_DISK)
         elif image not in self.shown and nuclei_of(self.viewer, image):
             self.view.set_status(NOT_KEPT)
-        self.shown.recompose(image)
+        elif self.shown.is_elsewhere(image, self.choice.slice_in_view(image)):
+            self.view.set_status(ELSEWHERE)
+        else:
+            self.shown.recompose(image)
 
     def _of_the_selected(self) -> Image | None:
         """Return the image in which the selected nuclei were found, if its result is kept."""

@@ -15,7 +15,7 @@ def describe(layer: Image, plane: Plane) -> str:
     bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
     height, width = plane.pixels.shape[:2]
     sizes = dict(zip(axis_names(layer), level_data(layer).shape, strict=False))
-    where = [f"{name}: {index + 1} of {sizes[name]}" for name, index in plane.position.items() if sizes[name] > 1]
+    where = [f"{name}: {index} (0 to {sizes[name] - 1})" for name, index in plane.position.items() if sizes[name] > 1]
     parts = [f"{bits} {kind}", f"{height} × {width}", *where]
     return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,13 @@ class ShownResults:
     def forget(self, image: Image) -> None:
         """Let go of an image's result; its layers stay. A stack's result would else keep the image in memory."""
         self._shown.pop(image, None)
+
+    def is_elsewhere(self, image: Image, here: Mapping[str, int]) -> bool:
+        """Whether an image's result is that of one slice, and not of this one: index by the name of the axis."""
+        shown = self._shown.get(image)
+        if shown is None or isinstance(shown.outcome, StackOutcome):
+            return False
+        return any(shown.layers.plane.position.get(name, i) != i for name, i in here.items())
 
     def recompose(self, image: Image) -> None:
         """Apply the thresholds to an image's result; the network is not run."""

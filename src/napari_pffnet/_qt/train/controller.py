@@ -88,6 +88,7 @@ class TrainController:
         self.choice = MaterialChoice(view, self._in_background)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
+            (projects.leaving, self._end_comparison),
             (view.opened, self.set_open),
             (view.ticked, self.poll),
             (view.choice_changed, self.choice.summarize),
@@ -215,6 +216,11 @@ class TrainController:
             lambda pair: self.view.set_status(self.side_by_side.show(name, *pair).headline()),
         )
 
+    def _end_comparison(self) -> None:
+        """Show the user's layers again before another image comes."""
+        self.view.end_comparison()
+        self.side_by_side.remove()
+
     def poll(self) -> None:
         """Take in what the run has told since the last time."""
         run = self.run
@@ -275,6 +281,7 @@ class TrainController:
             self._idle()
         else:
             self.view.set_page("running")
+            self.view.set_status("")
             self.poll()
 
     def _idle(self) -> None:

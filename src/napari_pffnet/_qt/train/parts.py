@@ -130,3 +130,12 @@ def make_row(*buttons: QWidget, shares: Sequence[int] = (1, 1, 1)) -> QHBoxLayou
     for button, share in zip(buttons, shares, strict=False):
         layout.addWidget(button, share)
     return layout
+
+
+def suggest(button: QPushButton, on: bool) -> None:
+    """Draw a button as the one to press, or as any other."""
+    button.setObjectName("pffnet_primary" if on else "")
+    style = button.style()
+    if style is not None:  # it knows the button by its former name
+        style.unpolish(button)
+        style.polish(button)

@@ -55,6 +55,9 @@ class View(Protocol):
     def set_curves(self, losses: dict[str, Curve], metrics: dict[str, Curve]) -> None:
         """Draw the curves."""
 
+    def end_comparison(self) -> None:
+        """Release the button that shows both models side by side."""
+
     def choose_base(self, model: str) -> None:
         """Choose the model to start from; one that is new is offered from now on."""
 

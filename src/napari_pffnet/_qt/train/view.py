@@ -34,6 +34,7 @@ from napari_pffnet._qt.train.parts import (
     make_label,
     make_row,
     make_table,
+    suggest,
 )
 from napari_pffnet._qt.train.progress import Curve
 from napari_pffnet._qt.train.runs import EFFORTS, Options, Page
@@ -199,7 +200,7 @@ class TrainView(QWidget):
     def set_gate(self, gate: Gate, name: str) -> None:
         """Show old against new, and a name for the new model."""
         self.verdict.setText(f"The new model is {gate.headline()}.")
-        self.side_button.setChecked(False)
+        self.end_comparison()
         self.gate.clear()
         for row in (gate.pooled, *gate.images, gate.replay):
             if row is not None:
@@ -208,11 +209,11 @@ class TrainView(QWidget):
                 self.gate.addTopLevelItem(item)
         self.name.setText(name)
         for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
-            button.setObjectName("pffnet_primary" if suggested else "")
-            style = button.style()
-            if style is not None:  # it knows the button by its former name
-                style.unpolish(button)
-                style.polish(button)
+            suggest(button, suggested)
+
+    def end_comparison(self) -> None:
+        """Release the button that shows both models side by side."""
+        self.side_button.setChecked(False)
 
     def set_failure(self, text: str, resumable: bool) -> None:
         """Show why training failed, first line first, and the end of its log."""

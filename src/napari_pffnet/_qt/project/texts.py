@@ -1,0 +1,11 @@
+"""What the user is told and asked about the image of a project."""
+
+NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
+TO_TAKE = "to take it: Project > Add > Selected Labels layer."
+NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
+BESIDE = f"'{{}}' is not saved: the project keeps '{{}}'; {TO_TAKE}"
+LEFT = f"'{{}}' lies on '{{}}', but is not in the project; {TO_TAKE}\n\nGo on without it?"
+LOST = "'{}' could not be saved. Leave it all the same? What was changed since it was saved is lost."
+REMOVED = "The nuclei of '{}' were removed from the layers, but the project keeps them. Take '{}' in their place?"
+INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
+OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
