@@ -13,7 +13,7 @@ import tifffile
 from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.lock import Lock
-from napari_pffnet.io.regions import Regions
+from napari_pffnet.io.regions import Area, Regions
 from projects import SHAPE, images, project
 
 
@@ -306,3 +306,22 @@ def test_what_a_killed_program_left_is_tidied(tmp_path, digits):
     left.write_bytes(b"half")
     Project.open(made.folder)
     assert not left.exists()
+
+
+def test_damaged_regions_are_those_before_the_last_change(tmp_path):
+    made = project(tmp_path)
+    first, second = Regions(areas=(Area(corners=((0, 0), (0, 5), (5, 0))),)), Regions(whole=True)
+    file = made.folder / "regions" / "a.json"
+    file.write_text("rubbish")
+    with pytest.raises(ProjectError, match="correct that place, or delete the file"):
+        made.regions("a")
+    file.unlink()
+    made.write_regions("a", first)
+    made.write_regions("a", second)
+    file.write_text("rubbish")
+    assert made.regions("a") == first
+    assert "Complete areas are those before the last change; the damaged file is kept as a.damaged-" in made.notes[-1]
+    assert made.regions("a") == first
+    assert len(made.notes) == 1
+    [kept] = file.parent.glob("a.damaged-*.json")
+    assert kept.read_text() == "rubbish"

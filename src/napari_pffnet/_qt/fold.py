@@ -21,6 +21,8 @@ class Fold(QWidget):
         A step of the work has a large title.
     beside : QWidget, optional
         Stands to the right of the title and stays in view.
+    tip : str
+        What it is for.
     """
 
     #: The user has folded (False) or unfolded (True) it.
@@ -32,12 +34,14 @@ class Fold(QWidget):
         body: QWidget | QLayout,
         kind: Literal["step", "fold"] = "fold",
         beside: QWidget | None = None,
+        tip: str = "",
     ) -> None:
         super().__init__()
         self.title, self.button = title, QPushButton()
         self.body = _indented(body) if isinstance(body, QLayout) else body
         self.button.setObjectName(f"pffnet_{kind}")
         self.button.setCheckable(True)
+        self.button.setToolTip(tip)
         self.button.clicked.connect(self._click)
         head = QHBoxLayout()
         head.addWidget(self.button)

@@ -57,10 +57,14 @@ class Panel(QWidget):
             CorrectView(),
             ReviewView(),
         )
-        self.project_step = Fold("Project", self.project, "step", beside=self.project.name)
-        self.segment_step = Fold("Segment", self.segment, "step")
+        self.project_step = Fold(
+            "Project", self.project, "step", self.project.name, "Images and their annotation, kept in a folder."
+        )
+        self.segment_step = Fold("Segment", self.segment, "step", tip="Find the nuclei of an image.")
         self.train = TrainView()
-        self.train_step = Fold("Train", self.train, "step")
+        self.train_step = Fold(
+            "Train", self.train, "step", tip="Make a model that has learnt from the images that are done."
+        )
         self._lay_out()
         self._control(engine or Engine())
         self._follow_theme()

@@ -22,6 +22,7 @@ def style_sheet(theme_id: str) -> str:
         background-color: transparent; border: 0px; padding: 2px 0px; text-align: left;
         font-size: {_larger(theme.font_size)}; font-weight: 600;
     }}
+    QTreeWidget::indicator:unchecked {{ border: 1px solid rgba{(*quiet, 170)}; }}
     #pffnet_tool {{ padding: 4px 2px; }}
     #pffnet_tool:checked {{ background-color: {colour}; color: {text}; }}
     #pffnet_primary {{ background-color: {colour}; color: {text}; padding: 7px; font-weight: 600; }}

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_pffnet.curate.intake import Intake, find_images, relative
 from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
+from napari_pffnet.curate.region_files import RegionFiles
 from napari_pffnet.curate.work import Work
 from napari_pffnet.io.atomic import TEMPORARY, write_atomic
 from napari_pffnet.io.lock import Lock
@@ -25,14 +26,13 @@ from napari_pffnet.io.project import (
     Manifest,
     ProjectError,
     State,
-    annotation_file,
     find_image,
     is_project,
     manifest_bytes,
     read_manifest,
     read_plane,
 )
-from napari_pffnet.io.regions import Regions, read_regions, regions_bytes
+from napari_pffnet.io.regions import Regions
 from napari_pffnet.io.tiff import Sizes
 
 __all__ = ["Added", "Project", "ProjectError", "ProjectLocked"]
@@ -69,7 +69,7 @@ class Project:
         self.notes: list[str] = []
         self._lock = lock
         self._file = OwnFile(folder / PROJECT_FILE)
-        self._regions: dict[str, OwnFile] = {}
+        self._regions = RegionFiles(folder, self.notes)
         self.manifest = self._read_manifest()
         if self.readonly:
             self.notes.append(f"{folder} cannot be written; you can look at it, and work on a copy after Save As…")
@@ -261,15 +261,12 @@ class Project:
 
     def regions(self, name: str) -> Regions:
         """Return where an image is complete."""
-        file = self._regions.setdefault(name, OwnFile(annotation_file(self.folder, "regions", name)))
-        file.read()
-        return read_regions(file.path)
+        return self._regions.read(name, readonly=self.readonly)
 
     def write_regions(self, name: str, regions: Regions) -> None:
         """Write where an image is complete; what another program has written meanwhile is kept beside."""
         self._check_writable()
-        file = self._regions.setdefault(name, OwnFile(annotation_file(self.folder, "regions", name)))
-        self._told(file, file.write(regions_bytes(regions)))
+        self._regions.write(name, regions)
 
     def save_as(self, folder: str | Path, report: Report = lambda _done, _total: None) -> Project:
         """Copy the project to another folder, and open the copy; this one stays as it is and open.

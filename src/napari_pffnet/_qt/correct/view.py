@@ -135,7 +135,7 @@ class CorrectView(QWidget):
         nuclei.setContentsMargins(0, 0, 0, 0)
         nuclei.setSpacing(4)
         nuclei.addLayout(self._first)
-        self.more = Fold("More", self._more, beside=self.replace)
+        self.more = Fold("More", self._more, beside=self.replace, tip="Tools that are needed less often.")
         nuclei.addWidget(self.more)
         self.semantic.setLayout(self._classes)
         layout = QVBoxLayout(self)

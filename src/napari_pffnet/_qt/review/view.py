@@ -70,8 +70,8 @@ class ReviewView(QWidget):
         super().__init__(parent)
         self.body = QWidget()
         self._plots_place = QVBoxLayout()
-        self.step = Fold("Review", self.body, "step")
-        self.statistics = Fold("Statistics", self._plots_place)
+        self.step = Fold("Review", self.body, "step", tip="Go through nuclei and likely misses, the worst first.")
+        self.statistics = Fold("Statistics", self._plots_place, tip="Distributions of scores and sizes.")
         self.counts, self.status = QLabel(), QLabel()
         for label in (self.counts, self.status):
             label.setObjectName("pffnet_quiet")

@@ -236,7 +236,7 @@ class SegmentView(QWidget):
         layout.addLayout(self._form)
         layout.addWidget(self._action)
         layout.addLayout(thresholds)
-        self.more = Fold("More", advanced, beside=self.outlines)
+        self.more = Fold("More", advanced, beside=self.outlines, tip="Thresholds that are changed less often.")
         layout.addWidget(self.more)
         layout.addWidget(self.status)
 

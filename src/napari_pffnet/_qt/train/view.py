@@ -349,7 +349,7 @@ class TrainView(QWidget):
         self.shown.currentChanged.connect(lambda tab: self.all_box.setVisible(tab == 0))
         self.shown.addTab(self.preview, "Preview")
         running, failed = self.discard_buttons
-        fold = Fold("Advanced settings", advanced)
+        fold = Fold("Advanced settings", advanced, tip=TIPS["settings"])
         self._pages = {
             "setup": make_column(
                 self.images, self.summary, form, fold, make_row(self.start_button, self.command_button, shares=(2, 1))
