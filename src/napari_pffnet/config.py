@@ -119,7 +119,7 @@ class ModelConfig(Frozen):
 
     input: InputConfig = InputConfig()
     body: BodyConfig = BodyConfig()
-    num_classes: Annotated[int, Field(ge=2)] = Field(default=2, description="classes with background")
+    num_classes: Literal[2] = Field(default=2, description="classes with background: nuclei are not told apart by kind")
     fpn_channels: Positive = 256
     semantic_channels: Positive = Field(default=64, description="middle channels of the semantic branch")
     box_channels: Positive = Field(

@@ -230,7 +230,7 @@ def _metadata(name: str, count: int, placement: Placement, version: str) -> dict
     axes = [{"name": axis, "type": "space", **unit} for axis, unit in zip("yx", units, strict=True)]
     scales = {"name": name, "axes": axes, "datasets": levels, "type": "nearest"}
     own = {"version": version} if version == "0.4" else {}
-    return {"multiscales": [{**own, **scales}], "image-label": {"version": version, "source": {"image": "../../"}}}
+    return {"multiscales": [{**own, **scales}], "image-label": {"version": version}}  # the image lies elsewhere
 
 
 def _outer(content: dict[str, Any], version: str) -> dict[str, Any]:
