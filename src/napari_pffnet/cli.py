@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_pffnet import __version__
-from napari_pffnet.commands import evaluate, models, segment
+from napari_pffnet.commands import evaluate, export, models, segment
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.terminal import print_any_text
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     segment.add(commands.add_parser("segment", help="segment images"))
     evaluate.add(commands.add_parser("evaluate", help="compare label images with the truth"))
+    export.add(commands.add_parser("export", help="write nuclei for QuPath, ImageJ or machine learning"))
     models.add(commands.add_parser("models", help="list, share, rename and remove models"))
     print_any_text()
     options = parser.parse_args(arguments)

@@ -103,6 +103,17 @@ def paste(boxes: Array, masks: Array, shape: tuple[int, int]) -> Iterator[tuple[
             yield (y, x), down @ mask @ across.T
 
 
+def renumber(labels: Array) -> tuple[Array, Array]:
+    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
+    if labels.size and labels.max() > 4 * labels.size:
+        ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
+        return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
+    present = np.bincount(labels.ravel(), minlength=1) > 0
+    present[0] = False
+    table = np.where(present, np.cumsum(present), 0).astype(np.int32)
+    return table[labels], np.flatnonzero(present)
+
+
 def areas(labels: Array) -> Array:
     """Area in pixels of ids 1..max, int64 (0 for an id that does not occur)."""
     return np.bincount(labels[labels > 0])[1:]

@@ -1,6 +1,7 @@
 import numpy as np
 
-from napari_pffnet.data.targets import renumber, to_target
+from napari_pffnet.data.targets import to_target
+from napari_pffnet.labels import renumber
 
 LABELS = np.zeros((6, 8), np.int32)
 LABELS[1:3, 2:7] = 9

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_pffnet.labels import renumber
+
 IGNORE = 255
 Target = dict[str, Tensor]
 
@@ -43,17 +45,6 @@ def to_target(
         "instances": torch.from_numpy(instances),
         "semantic": torch.from_numpy(semantic.copy()),
     }
-
-
-def renumber(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
-    if labels.size and labels.max() > 4 * labels.size:
-        ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
-        return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
-    present = np.bincount(labels.ravel(), minlength=1) > 0
-    present[0] = False
-    table = np.where(present, np.cumsum(present), 0).astype(np.int32)
-    return table[labels], np.flatnonzero(present)
 
 
 def _boxes(instances: NDArray[np.int32], count: int) -> NDArray[np.float32]:

@@ -1,0 +1,116 @@
+"""``napari-pffnet export``: label images in the formats of other programs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SUFFIXES = {"geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
+LABELS = "_labels"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare options and help."""
+    parser.description = (
+        "Write the nuclei of label images for other programs: geojson for QuPath (detections with scores as"
+        " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
+        " (run lengths and scores). Outlines follow the edges of pixels. Scores come from NAME.csv beside"
+        " NAME_labels.tif."
+    )
+    parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="label images, NAME.zarr of large images, or folders with NAME_labels.tif",
+    )
+    parser.add_argument("--to", required=True, choices=SUFFIXES, help="format")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where files go (default: beside the labels)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export every label image; report bad files and go on."""
+    from napari_pffnet.io.errors import reason
+
+    failed = 0
+    files = _find(options.inputs)
+    for file in files:
+        name = file.stem.removesuffix(LABELS)
+        target = (options.output or file.parent) / f"{name}{SUFFIXES[options.to]}"
+        try:
+            if target.exists() and not options.overwrite:
+                raise ValueError(f"{target} is there already; replace it with --overwrite, or give another --output")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), name)
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", file=sys.stderr)
+        else:
+            print(f"{file} -> {target}")
+    if failed:
+        print(f"{failed} of {len(files)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _find(inputs: Sequence[Path]) -> list[Path]:
+    from napari_pffnet.data.folder import list_images
+    from napari_pffnet.io.lazy import is_zarr
+    from napari_pffnet.io.ome_zarr import is_result
+
+    files: list[Path] = []
+    for path in inputs:
+        if not path.is_dir() or is_zarr(path):
+            files.append(path)
+            continue
+        files += [file for stem, found in list_images(path).items() if stem.endswith(LABELS) for file in found]
+        files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
+    if not files:
+        raise ValueError(f"no NAME{LABELS}.tif in {', '.join(map(str, inputs))}; give label images by their names")
+    return files
+
+
+def _read(file: Path) -> np.ndarray[Any, Any]:
+    """Read labels with their own ids."""
+    from napari_pffnet.data.annotation import check_signs, check_type
+    from napari_pffnet.io.images import read_image, to_plane
+    from napari_pffnet.io.lazy import is_zarr
+    from napari_pffnet.io.ome_zarr import open_labels
+
+    labels: np.ndarray[Any, Any]
+    if is_zarr(file):
+        labels = open_labels(file)[:]  # type: ignore[assignment]
+    else:
+        array, axes, _ = read_image(file, indices=True)
+        labels = to_plane(array, axes)
+    check_type(file, labels.dtype)
+    check_signs(file, labels)
+    return labels
+
+
+def _table(file: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    from napari_pffnet.io.results import is_table
+
+    return pd.read_csv(file) if is_table(file) else None
+
+
+def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.DataFrame | None, name: str) -> None:
+    from napari_pffnet.io import export
+
+    if kind == "geojson":
+        export.write_geojson(target, labels, table)
+    elif kind == "rois":
+        export.write_rois(target, labels)
+    else:
+        export.write_coco(target, labels, table, name)

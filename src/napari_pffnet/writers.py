@@ -1,0 +1,63 @@
+"""Saving Labels layers from napari's menu *File > Save Selected Layers…* in the formats of other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Array = np.ndarray[Any, Any]
+
+
+def save_geojson(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write a Labels layer for QuPath; return the path. ValueError if it is a stack."""
+    from napari_pffnet.io.export import write_geojson
+
+    write_geojson(path, _plane(data, meta), _table(meta))
+    return [path]
+
+
+def save_rois(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write a Labels layer as a set of ROIs of ImageJ; return the path. ValueError if it is a stack."""
+    from napari_pffnet.io.export import write_rois
+
+    write_rois(path, _plane(data, meta))
+    return [path]
+
+
+def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write a Labels layer as instances of COCO; return the path. ValueError if it is a stack."""
+    from napari_pffnet.io.export import write_coco
+
+    image = meta.get("metadata", {}).get("napari-pffnet", {}).get("image", "")
+    write_coco(path, _plane(data, meta), _table(meta), image)
+    return [path]
+
+
+def save_table(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the table of a Labels layer as CSV; return the path. ValueError if it has none."""
+    from napari_pffnet.io.results import write_table
+
+    table = _table(meta)
+    if table.empty:
+        raise ValueError(f"'{meta.get('name')}' has no table of nuclei; only results of PFFNet have one")
+    write_table(path, table)
+    return [path]
+
+
+def _plane(data: Any, meta: dict[str, Any]) -> Array:
+    """Return the layer's only plane, at full resolution."""
+    labels = np.asarray(data[0] if isinstance(data, (list, tuple)) or hasattr(data, "_data") else data)
+    kept = tuple(size for size in labels.shape[:-2] if size > 1)
+    if kept:
+        raise ValueError(
+            f"'{meta.get('name')}' has {int(np.prod(kept))} planes, and this format knows one; save it as TIFF,"
+            " or its planes one by one"
+        )
+    return labels.reshape(labels.shape[-2:])
+
+
+def _table(meta: dict[str, Any]) -> pd.DataFrame:
+    features = pd.DataFrame(meta.get("features", {}))
+    return features[features["index"] != 0] if "index" in features else pd.DataFrame()

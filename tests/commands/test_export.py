@@ -1,0 +1,64 @@
+"""``napari-pffnet export``."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import roifile
+import tifffile
+
+from napari_pffnet.cli import main
+from napari_pffnet.io.ome_zarr import LabelPyramid
+from napari_pffnet.io.results import write_table
+
+LABELS = np.zeros((8, 9), np.uint16)
+LABELS[1:4, 1:4], LABELS[5:, 6:] = 2, 7
+
+
+@pytest.fixture
+def results(tmp_path):
+    tifffile.imwrite(tmp_path / "a_labels.tif", LABELS)
+    tifffile.imwrite(tmp_path / "a.tif", LABELS)
+    write_table(tmp_path / "a.csv", pd.DataFrame({"index": [2, 7], "mask_score": [0.5, 0.75]}))
+    return tmp_path
+
+
+def export(*arguments):
+    return main(["export", *map(str, arguments)])
+
+
+def test_results_are_exported_with_their_scores(results, capsys):
+    assert export(results, "--to", "geojson") == 0
+    content = json.loads((results / "a.geojson").read_text())
+    scores = {each["properties"]["name"]: each["properties"]["measurements"] for each in content["features"]}
+    assert scores == {"2": {"area": 9, "mask_score": 0.5}, "7": {"area": 9, "mask_score": 0.75}}
+    assert export(results / "a_labels.tif", "--to", "rois", "--output", results / "new") == 0
+    assert [roi.name for roi in roifile.roiread(results / "new" / "a_rois.zip")] == ["2", "7"]
+    assert export(results, "--to", "coco") == 0
+    annotations = json.loads((results / "a_coco.json").read_text())["annotations"]
+    assert [(each["id"], each["score"]) for each in annotations] == [(2, 0.5), (7, 0.75)]
+
+
+def test_nothing_is_replaced_unasked_and_bad_files_are_told(results, capsys):
+    assert export(results, "--to", "rois") == 0
+    tifffile.imwrite(results / "b_labels.tif", np.stack([LABELS] * 5))
+    tifffile.imwrite(results / "c_labels.tif", LABELS.astype(np.float32))
+    capsys.readouterr()
+    assert export(results, "--to", "rois") == 1
+    told = capsys.readouterr().err
+    assert "a_rois.zip is there already; replace it with --overwrite" in told
+    assert "b_labels.tif: the image has 5 planes" in told
+    assert "c_labels.tif: labels are float32" in told
+    assert "3 of 3 files failed" in told
+    assert export(results / "a_labels.tif", "--to", "rois", "--overwrite") == 0
+    (results / "empty").mkdir()
+    assert export(results / "empty", "--to", "rois") == 2
+    assert "no NAME_labels.tif in" in capsys.readouterr().err
+
+
+def test_large_results_are_exported(tmp_path):
+    LabelPyramid(tmp_path / "x.zarr", "semantic", LABELS.shape, "uint8")
+    LabelPyramid(tmp_path / "x.zarr", "nuclei", LABELS.shape, "uint32").write(0, 0, LABELS)
+    assert export(tmp_path, "--to", "coco") == 0
+    assert [each["id"] for each in json.loads((tmp_path / "x_coco.json").read_text())["annotations"]] == [2, 7]
