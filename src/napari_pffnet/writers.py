@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 Array = np.ndarray[Any, Any]
+# errors are RuntimeErrors: napari takes a ValueError for a format that is not known, and says nothing
 
 
 def save_geojson(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer for QuPath; return the path. ValueError if it is a stack."""
+    """Write a Labels layer for QuPath; return the path. RuntimeError if it is a stack."""
     from napari_pffnet.io.export import write_geojson
 
     write_geojson(path, _plane(data, meta), _table(meta))
@@ -19,7 +20,7 @@ def save_geojson(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def save_rois(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as a set of ROIs of ImageJ; return the path. ValueError if it is a stack."""
+    """Write a Labels layer as a set of ROIs of ImageJ; return the path. RuntimeError if it is a stack."""
     from napari_pffnet.io.export import write_rois
 
     write_rois(path, _plane(data, meta))
@@ -27,7 +28,7 @@ def save_rois(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as instances of COCO; return the path. ValueError if it is a stack."""
+    """Write a Labels layer as instances of COCO; return the path. RuntimeError if it is a stack."""
     from napari_pffnet.io.export import write_coco
 
     image = meta.get("metadata", {}).get("napari-pffnet", {}).get("image", "")
@@ -36,12 +37,12 @@ def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def save_table(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the table of a Labels layer as CSV; return the path. ValueError if it has none."""
+    """Write the table of a Labels layer as CSV; return the path. RuntimeError if it has none."""
     from napari_pffnet.io.results import write_table
 
     table = _table(meta)
     if table.empty:
-        raise ValueError(f"'{meta.get('name')}' has no table of nuclei; only results of PFFNet have one")
+        raise RuntimeError(f"'{meta.get('name')}' has no table of nuclei; only results of PFFNet have one")
     write_table(path, table)
     return [path]
 
@@ -51,7 +52,7 @@ def _plane(data: Any, meta: dict[str, Any]) -> Array:
     labels = np.asarray(data[0] if isinstance(data, (list, tuple)) or hasattr(data, "_data") else data)
     kept = tuple(size for size in labels.shape[:-2] if size > 1)
     if kept:
-        raise ValueError(
+        raise RuntimeError(
             f"'{meta.get('name')}' has {int(np.prod(kept))} planes, and this format knows one; save it as TIFF,"
             " or its planes one by one"
         )

@@ -35,7 +35,7 @@ def test_levels_are_saved_at_full_resolution_and_stacks_are_refused(layer, tmp_p
     levels = Labels([LABELS[0], LABELS[0, ::2, ::2]], multiscale=True)
     assert levels.save(str(tmp_path / "a.geojson"))
     assert json.loads((tmp_path / "a.geojson").read_text())["features"][0]["properties"]["measurements"] == {"area": 9}
-    with pytest.raises(ValueError, match="'stack' has 3 planes, and this format knows one"):
+    with pytest.raises(RuntimeError, match="'stack' has 3 planes, and this format knows one"):
         Labels(np.ones((3, 4, 4), int), name="stack").save(str(tmp_path / "b.geojson"))
-    with pytest.raises(ValueError, match="'plain' has no table of nuclei"):
+    with pytest.raises(RuntimeError, match="'plain' has no table of nuclei"):
         Labels(LABELS[0], name="plain").save(str(tmp_path / "b.csv"))
