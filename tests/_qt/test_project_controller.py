@@ -206,6 +206,7 @@ def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
     viewer.dims.set_current_step(1, 2)
     controller.add_open_image()
     name = controller.image.name
+    assert status(controller) == f"The slice c: 1, z: 2 of '{image.name}' is in the project; its other slices are not."
     assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
     assert set(np.unique(on_disk(controller, name))) == {0, 3}
     assert controller.image.annotation().rows[3]["area"] == (labels[2] == 3).sum()
