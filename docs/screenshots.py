@@ -99,6 +99,7 @@ class Window:
     def save(self, name: str) -> None:
         """Save the window as ``images/NAME.png``."""
         IMAGES.mkdir(exist_ok=True)
+        self.rest()  # texts of several lines are laid out in several rounds
         self.viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False)
 
 

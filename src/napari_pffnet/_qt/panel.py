@@ -25,7 +25,7 @@ from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.project.view import ProjectView
 from napari_pffnet._qt.review.controller import ReviewController
 from napari_pffnet._qt.review.view import ReviewView
-from napari_pffnet._qt.scroll import UpAndDown
+from napari_pffnet._qt.scroll import Shrinking, UpAndDown
 from napari_pffnet._qt.segment.controller import SegmentController
 from napari_pffnet._qt.segment.view import SegmentView
 from napari_pffnet._qt.theme import style_sheet
@@ -84,8 +84,12 @@ class Panel(QWidget):
             set_open(each is step)
         self._scroll.guard_controls()
         if step is not None:
-            QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
-            self._scroll.ensureWidgetVisible(step, 0, 0)
+            self._scroll_to(step)
+
+    def _scroll_to(self, part: QWidget) -> None:
+        """Bring a part into view once it is laid out."""
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        self._scroll.ensureWidgetVisible(part, 0, 0)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Close when napari lets the panel go: the × of its frame only takes it out of the window."""
@@ -114,7 +118,7 @@ class Panel(QWidget):
                 controller.close()
 
     def _lay_out(self) -> None:
-        content = QWidget()
+        content = Shrinking()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(0)
@@ -169,6 +173,10 @@ class Panel(QWidget):
             (self.segment.more.opened, lambda is_open: _fold(self.correct.more) if is_open else None),
             (self.correct.more.opened, lambda is_open: _fold(self.segment.more) if is_open else None),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
+            (
+                self.review.statistics.opened,
+                lambda is_open: self._scroll_to(self.review.statistics) if is_open else None,
+            ),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
             (self.trainer.accepted, self.controller.use_model),

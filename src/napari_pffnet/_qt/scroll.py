@@ -8,6 +8,15 @@ from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFrame, QScrollArea, QSc
 TURNED_BY_WHEEL = (QComboBox, QAbstractSpinBox, QSlider)
 
 
+class Shrinking(QWidget):
+    """Lets a scroll area make it as low as its layout allows before there is anything to scroll."""
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the least height; scroll areas ask for this one where texts are broken into lines."""
+        layout = self.layout()
+        return layout.minimumHeightForWidth(width) if layout is not None else super().heightForWidth(width)
+
+
 class UpAndDown(QScrollArea):
     """Scrolls up and down where there is too little height, and is never narrower than what it holds.
 
@@ -15,11 +24,11 @@ class UpAndDown(QScrollArea):
 
     Parameters
     ----------
-    content : QWidget
+    content : Shrinking
         What is shown.
     """
 
-    def __init__(self, content: QWidget) -> None:
+    def __init__(self, content: Shrinking) -> None:
         super().__init__()
         self.setWidget(content)
         self.setWidgetResizable(True)

@@ -246,10 +246,10 @@ class ProjectController:
             return
         pair.image.visible = False
         self.open_image(name)
-        place = ", ".join(f"{axis}: {i}" for axis, i in pair.plane.position.items())
-        if place and self.image and self.image.name == name:
+        where = ", ".join(f"{axis}: {i}" for axis, i in pair.plane.position.items())
+        if where and self.image and self.image.name == name:
             self.view.set_status(
-                f"The slice {place} of '{pair.image.name}' is in the project; its other slices are not."
+                f"The slice {where} of '{pair.image.name}' is in the project; its other slices are not."
             )
 
     def save_as(self, folder: str) -> None:

@@ -159,8 +159,8 @@ class TrainView(QWidget):
     def set_summary(self, text: str, ready: bool) -> None:
         """Say what is learnt from; allow to start."""
         self.summary.setText(text)
-        self.start_button.setEnabled(ready)
-        self.command_button.setEnabled(ready)
+        for button in (self.start_button, self.command_button):
+            button.setEnabled(ready)
 
     def set_page(self, page: Page) -> None:
         """Show what belongs to a stage of the work."""
@@ -193,8 +193,7 @@ class TrainView(QWidget):
 
     def copy(self, text: str) -> None:
         """Put a text into the clipboard."""
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
+        if (clipboard := QApplication.clipboard()) is not None:
             clipboard.setText(text)
 
     def set_gate(self, gate: Gate, name: str) -> None:
