@@ -36,7 +36,9 @@ def test_results_are_exported_with_their_scores(results, capsys):
     assert export(results / "a_labels.tif", "--to", "rois", "--output", results / "new") == 0
     assert [roi.name for roi in roifile.roiread(results / "new" / "a_rois.zip")] == ["2", "7"]
     assert export(results, "--to", "coco") == 0
-    annotations = json.loads((results / "a_coco.json").read_text())["annotations"]
+    content = json.loads((results / "a_coco.json").read_text())
+    annotations = content["annotations"]
+    assert content["images"][0]["file_name"] == "a.tif"
     assert [(each["id"], each["score"]) for each in annotations] == [(2, 0.5), (7, 0.75)]
 
 

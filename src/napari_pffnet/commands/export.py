@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             if target.exists() and not options.overwrite:
                 raise ValueError(f"{target} is there already; replace it with --overwrite, or give another --output")
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), name)
+            _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), _image(file, name))
         except (ValueError, OSError) as error:
             failed += 1
             print(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", file=sys.stderr)
@@ -97,6 +97,13 @@ def _read(file: Path) -> np.ndarray[Any, Any]:
     return labels
 
 
+def _image(file: Path, name: str) -> str:
+    """Return the file name of the image beside its labels; the name alone if it is elsewhere."""
+    from napari_pffnet.data.folder import list_images
+
+    return next((each.name for each in list_images(file.parent).get(name, []) if each != file), name)
+
+
 def _table(file: Path) -> pd.DataFrame | None:
     import pandas as pd
 
@@ -105,7 +112,7 @@ def _table(file: Path) -> pd.DataFrame | None:
     return pd.read_csv(file) if is_table(file) else None
 
 
-def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.DataFrame | None, name: str) -> None:
+def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.DataFrame | None, image: str) -> None:
     from napari_pffnet.io import export
 
     if kind == "geojson":
@@ -113,4 +120,4 @@ def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.Data
     elif kind == "rois":
         export.write_rois(target, labels)
     else:
-        export.write_coco(target, labels, table, name)
+        export.write_coco(target, labels, table, image)
