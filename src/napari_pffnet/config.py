@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -386,11 +386,14 @@ def _explain(kind: type[Frozen], fault: Any) -> str:
     known = _keys(kind, path[:-1])
     near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
     parent = ".".join([*path[:-1], ""])
-    hint = f"did you mean {parent}{near[0]}?" if near else f"known keys here: {', '.join(known)}"
+    hint = f"did you mean {parent}{near[0]}?" if near else f"known keys here: {', '.join(known) or 'none'}"
     return f"unknown key {name}; {hint}"
 
 
 def _keys(kind: type[Frozen], path: list[str]) -> list[str]:
-    for part in path:
-        kind = cast(type[Frozen], kind.model_fields[part].annotation)
+    """Return the keys that there are at a path; none if that cannot be told."""
+    for part in (each for each in path if not each.isdecimal()):  # numbers are places in a list
+        annotation = kind.model_fields[part].annotation
+        inner = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+        kind = next((each for each in inner if issubclass(each, Frozen)), Frozen)
     return list(kind.model_fields)

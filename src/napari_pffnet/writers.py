@@ -56,6 +56,8 @@ def _plane(data: Any, meta: dict[str, Any]) -> Array:
             f"'{meta.get('name')}' has {int(np.prod(kept))} planes, and this format knows one; save it as TIFF,"
             " or its planes one by one"
         )
+    if labels.min(initial=0) < 0:
+        raise RuntimeError(f"'{meta.get('name')}' has negative labels; ids start at 1, background is 0")
     return labels.reshape(labels.shape[-2:])
 
 

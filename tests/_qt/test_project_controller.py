@@ -477,7 +477,12 @@ def test_what_cannot_be_saved_is_told_once_and_stays_open(tmp_path, monkeypatch)
     assert controller.image.name == "a"
     controller.view.ask.return_value = True
     controller.open_image("a")
-    assert controller.image.layers["labels"].data.max() == 9, "what was removed comes back as it was"
+    layers = controller.image.layers
+    assert layers["labels"].data.max() == 9, "what was removed comes back as it was"
+    assert next(iter(controller.viewer.layers)) is layers["image"], "under the nuclei"
+    controller.viewer.layers.selection.active = layers["image"]
+    controller.open_image("a")
+    assert controller.viewer.layers.selection.active is layers["image"], "nothing happens if nothing is missing"
     controller.next()
     assert controller.image.name == "b"
     assert tifffile.imread(controller.project.folder / "labels" / "a.tif").max() == 9
@@ -533,9 +538,11 @@ def test_saved_nuclei_whose_layer_was_removed_are_not_replaced_unasked(tmp_path)
     assert "the project keeps them" in controller.view.ask.call_args.args[0]
     assert controller.image.layers["labels"] is not result
     np.testing.assert_array_equal(controller.image.layers["labels"].data, TWO_NUCLEI.labels)
+    viewer.layers.selection.active = viewer.add_labels(painted(paint(30, 30, 7)), name="plain")
     viewer.layers.remove(controller.image.layers["labels"])
+    controller.keeper.use_layer()
+    assert controller.image.layers.get("labels") is None, "the kept nuclei are not replaced unasked"
     controller.view.ask.return_value = True
-    assert controller.image.layers.get("labels") is None
     other = add_result(viewer, painted(paint(30, 30, 7)), controller.image.layers["image"])
     assert controller.image.layers["labels"] is other
 
@@ -545,9 +552,12 @@ def test_save_as_of_a_project_that_is_gone_saves_what_is_in_view(tmp_path):
     shutil.rmtree(controller.project.folder)
     controller.image.layers["labels"].fill((3, 3), 9)
     assert status(controller).startswith("Not saved")
+    controller.image.regions = Regions(whole=True)
     controller.save_as(str(tmp_path / "copy"))
     assert controller.project.folder == tmp_path / "copy"
-    assert "is gone: only the list of images" in warning(controller)
+    assert "is gone or damaged" in warning(controller)
+    assert "but replace none" in warning(controller)
+    assert controller.project.regions("a") == Regions(whole=True)
     assert [entry.name for entry in controller.project.manifest.images] == ["a", "b", "c"]
     assert on_disk(controller, "a").max() == 9
 

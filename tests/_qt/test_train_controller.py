@@ -368,3 +368,11 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
     controller.projects.leaving.emit()
     controller.side_by_side.remove.assert_called_once()
     controller.view.end_comparison.assert_called_once()
+    jobs = []
+    controller.background = lambda _title, job, *, done, **_more: jobs.append((job, done))
+    controller.side_by_side.show.reset_mock()
+    controller.compare("a")
+    controller.projects.leaving.emit()
+    [(job, done)] = jobs
+    done(job(None))
+    controller.side_by_side.show.assert_not_called()  # the user has gone on meanwhile

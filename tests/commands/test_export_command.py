@@ -50,13 +50,32 @@ def test_nothing_is_replaced_unasked_and_bad_files_are_told(results, capsys):
     assert export(results, "--to", "rois") == 1
     told = capsys.readouterr().err
     assert "a_rois.zip is there already; replace it with --overwrite" in told
-    assert "b_labels.tif: the image has 5 planes" in told
+    assert "b_labels.tif: labels of 5 planes; save those of one plane" in told
     assert "c_labels.tif: labels are float32" in told
     assert "3 of 3 files failed" in told
     assert export(results / "a_labels.tif", "--to", "rois", "--overwrite") == 0
     (results / "empty").mkdir()
     assert export(results / "empty", "--to", "rois") == 2
     assert "no NAME_labels.tif in" in capsys.readouterr().err
+
+
+def test_empty_tables_and_damaged_files_do_not_end_the_run(results, capsys):
+    tifffile.imwrite(results / "blank_labels.tif", 0 * LABELS)
+    (results / "blank.csv").write_text("index,y,x,area,mask_score\n")
+    (results / "a.csv").write_text("index,area,mask_score\n2,999,0.5\n7,,\n")
+    LabelPyramid(results / "x.zarr", "semantic", LABELS.shape, "uint8")
+    LabelPyramid(results / "x.zarr", "nuclei", LABELS.shape, "uint32").write(0, 0, LABELS)
+    [chunk] = (path for path in (results / "x.zarr" / "labels" / "nuclei" / "0" / "c").rglob("*") if path.is_file())
+    chunk.write_bytes(b"rubbish")
+    assert export(results, "--to", "geojson") == 1
+    assert "1 of 3 files failed" in capsys.readouterr().err
+    assert json.loads((results / "blank.geojson").read_text())["features"] == []
+    features = json.loads((results / "a.geojson").read_text())["features"]
+    assert [each["properties"]["measurements"]["area"] for each in features] == [9, 9], "as they are now"
+    (results / "other").mkdir()
+    tifffile.imwrite(results / "other" / "a_labels.tif", LABELS)
+    assert export(results / "a_labels.tif", results / "other", "--to", "rois", "--output", results / "new") == 2
+    assert "several label images are named a; export them one by one" in capsys.readouterr().err
 
 
 def test_large_results_are_exported(tmp_path):

@@ -105,6 +105,27 @@ def test_labels_beside_images_are_their_annotation(tmp_path):
         work.close()
 
 
+def test_labels_of_dropped_files_are_looked_for_and_each_part_fails_alone(tmp_path):
+    nuclei = np.zeros(SHAPE, np.uint16)
+    nuclei[:3, :3] = 4
+    tifffile.imwrite(tmp_path / "x.tif", np.ones(SHAPE, np.uint8))
+    tifffile.imwrite(tmp_path / "x_labels.tif", nuclei)
+    tifffile.imwrite(tmp_path / "x_masks.tif", 0 * nuclei)
+    tifffile.imwrite(tmp_path / "x_semantic.tif", (nuclei > 0).astype(np.uint8) * 200)
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "x.tif"])
+    assert (added.names, added.problems) == (("x",), ())
+    assert any("x_semantic.tif: the semantic map holds 0, 200" in note for note in added.notes)
+    work = made.work("x", SHAPE)
+    np.testing.assert_array_equal(work.now.labels > 0, nuclei > 0)
+    work.close()
+    file = made.folder / "project.json"
+    assert '"place"' not in file.read_text(), "earlier versions can read it"
+    made.close()
+    file.write_text(file.read_text().replace('"state"', '"later": 1, "state"'))
+    assert "unknown key images.0.later; did you mean" in Project.open(made.folder).notes[0]
+
+
 def test_annotation_that_is_there_already_stays(tmp_path):
     made = project(tmp_path, ("a",))
     (tmp_path / "more" / "labels").mkdir(parents=True)

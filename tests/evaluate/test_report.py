@@ -114,6 +114,7 @@ def test_csv_and_json_hold_the_same_figures():
 def test_stacks_and_large_results_are_compared_part_by_part(folders, monkeypatch):
     monkeypatch.setattr("napari_pffnet.evaluate.label_files.PART", 20)
     predictions, truth = folders
+    save(predictions, large=np.zeros((40, 30), np.uint8))  # the image beside its result
     random = np.random.default_rng(0)
     stack = random.integers(0, 4, (3, 6, 8)).astype(np.uint16)
     other = np.where(random.random(stack.shape) < 0.8, stack, 5)

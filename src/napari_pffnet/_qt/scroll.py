@@ -60,7 +60,7 @@ class UpAndDown(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Width of the content and of the scroll bar, if there is one; hardly any height."""
         bar: QScrollBar | None = self.verticalScrollBar()
-        room = bar.sizeHint().width() if bar is not None and bar.isVisible() else 0
+        room = bar.width() if bar is not None and bar.isVisible() else 0
         content = self.widget()
         width = content.minimumSizeHint().width() if content is not None else 0
         return QSize(width + room, super().minimumSizeHint().height())

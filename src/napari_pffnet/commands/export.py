@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
                 raise ValueError(f"{target} is there already; replace it with --overwrite, or give another --output")
             target.parent.mkdir(parents=True, exist_ok=True)
             _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), _image(file, name))
-        except (ValueError, OSError) as error:
+        except Exception as error:  # whatever is wrong with one file, the rest goes on
             failed += 1
             print(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", file=sys.stderr)
         else:
@@ -74,27 +75,25 @@ def _find(inputs: Sequence[Path]) -> list[Path]:
             continue
         files += [file for stem, found in list_images(path).items() if stem.endswith(LABELS) for file in found]
         files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
+    names = [file.stem.removesuffix(LABELS) for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"several label images are named {', '.join(twice[:3])}; export them one by one")
     if not files:
         raise ValueError(f"no NAME{LABELS}.tif in {', '.join(map(str, inputs))}; give label images by their names")
     return files
 
 
 def _read(file: Path) -> np.ndarray[Any, Any]:
-    """Read labels with their own ids."""
-    from napari_pffnet.data.annotation import check_signs, check_type
-    from napari_pffnet.io.images import read_image, to_plane
-    from napari_pffnet.io.lazy import is_zarr
-    from napari_pffnet.io.ome_zarr import open_labels
+    """Read labels with their own ids; ValueError if they are those of several planes."""
+    import numpy as np
 
-    labels: np.ndarray[Any, Any]
-    if is_zarr(file):
-        labels = open_labels(file)[:]  # type: ignore[assignment]
-    else:
-        array, axes, _ = read_image(file, indices=True)
-        labels = to_plane(array, axes)
-    check_type(file, labels.dtype)
-    check_signs(file, labels)
-    return labels
+    from napari_pffnet.evaluate.label_files import LabelFile
+
+    labels = LabelFile(file)
+    if len(labels.shape) > 2:
+        raise ValueError(f"labels of {prod(labels.shape[:-2])} planes; save those of one plane as an image of its own")
+    return np.concatenate(list(labels.parts()))
 
 
 def _image(file: Path, name: str) -> str:

@@ -37,7 +37,8 @@ LARGE_CHOICES = {"plane": "--plane N", "channel": "--channel N"}
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare options and help."""
     parser.description = (
-        "Segment images. For each image NAME these files are written, results of earlier runs are replaced:"
+        "Segment images. For each image NAME these files are written, results of earlier runs are replaced"
+        " unless they were corrected:"
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())

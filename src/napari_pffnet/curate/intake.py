@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
 from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, annotation_file, checksum
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
 #: what stands beside NAME.* and belongs to it, by the end of its name: results of this program, Cellpose's masks
 BESIDE = {"_labels": "labels", "_semantic": "semantic", "_overlay": "", "_masks": "labels", "_cp_masks": "labels"}
+
+KINDS = ("labels", "semantic")
 
 
 class Found(NamedTuple):
@@ -31,8 +34,8 @@ class Found(NamedTuple):
 def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     """Return the image files among the paths and in the folders among them, and what is neither.
 
-    Labels are not images but the annotation of one: ``labels/NAME.*`` of ``images/NAME.*`` (``semantic/NAME.*`` too),
-    and files beside ``NAME.*`` as of `BESIDE`.
+    Labels are not images but the annotation of one, chosen too or not: ``labels/NAME.*`` of ``images/NAME.*``
+    (``semantic/NAME.*`` too), and files beside ``NAME.*`` as of `BESIDE`.
     """
     files: list[Path] = []
     problems: list[str] = []
@@ -45,18 +48,33 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
-    known = {(file.parent, file.stem): file for file in files}
-    owners = {file: owner for file in files if (owner := _owner(file, known))}
+    images = {(file.parent, file.stem): file for file in files}
+    near = dict.fromkeys([*files, *_near(files)])
+    owners = {file: owner for file in near if (owner := _owner(file, images))}
     annotation: dict[Path, dict[str, Path]] = {}
-    for file, (image, kind) in owners.items():
-        annotation.setdefault(image, {})[kind] = file
+    for file, (image, kind) in sorted(owners.items(), key=lambda item: _rank(item[0])):
+        annotation.setdefault(image, {}).setdefault(kind, file)
     own = [(file, annotation.get(file, {})) for file in files if file not in owners]
     return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
+def _near(files: Sequence[Path]) -> list[Path]:
+    """Return the image files that lie where annotation of some images may lie."""
+    folders = {file.parent for file in files}
+    folders |= {folder.with_name(kind) for folder in folders if folder.name == "images" for kind in KINDS}
+    return [
+        file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.suffix.lower() in SUFFIXES
+    ]
+
+
+def _rank(file: Path) -> int:
+    """Of several labels of one image those come first whose name is listed first in `BESIDE`."""
+    return next((rank for rank, end in enumerate(BESIDE) if file.stem.endswith(end)), 0)
+
+
 def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, str] | None:
     """Return the image whose annotation a file is, and of which kind; None of an image."""
-    if file.parent.name in ("labels", "semantic"):
+    if file.parent.name in KINDS:
         image = known.get((file.parent.with_name("images"), file.stem))
         return (image, file.parent.name) if image else None
     for end, kind in BESIDE.items():
@@ -130,20 +148,22 @@ class Intake:
         from napari_pffnet.data.annotation import read_labels, read_semantic
         from napari_pffnet.data.sources import DataError
 
-        there = any(annotation_file(self.folder, kind, name).exists() for kind in ("labels", "semantic"))
-        try:
-            parts = {}
-            if found.labels and not there:
-                parts["labels"] = label_tiff(read_labels(found.labels, shape))
-            if found.semantic and not there:
-                parts["semantic"] = tiff(read_semantic(found.semantic, shape, "labels" in parts))
-        except DataError as error:
-            self.notes.append(f"{error}; {found.image.name} is added without it")
-            return
-        for kind, content in parts.items():
-            file = annotation_file(self.folder, kind, name)
-            file.parent.mkdir(exist_ok=True)
-            write_atomic(file, content, replace=False)
+        there = any(annotation_file(self.folder, kind, name).exists() for kind in KINDS)
+        parts: dict[str, bytes] = {}
+        for kind, file in (("labels", found.labels), ("semantic", found.semantic)):
+            if file is None or there:
+                continue
+            try:
+                if kind == "labels":
+                    parts[kind] = label_tiff(read_labels(file, shape))
+                else:
+                    parts[kind] = tiff(read_semantic(file, shape, "labels" in parts))
+                target = annotation_file(self.folder, kind, name)
+                target.parent.mkdir(exist_ok=True)
+                write_atomic(target, parts[kind], replace=False)
+            except (DataError, OSError) as error:
+                parts.pop(kind, None)
+                self.notes.append(f"{reason(error)}; {found.image.name} is added without it")
         if "labels" in parts:
             self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
             self.annotated += 1

@@ -300,8 +300,8 @@ class Project:
         copy = Project.open(folder)
         if gone:
             copy.notes.append(
-                f"{self.folder} is gone: only the list of images and what is in view are in {folder}. When it is back,"
-                " copy its folders there"
+                f"{self.folder} is gone or damaged: {folder} holds the list of images and what is in view. When it is"
+                " back, copy the files that are missing from it, but replace none"
             )
         copy._write_manifest(_seen_from(folder, self.folder, entry) for entry in copy.manifest.images)
         return copy

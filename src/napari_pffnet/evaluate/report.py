@@ -140,8 +140,7 @@ def _figures(scores: Sequence[ImageScores]) -> dict[str, float]:
 def _label_files(folder: Path) -> dict[str, list[Path]]:
     """Return label images by NAME, without what stands beside ``NAME_labels.*``: the image and other results."""
     files = list_images(folder)
-    for path in sorted(folder.glob("*.zarr")):
-        if is_zarr(path):
-            files.setdefault(path.stem, []).append(path)
+    large = {path.stem: [path] for path in sorted(folder.glob("*.zarr")) if is_zarr(path)}
+    files = {stem: paths for stem, paths in files.items() if stem not in large} | large  # an image beside its result
     beside = {stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *RESULTS[1:])}
     return {stem.removesuffix(SUFFIX): paths for stem, paths in files.items() if stem not in beside}

@@ -47,7 +47,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
         else:
             move_new(temporary, path)
     except OSError as error:  # a full disk names no file, others the temporary one
-        if error.errno is None:
+        if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

@@ -19,8 +19,6 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.labels import renumber
 
 Array = np.ndarray[Any, Any]
-#: columns that are names of nuclei or places, which outlines have already
-NO_MEASUREMENTS = ("index", "y", "x")
 DIGITS = 4
 
 
@@ -34,7 +32,7 @@ def write_geojson(path: str | Path, labels: Array, table: pd.DataFrame | None = 
     labels : ndarray
         int H×W, 0 is background; the id becomes the name. Holes are inner rings, pieces a MultiPolygon.
     table : DataFrame, optional
-        Rows by the column `index`; numbers become measurements.
+        Rows by the column `index`; numbers become measurements, save the area, which is counted.
     """
     from shapely.geometry import mapping
 
@@ -47,7 +45,7 @@ def write_geojson(path: str | Path, labels: Array, table: pd.DataFrame | None = 
                 "objectType": "detection",
                 "name": str(label),
                 "classification": {"name": "Nucleus"},
-                "measurements": {"area": int(shape.area), **rows.get(label, {})},
+                "measurements": {**rows.get(label, {}), "area": int(shape.area)},
             },
         }
         for label, shape in outlines(labels)
@@ -146,7 +144,9 @@ def _rows(table: pd.DataFrame | None) -> dict[int, dict[str, float]]:
     """Return the finite numbers of each row by its `index`, rounded."""
     if table is None or "index" not in table:
         return {}
-    numbers = table.select_dtypes("number").drop(columns=[c for c in NO_MEASUREMENTS if c in table and c != "index"])
+    numbers = table.select_dtypes("number").drop(columns=["y", "x"], errors="ignore")
+    if "index" not in numbers or not np.isfinite(numbers["index"]).all():
+        return {}
     return {
         int(row.pop("index")): {str(name): round(float(v), DIGITS) for name, v in row.items() if np.isfinite(v)}
         for row in numbers.to_dict("records")

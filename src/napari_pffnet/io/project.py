@@ -117,7 +117,11 @@ def read_manifest(file: Path) -> Manifest:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return the content of ``project.json``, for people to read."""
-    return (json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False) + "\n").encode()
+    content = manifest.model_dump()
+    for entry in content["images"]:
+        if entry["place"] is None:
+            del entry["place"]
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def annotation_file(folder: Path, kind: str, name: str) -> Path:

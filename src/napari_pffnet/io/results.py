@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
+from napari_pffnet.io.tiff import Sizes, checksum, label_tiff, tiff
 
 Array = np.ndarray[Any, Any]
 #: what TIFF calls the software, in files that nobody has touched since a run has written them
@@ -31,10 +31,11 @@ def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_si
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a TIFF as the functions above wrote it; what another program has saved since is none."""
+    """Whether a file is a TIFF as the functions above wrote it; one whose pixels were changed since is none."""
     try:
         with tifffile.TiffFile(path) as file:
-            return file.pages.first.software == RESULT
+            software = file.pages.first.software
+            return software.startswith(RESULT) and software == f"{RESULT} {checksum(file.asarray())}"
     except Exception:  # whatever it is, it is not ours
         return False
 

@@ -83,6 +83,8 @@ class ImageKeeper:
         if work.recovered and not project.readonly:
             self._offer_recovered(self.image)
         self._add_layers(image_layers(project.folder, project.entry(name), pixels, sizes, work.now, regions))
+        self.viewer.layers.selection.active = self.image.layers.get("labels", self.image.layers["image"])
+        self.viewer.reset_view()
         self._follow_rows()
 
     def save(self) -> bool:
@@ -117,16 +119,20 @@ class ImageKeeper:
     def bring_back(self) -> None:
         """Show again what was removed of the image in view."""
         image, project = self.image, self.project
-        if image is None or project is None:
+        if image is None or project is None or not (missing := image.missing()):
             return
         try:
             pixels, sizes = project.read(image.name)
             layers = image_layers(
                 project.folder, project.entry(image.name), pixels, sizes, image.work.now, image.regions
             )
-            self._add_layers([each for each in layers if each[1]["metadata"][IN_PROJECT]["role"] not in image.layers])
         except FAULTS as error:
             self.fail(error)
+            return
+        self._add_layers([each for each in layers if each[1]["metadata"][IN_PROJECT]["role"] in missing])
+        places = self.viewer.layers
+        places.move(places.index(image.layers["image"]), min(places.index(each) for each in image.layers.values()))
+        places.selection.active = image.layers.get("labels")
 
     def move(self, copy: Project) -> None:
         """Go on in a copy of the project, with the layers as they are."""
@@ -139,27 +145,26 @@ class ImageKeeper:
             self.image.work = copy.work(self.image.name, self.image.shape)
             self.image.work.now = now
             self.image.stale = {role for role in ("labels", "semantic") if role in self.image.layers}
+            if copy.regions(self.image.name) != self.image.regions:
+                copy.write_regions(self.image.name, self.image.regions)
             self.save()
 
     def offered(self, layer: Labels) -> None:
         """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
-        if self.image is None or as_plane(layer, self.image.shape) is None or self.image.is_of_another(layer):
+        role, image = plane_of(layer), self.image
+        if role is None or image is None or as_plane(layer, image.shape) is None or image.is_of_another(layer):
             return
-        role = plane_of(layer)
-        if role is None:
-            return
-        removed = role == "labels" and role not in self.image.layers and self.image.work.now.labels.any()
-        if removed and not self.view.ask(REMOVED.format(self.image.name, layer.name)):
+        if role in image.missing() and not self.view.ask(REMOVED.format(image.name, layer.name)):
             layer.visible = False
             self.bring_back()
             return
-        if role not in self.image.layers and ("labels" not in self.image.layers or role == "labels"):
+        if role not in image.layers and ("labels" not in image.layers or role == "labels"):
             self._adopt(layer, role)
             self.view.set_status("")
         elif role == "labels":
             self.view.set_status(NOT_TAKEN)
-            if layer in beside(self.viewer, self.image):
-                self.view.warn(BESIDE.format(layer.name, self.image.layers[role].name))
+            if layer in beside(self.viewer, image):
+                self.view.warn(BESIDE.format(layer.name, image.layers[role].name))
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
@@ -210,6 +215,8 @@ class ImageKeeper:
         before = image.layers.get(role)
         worked_on = layer is not before and self.project and self.project.entry(image.name).state != "new"
         if before and worked_on and not self.view.ask(INSTEAD.format(layer.name, before.name)):
+            return
+        if role in image.missing() and not self.view.ask(REMOVED.format(image.name, layer.name)):
             return
         if layer is not before:
             self._adopt(layer, role)
@@ -263,9 +270,6 @@ class ImageKeeper:
                 self._listen(role, layer, True)
         finally:
             self.adding = False
-        image = self.image.layers
-        self.viewer.layers.selection.active = image.get("labels", image["image"])
-        self.viewer.reset_view()
 
     def _listen(self, role: str, layer: Layer, listening: bool) -> None:
         slots = {"regions": [(layer.events.data, self._read_areas)], "image": []}

@@ -51,6 +51,9 @@ class OpenImage:
         note = arguments["metadata"][IN_PROJECT]
         role = note["role"]
         there = next((each for each in viewer.layers if same_place(each.metadata, note)), None)
+        if isinstance(there, Labels) and as_plane(there, self.shape) is None:  # it was given another size
+            there.metadata = {key: value for key, value in there.metadata.items() if key != IN_PROJECT}
+            there = None
         if isinstance(there, Labels) and not np.array_equal(there.data, data):
             # edited while no panel was open; or made of work that the user did not want back
             if self.declined:
@@ -59,6 +62,10 @@ class OpenImage:
                 self.stale.add(role)
         self.layers[role] = there or viewer.add_layer(Layer.create(data, arguments, kind))
         return role, self.layers[role]
+
+    def missing(self) -> set[str]:
+        """Return the roles of what was removed from the viewer, and is kept."""
+        return {"image", *(["labels"] if self.work.now.labels.any() else [])} - self.layers.keys()
 
     def is_of_another(self, layer: Labels) -> bool:
         """Whether a result was made of another image than this one."""

@@ -85,6 +85,7 @@ class TrainController:
         self._seen = 0
         self._project: Path | None = None
         self._open = False
+        self._compared = ""
         self.choice = MaterialChoice(view, self._in_background)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
@@ -208,16 +209,22 @@ class TrainController:
         project, run = self.projects.project, self.run
         image = next((each for each in read_gate(run.output).images if each.name == name), None) if run else None
         if project is None or run is None or image is None:
+            self._compared = ""
             self.side_by_side.remove()
             return
+        self._compared = name
+
+        def show(pair: Any) -> None:
+            if self._compared == name:  # the user may have gone on meanwhile
+                self.view.set_status(self.side_by_side.show(name, *pair).headline())
+
         self._in_background(
-            "PFFNet: side by side",
-            lambda: with_difference(*read_pair(project, run.output, image)),
-            lambda pair: self.view.set_status(self.side_by_side.show(name, *pair).headline()),
+            "PFFNet: side by side", lambda: with_difference(*read_pair(project, run.output, image)), show
         )
 
     def _end_comparison(self) -> None:
         """Show the user's layers again before another image comes."""
+        self._compared = ""
         self.view.end_comparison()
         self.side_by_side.remove()
 
