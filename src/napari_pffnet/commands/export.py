@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = {"geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
-LABELS = "_labels"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     failed = 0
     files = _find(options.inputs)
     for file in files:
-        name = file.stem.removesuffix(LABELS)
+        name = _name(file)
         target = (options.output or file.parent) / f"{name}{SUFFIXES[options.to]}"
         try:
             if target.exists() and not options.overwrite:
@@ -64,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _find(inputs: Sequence[Path]) -> list[Path]:
-    from napari_pffnet.data.folder import list_images
+    from napari_pffnet.data.folder import RESULTS, list_images
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
 
@@ -73,15 +72,22 @@ def _find(inputs: Sequence[Path]) -> list[Path]:
         if not path.is_dir() or is_zarr(path):
             files.append(path)
             continue
-        files += [file for stem, found in list_images(path).items() if stem.endswith(LABELS) for file in found]
+        files += [file for stem, found in list_images(path).items() if stem.endswith(RESULTS[0]) for file in found]
         files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
-    names = [file.stem.removesuffix(LABELS) for file in files]
+    names = [_name(file) for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"several label images are named {', '.join(twice[:3])}; export them one by one")
     if not files:
-        raise ValueError(f"no NAME{LABELS}.tif in {', '.join(map(str, inputs))}; give label images by their names")
+        raise ValueError(f"no NAME{RESULTS[0]}.tif in {', '.join(map(str, inputs))}; give label images by their names")
     return files
+
+
+def _name(file: Path) -> str:
+    """Return the name of the image whose labels a file holds."""
+    from napari_pffnet.data.folder import RESULTS
+
+    return file.stem.removesuffix(RESULTS[0])
 
 
 def _read(file: Path) -> np.ndarray[Any, Any]:
