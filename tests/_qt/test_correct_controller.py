@@ -204,7 +204,7 @@ def test_edits_from_before_the_panel_can_be_undone_too():
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True), "finest level"),
+        (Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True), "Edit a copy"),
         (Labels(np.ones((8, 8), int), metadata={"napari-pffnet": {"content": "semantic"}}), "layer of the nuclei"),
         (Labels(np.full((8, 8), 255, np.uint8)), "convert the layer to int32"),
         (Labels(np.broadcast_to(np.int32(1), (8, 8))), "locked"),

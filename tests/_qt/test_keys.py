@@ -179,3 +179,25 @@ def test_where_and_how_keys_are_written(viewer, monkeypatch):
         "F5",
     ]
     assert napari_has("D", viewer) == napari_has("", viewer) == ""
+
+
+def test_some_keys_work_whatever_is_selected(viewer, tmp_path):
+    def others(_viewer):
+        pass
+
+    viewer.bind_key("F5", others)
+    keys, calls = make(viewer, tmp_path / "keys.json", delete="D")
+    keys.add("segment", "F5", "Segment", calls.segment, anywhere=True)
+    viewer.layers.selection.clear()
+    f5, f8 = KeyBinding.from_str("F5"), KeyBinding.from_str("F8")
+    viewer.keymap[f5](viewer)
+    calls.segment.assert_called_once_with()
+    keys.change("segment", "F8")
+    assert viewer.keymap[f5] is others
+    viewer.keymap[f8](viewer)
+    assert calls.segment.call_count == 2
+    keys.change("segment", "F8")
+    with pytest.raises(ValueError, match="the key of 'Segment'"):
+        keys.change("delete", "F8")
+    keys.close()
+    assert f8 not in viewer.keymap

@@ -29,14 +29,14 @@ def test_new_key_holds_at_once_and_the_button_shows_it(opened):
     assert panel.keys.key("delete") == "Shift-K"
     assert panel.correct.buttons["delete"].text() == "Delete  ⇧K"
     assert "Shift+K" in panel.correct.buttons["delete"].toolTip()
-    give(dialog, "relabel", Qt.Key.Key_F6)
-    assert panel.correct.buttons["relabel"].text() == "Relabel 1..N  F6"
+    give(dialog, "relabel", Qt.Key.Key_F9)
+    assert panel.correct.buttons["relabel"].text() == "Relabel 1..N  F9"
     dialog.done_button.click()
     user.move(4, 4)
     user.press(Qt.Key.Key_D)
     assert 1 in user.layer.data
     user.press(Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
-    user.press(Qt.Key.Key_F6)
+    user.press(Qt.Key.Key_F9)
     assert set(user.layer.data.ravel().tolist()) == {0, 1, 2}
 
 

@@ -732,3 +732,31 @@ def test_who_stays_sees_where_he_is(tmp_path):
     assert controller.view.set_images.call_args.args[1] == "a"
     controller.open(str(tmp_path / "elsewhere"))
     assert controller.image.name == "a"
+
+
+def test_new_images_are_segmented_when_they_open_if_that_is_wanted(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    wanting = []
+    controller.wanting_nuclei.connect(wanting.append)
+    controller.view.segments_new.return_value = False
+    controller.open_image("b")
+    controller.view.segments_new.return_value = True
+    controller.open_image("a")
+    assert not wanting, "it has nuclei"
+    controller.open_image("c")
+    assert [layer.name for layer in wanting] == ["c"]
+    controller.toggle_done()
+    controller.open_image("a")
+    controller.open_image("c")
+    assert len(wanting) == 1, "it is done, without a nucleus"
+
+
+def test_done_and_next_in_one(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    controller.done_and_next()
+    assert controller.image.name == "b"
+    assert controller.project.entry("a").state == "done"
+    controller.open_image("a")
+    controller.done_and_next()
+    assert controller.project.entry("a").state == "done"
+    assert controller.image.name == "b"

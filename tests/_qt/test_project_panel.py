@@ -179,3 +179,21 @@ def test_every_control_explains_itself_and_is_small(window):
     assert view.sizeHint().width() <= 330
     assert view.sizeHint().height() <= 300
     assert controller.project is None
+
+
+def test_keys_go_from_one_new_image_to_the_next(window, qtbot, tmp_path, monkeypatch):
+    viewer, view, controller = window
+    folder = two_nuclei(tmp_path)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    click(view.open_button)
+    assert "Key F6: mark done, open the next." in view.done_button.toolTip()
+    click(view.segment_box)
+    canvas = viewer.window._qt_viewer.canvas.native
+    QTest.keyClick(canvas, Qt.Key.Key_F6)
+    qtbot.waitUntil(lambda: controller.image.name == "b" and "labels" in controller.image.layers, timeout=30_000)
+    assert controller.project.entry("a").state == "done"
+    assert controller.image.layers["labels"].data.max() == 1, "segmented without a click, and kept by the project"
+    viewer.layers.selection.active = viewer.layers["b"]
+    QTest.keyClick(canvas, Qt.Key.Key_F6)
+    qtbot.waitUntil(lambda: view.status.text() == "All images are done.", timeout=30_000)
+    assert controller.project.entry("b").state == "done"

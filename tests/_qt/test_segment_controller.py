@@ -313,3 +313,35 @@ def test_thresholds_say_nothing_of_images_without_a_result(viewer):
     controller = make(viewer)
     controller.recompose()
     assert controller.view.last("set_status").args == ("Ready.",)
+
+
+def test_an_image_waits_for_the_run_before_it(viewer):
+    jobs = []
+    engine = FakeEngine()
+    controller = make(viewer, engine, background=lambda *args, **kwargs: jobs.append((args, kwargs)))
+    at_once(*jobs[0][0], **jobs[0][1])
+    controller.run()
+    first = viewer.layers["cells"]
+    others = [viewer.add_image(np.full((16, 16), i, np.uint16), name=f"{i}") for i in (1, 2)]
+    for image in others:
+        controller.run_soon(image)
+    viewer.layers.remove(first)
+    assert len(jobs) == 2
+    at_once(*jobs[1][0], **jobs[1][1])
+    assert len(jobs) == 3, "the last of those that wait runs as soon as the first has stopped"
+    at_once(*jobs[2][0], **jobs[2][1])
+    assert engine.requests[-1].plane.read().max() == 2
+    assert [layer.name for layer in viewer.layers if "nuclei" in layer.name] == ["nuclei of 2"]
+    controller.run_soon(others[0])
+    viewer.layers.remove(others[0])
+    assert len(jobs) == 4, "nothing runs: it runs at once"
+
+
+def test_an_image_that_was_removed_waits_no_longer(viewer):
+    jobs = []
+    controller = make(viewer, background=lambda *args, **kwargs: jobs.append((args, kwargs)))
+    image = viewer.layers["cells"]
+    controller.run_soon(image)
+    viewer.layers.remove(image)
+    at_once(*jobs[0][0], **jobs[0][1])
+    assert len(jobs) == 1

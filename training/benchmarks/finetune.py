@@ -28,7 +28,7 @@ from napari_pffnet.data.parts import Chosen
 from napari_pffnet.data.sources import Source, hold_out
 from napari_pffnet.evaluate.metrics import evaluate_pair, pool
 from napari_pffnet.library import Model, load_model, pick_device
-from napari_pffnet.segment import Segmenter
+from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.blend import blend
 from napari_pffnet.train.events import Step, Validation
 from napari_pffnet.train.finetune import Effort, Material, finetune, recipe
@@ -43,7 +43,7 @@ def figures(model: Model, source: Source, most: int | None) -> dict[str, float]:
     segmenter = Segmenter(model, SegmentConfig())
     items = spread([(source, i) for i in range(len(source))], most)
     samples = (each.read(i) for each, i in items)
-    scores = [evaluate_pair(s.labels, segmenter.predict(s.image).compose(segmenter.config)[0]) for s in samples]
+    scores = [evaluate_pair(s.labels, sized(segmenter, s.image).predict(s.image).compose().labels) for s in samples]
     pooled = pool(scores)
     return {name: round(pooled[name], 4) for name in MEASURES}
 

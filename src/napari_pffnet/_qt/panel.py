@@ -7,7 +7,7 @@ from typing import Any
 
 import napari
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.background import Threads
 from napari_pffnet._qt.correct.controller import CorrectController
@@ -153,6 +153,7 @@ class Panel(QWidget):
         )
         self.librarian = ModelsController(ModelsView(self), self._threads)
         self.segment.offer_library(self.librarian.open)
+        self._add_keys()
         self.train.guard(viewer.window._qt_window)
         self._open: list[Any] = [
             self.trainer,
@@ -180,6 +181,7 @@ class Panel(QWidget):
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
             (self.trainer.accepted, self.controller.use_model),
+            (self.keeper.wanting_nuclei, self.controller.run_soon),
         ]
         for signal, slot in connections:
             signal.connect(slot)
@@ -192,6 +194,28 @@ class Panel(QWidget):
                 signal.disconnect(slot)
 
         self.destroyed.connect(let_go)
+
+    def _add_keys(self) -> None:
+        """Keys that work whatever layer is selected; the tips of their buttons name them."""
+        project, keeper = self.project, self.keeper
+        self._add_key("segment", "F5", "Segment", self.controller.run, self.segment.run_button)
+        self._add_key("done", "F6", "Project: mark done, open the next", keeper.done_and_next, project.done_button)
+        self._add_key("next", "F7", "Project: open the next", keeper.next, project.next_button)
+
+    def _add_key(self, name: str, key: str, title: str, function: Callable[[], None], button: QPushButton) -> None:
+        tip = button.toolTip()
+
+        def show(changed: str) -> None:
+            if changed == name:
+                now = self.keys.key(name)
+                button.setToolTip(f"{tip}\nKey {now}: {title.removeprefix('Project: ')}." if now else tip)
+
+        def after_the_press() -> None:  # layers may go, which the canvas that handles the key does not survive
+            QTimer.singleShot(0, function)
+
+        self.keys.add(name, key, title, after_the_press, anywhere=True)
+        self.keys.changed.connect(show)
+        show(name)
 
     def _open_train(self, is_open: bool) -> None:
         self.train_step.set_open(is_open)

@@ -14,6 +14,7 @@ from napari_pffnet._qt.correct.gestures import NOTHING, Canvas, Gestures
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.editable import editable_copy, hindrance
 from napari_pffnet._qt.layers.image_under import grey_under
 from napari_pffnet._qt.layers.label_plane import Content, LabelPlane, content_of, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
@@ -29,6 +30,7 @@ class View(Protocol):
 
     tool_chosen: Any
     undo_requested: Any
+    copy_requested: Any
     keys_requested: Any
 
     def pixels(self) -> int:
@@ -46,8 +48,8 @@ class View(Protocol):
     def show_keys(self, keys: Keys) -> None:
         """Let the user change keys."""
 
-    def set_layer(self, name: str | None, content: Content) -> None:
-        """Name the layer being corrected and show its tools; None disables them."""
+    def set_layer(self, name: str | None, content: Content, editable: bool = True) -> None:
+        """Name the layer being corrected and show its tools; None disables them. Offer a copy if it is not editable."""
 
     def set_tool(self, name: str | None) -> None:
         """Show which tool waits for gestures."""
@@ -89,6 +91,7 @@ class CorrectController:
             (self.viewer.layers.events.renamed, self._show_layer),
             (view.tool_chosen, self.choose),
             (view.undo_requested, self.undo),
+            (view.copy_requested, self.copy),
             (view.keys_requested, self._show_keys),
             (keys.changed, self._show_key),
         ]
@@ -119,6 +122,24 @@ class CorrectController:
         """Redo what was undone last."""
         if self.active.rows:
             self.view.set_status("Redone." if self.active.rows.redo() else "Nothing to redo.")
+
+    def copy(self) -> None:
+        """Put a copy of the layer that can be edited above it, and hide the layer."""
+        layer = self._layer
+        if layer is None:
+            return
+        self.view.set_busy(True)
+        try:
+            copy = editable_copy(layer)
+        except (PlaneError, OSError) as error:
+            self.view.set_status(f"Not done: {error}.")
+            return
+        finally:
+            self.view.set_busy(self._working > 0)
+        layers = self.viewer.layers
+        layers.insert(layers.index(layer) + 1, copy)
+        layer.visible, copy.visible = False, True
+        layers.selection.active = copy
 
     def choose(self, name: str) -> None:
         """Let a tool wait for gestures; the same one again ends it. A tool that takes none does its work."""
@@ -227,9 +248,14 @@ class CorrectController:
 
     def _show_layer(self, _event: Any = None) -> None:
         layer = self._layer
-        self.view.set_layer(layer.name if layer else None, content_of(layer) if layer else "nuclei")
         if layer is None:
+            self.view.set_layer(None, "nuclei")
             self.view.set_status(NO_LAYER)
+            return
+        reason = hindrance(layer)
+        self.view.set_layer(layer.name, content_of(layer), editable=not reason)
+        if reason:
+            self.view.set_status(f"{reason}: to correct it, edit a copy.")
 
     def _show_key(self, name: str) -> None:
         if name in self.tools:

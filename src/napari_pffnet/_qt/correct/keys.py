@@ -1,4 +1,4 @@
-"""Keys of the panel's actions, bound on the layer being corrected; the user can change them. No Qt in here."""
+"""Keys of the panel's actions, on the layer being corrected or everywhere; the user can change them. No Qt in here."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
+from napari.utils.key_bindings import KeymapProvider
 from platformdirs import user_config_path
 from psygnal import Signal
 
@@ -32,13 +33,14 @@ class _Action:
     default: str
     title: str
     function: Function
+    anywhere: bool
 
 
 class Keys:
-    """Keys on the layer being corrected.
+    """Keys on the layer being corrected, and some on the viewer.
 
     A key is written as napari writes it, with hyphens: "D", "Shift-G", "F5"; "" is none. While another layer is
-    selected, or after `close`, whatever had the keys before has them again.
+    selected (but for actions that work anywhere), or after `close`, whatever had the keys before has them again.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ class Keys:
         self._actions: dict[str, _Action] = {}
         self._held: dict[str, tuple[str, Function]] = {}
         self._layer: Labels | None = None
-        self._before: dict[str, Any] = {}
+        self._before: list[tuple[KeymapProvider, str, Any]] = []
         self._own = self._read()
         active.switched.connect(self._switch)
         self._switch(active.layer)
@@ -69,10 +71,13 @@ class Keys:
     def close(self) -> None:
         """Give all keys back."""
         self.active.switched.disconnect(self._switch)
-        self._switch(None)
+        self._give_back()
+        self._layer = None
 
-    def add(self, name: str, key: str, title: str, function: Function) -> None:
+    def add(self, name: str, key: str, title: str, function: Function, *, anywhere: bool = False) -> None:
         """Add an action with its default key ("": none); a key that the user gave to another action stays there.
+
+        With `anywhere` it works whatever layer is selected.
 
         Raises
         ------
@@ -84,7 +89,7 @@ class Keys:
         default = normal(key) if key else ""
         chosen = self._own.get(name, default)
         free = "" if self._owner(chosen) else chosen
-        self._actions[name] = _Action(free, default, title, function)
+        self._actions[name] = _Action(free, default, title, function, anywhere)
         self._bind()
 
     def key(self, name: str) -> str:
@@ -104,6 +109,8 @@ class Keys:
             It is no key, or another action of ours or napari's has it; the message says which.
         """
         wanted = normal(key) if key else ""
+        if wanted == self._actions[name].key:
+            return
         owner = self._owner(wanted, name)
         if owner:
             raise ValueError(f"{wanted} is the key of '{owner}'; choose another one, or change that one first")
@@ -152,17 +159,19 @@ class Keys:
 
     def _bind(self) -> None:
         self._give_back()
-        if self._layer is None:
-            return
-        wanted = {action.key: action.function for action in self._actions.values() if action.key}
-        wanted.update(self._held.values())
+        actions = [action for action in self._actions.values() if action.key]
+        self._take(self.active.viewer, {each.key: each.function for each in actions if each.anywhere})
+        if self._layer is not None:
+            wanted = {each.key: each.function for each in actions if not each.anywhere}
+            self._take(self._layer, {**wanted, **dict(self._held.values())})
+
+    def _take(self, provider: KeymapProvider, wanted: dict[str, Function]) -> None:
         for key, function in wanted.items():
-            self._before[key] = self._layer.bind_key(key, _on_layer(function), overwrite=True)
+            self._before.append((provider, key, provider.bind_key(key, _called(function), overwrite=True)))
 
     def _give_back(self) -> None:
-        for key, function in self._before.items():
-            if self._layer is not None:
-                self._layer.bind_key(key, function, overwrite=True)
+        for provider, key, function in self._before:
+            provider.bind_key(key, function, overwrite=True)
         self._before.clear()
 
     def _read(self) -> dict[str, str]:
@@ -235,8 +244,10 @@ def _told(function: Any) -> str:
     return doc.splitlines()[0] if doc else getattr(function, "__name__", "another function")
 
 
-def _on_layer(function: Function) -> Callable[[Labels], object]:
-    def while_down(_layer: Labels) -> Iterator[None]:
+def _called(function: Function) -> Callable[[KeymapProvider], object]:
+    """Return what napari calls with the layer or viewer that has the key."""
+
+    def while_down(_provider: KeymapProvider) -> Iterator[None]:
         yield from cast("Iterator[None]", function())
 
-    return while_down if isgeneratorfunction(function) else lambda _layer: function()
+    return while_down if isgeneratorfunction(function) else lambda _provider: function()

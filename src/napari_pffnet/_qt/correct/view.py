@@ -25,6 +25,7 @@ TIPS = {
     "pixels": "Width of the rim for Grow and Shrink, in pixels.",
     "replace": "New nuclei are painted over their neighbours instead of beside them.",
     "undo": "Undo the last edit of this layer, brush strokes included (Ctrl+Z); Ctrl+Shift+Z does it again.",
+    "copy": "Put a copy into memory that can be corrected, with its table, above this layer. The layer stays as it is.",
     "keys": "Show and change the keys of all tools.",
 }
 HOW = {
@@ -40,6 +41,7 @@ class CorrectView(QWidget):
 
     tool_chosen = Signal(str)
     undo_requested = Signal()
+    copy_requested = Signal()
     keys_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -54,6 +56,8 @@ class CorrectView(QWidget):
         self.undo_button, self.keys_button = _small("Undo", "undo"), _small("Keys…", "keys")
         self.undo_button.clicked.connect(lambda: self.undo_requested.emit())
         self.keys_button.clicked.connect(lambda: self.keys_requested.emit())
+        self.copy_button = _small("Edit a copy", "copy")
+        self.copy_button.clicked.connect(lambda: self.copy_requested.emit())
         self.replace = QCheckBox("Replace neighbours")
         self.replace.setToolTip(TIPS["replace"])
         self.rim = QSpinBox()
@@ -91,13 +95,14 @@ class CorrectView(QWidget):
         """Let the user change keys."""
         KeysDialog(keys, self).open()
 
-    def set_layer(self, name: str | None, content: Content) -> None:
-        """Name the layer being corrected and show its tools; None disables them."""
+    def set_layer(self, name: str | None, content: Content, editable: bool = True) -> None:
+        """Name the layer being corrected and show its tools; None disables them. Offer a copy if it is not editable."""
         self.layer.setText(name or "")
         self.nuclei.setVisible(content == "nuclei")
         self.semantic.setVisible(content == "semantic")
         for control in (self.nuclei, self.semantic, self.undo_button):
-            control.setEnabled(name is not None)
+            control.setEnabled(name is not None and editable)
+        self.copy_button.setVisible(not editable)
 
     def set_tool(self, name: str | None) -> None:
         """Show which tool waits for gestures."""
@@ -141,7 +146,7 @@ class CorrectView(QWidget):
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(head)
-        for part in (self.nuclei, self.semantic, self.status):
+        for part in (self.nuclei, self.semantic, self.status, self.copy_button):
             layout.addWidget(part)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from napari.components import Dims
 from napari.layers import Labels
 
+from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import Array, Change
 
@@ -145,12 +146,5 @@ def plane_to_edit(layer: Labels, dims: Dims, content: Content = "nuclei") -> Lab
 def _check_editable(layer: Labels, content: Content) -> None:
     if content != content_of(layer):
         raise PlaneError(f"'{layer.name}' shows {OTHER_CONTENT[content]}")
-    if layer.multiscale:
-        raise PlaneError(
-            f"'{layer.name}' has several resolutions;"
-            " segment what is in view (Area), or open its finest level as a layer of its own"
-        )
-    if not isinstance(layer.data, np.ndarray):
-        raise PlaneError(f"'{layer.name}' is not in memory; duplicate it as an array to correct it")
-    if not layer.editable or not layer.data.flags.writeable:
-        raise PlaneError(f"'{layer.name}' is locked; duplicate it to correct the copy")
+    if reason := hindrance(layer):
+        raise PlaneError(f"{reason}; press 'Edit a copy'")

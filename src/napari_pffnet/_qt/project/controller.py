@@ -50,6 +50,9 @@ class View(Teller, Protocol):
     def copies(self) -> bool:
         """Whether images are copied into the project."""
 
+    def segments_new(self) -> bool:
+        """Whether images without nuclei are segmented when they are opened."""
+
     def set_project(self, name: str | None) -> None:
         """Name the project; None hides everything that needs one."""
 
@@ -80,6 +83,8 @@ class ProjectController:
     changed = Signal()
     #: Another image or project is about to be opened.
     leaving = Signal()
+    #: An image without nuclei was opened, and they are to be found: its Image layer.
+    wanting_nuclei = Signal(object)
 
     def __init__(self, active: ActiveLabels, view: View, background: Background) -> None:
         self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
@@ -168,6 +173,14 @@ class ProjectController:
             self.view.set_status("" if self.image and "labels" in self.image.layers else NO_NUCLEI)
         self._show()
         self.keeper.tell_notes()
+        self._want_nuclei()
+
+    def _want_nuclei(self) -> None:
+        image, project = self.image, self.project
+        if image is None or project is None or project.readonly or "labels" in image.layers:
+            return
+        if self.view.segments_new() and project.entry(image.name).state == "new":
+            self.wanting_nuclei.emit(image.layers["image"])
 
     def next(self) -> None:
         """Open the next image that is not done."""
@@ -181,6 +194,15 @@ class ProjectController:
             self.view.set_status(LAST_ONE if here else ALL_DONE)
         else:
             self.open_image(following)
+
+    def done_and_next(self) -> None:
+        """Mark the image in view as done, if it is not, and open the next one."""
+        if self.project is None or self.image is None:
+            return
+        if self.project.entry(self.image.name).state != "done":
+            self.toggle_done()
+        if self.project.entry(self.image.name).state == "done":
+            self.next()
 
     def _leave_image(self) -> bool:
         self.leaving.emit()

@@ -37,6 +37,7 @@ TIPS = {
     "An image without nuclei is a valid example, too.",
     "area": "Draw rectangles or polygons in which every nucleus is annotated; training ignores the rest.",
     "use": "Make the selected Labels layer the annotation of this image, in place of the present one.",
+    "segment": "Find the nuclei of an image that is new as soon as it is opened, as Segment does.",
     "list": "Images of the project: ○ new, ◐ in work, ● done. Click to open; drop files or folders to add them.",
 }
 SIGNS = {"new": "○", "in work": "◐", "done": "●"}
@@ -107,6 +108,8 @@ class ProjectView(QWidget):
         self.whole_box = QCheckBox("Whole image is complete")
         self.whole_box.setToolTip(TIPS["whole"])
         self.whole_box.clicked.connect(self.whole_toggled.emit)
+        self.segment_box = QCheckBox("Segment new images when they open")
+        self.segment_box.setToolTip(TIPS["segment"])
         self.images = ImageList()
         self.images.dropped.connect(self.add_requested.emit)
         self.images.itemClicked.connect(self._choose)
@@ -117,6 +120,10 @@ class ProjectView(QWidget):
     def copies(self) -> bool:
         """Whether images are copied into the project."""
         return self.copy_action.isChecked()
+
+    def segments_new(self) -> bool:
+        """Whether images without nuclei are segmented when they are opened."""
+        return bool(self.segment_box.isChecked())
 
     def set_project(self, name: str | None) -> None:
         """Name the project; None hides everything that needs one."""
@@ -224,6 +231,7 @@ class ProjectView(QWidget):
         for place, widget in enumerate((self.add_button, self.next_button, self.done_button, self.area_button)):
             grid.addWidget(widget, 1 + place // 3, place % 3)
         grid.addWidget(self.whole_box, 2, 1, 1, 2)
+        grid.addWidget(self.segment_box, 3, 0, 1, 3)
         for column in range(3):
             grid.setColumnStretch(column, 1)
         self.body.setLayout(grid)

@@ -67,6 +67,10 @@ class ImageChoice:
         preferred = [self.image, active, *reversed(self._images)]
         self._select(next((layer for layer in preferred if layer in self._images), None))
 
+    def choose(self, image: Image) -> None:
+        """Choose one of the images that are offered."""
+        self._select(image)
+
     def plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
         """Take the plane in view of the channel that the user wants; see `take_plane`."""
         dims = self.viewer.dims

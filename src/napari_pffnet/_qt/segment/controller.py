@@ -67,6 +67,7 @@ class SegmentController:
         self._ready: bool = False
         self._running: bool = False
         self._in_work: Image | None = None
+        self._waiting: Image | None = None
         self._cancel = threading.Event()
         self.choice = ImageChoice(viewer, view, self._image_changed)
         self.shown = ShownResults(viewer, view, engine, background, self.insights, lambda: self._running)
@@ -99,12 +100,26 @@ class SegmentController:
     def run(self) -> None:
         """Segment what the user wants of the chosen image: a plane or all, the whole or a part."""
         image, level = self.choice.image, self.view.options().level
-        if image is None or self._running:
+        if image is None or self._running or not self._ready:
             return
         if level is None and level_count(image) > 1:
             self._find_level(image)
         else:
             self._segment(image, level or 0)
+
+    def run_soon(self, image: Image) -> None:
+        """Segment an image as soon as nothing else runs, unless it was removed by then; only the last one waits."""
+        self._waiting = image
+        self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        image = self._waiting
+        if not self._ready or self._running or image is None:
+            return
+        self._waiting = None
+        if image in self.viewer.layers:
+            self.choice.choose(image)
+            self.run()
 
     def _find_level(self, image: Image) -> None:
         """Let the engine choose the level of a pyramid, then segment."""
@@ -129,6 +144,7 @@ class SegmentController:
         self._set_running(False)
         if cancel.is_set():
             self.view.set_status(self._stopped(image))
+            self._run_waiting()
         else:
             self._segment(image, level)
 
@@ -252,9 +268,11 @@ class SegmentController:
         self._set_running(False)
         if image not in self.viewer.layers or (cancel.is_set() and not isinstance(outcome, StackOutcome)):
             self.view.set_status(self._stopped(image))
-            return
-        now = self.viewer.layers.selection.active
-        self.shown.add(image, outcome, quietly=isinstance(now, Labels) and _is_in_use(now, image, now is not before))
+        else:
+            now = self.viewer.layers.selection.active
+            in_use = isinstance(now, Labels) and _is_in_use(now, image, now is not before)
+            self.shown.add(image, outcome, quietly=in_use)
+        self._run_waiting()
 
     def _stopped(self, image: Image) -> str:
         return "Stopped." if image in self.viewer.layers else CLOSED.format(image.name)
@@ -268,6 +286,7 @@ class SegmentController:
     def _finish_large(self, image: Image, outcome: LargeOutcome) -> None:
         self._set_running(False)
         self.view.set_status(self.large.finish(image, outcome, self.view.options().outlines))
+        self._run_waiting()
 
     def _fail_large(self, image: Image, request: LargeRequest, error: Exception) -> None:
         from napari_pffnet.segment import Cancelled
@@ -290,12 +309,13 @@ class SegmentController:
         self._set_running(False)
         if isinstance(error, Cancelled):
             self.view.set_status(self._stopped(image) if image else "Stopped.")
-            return
-        self.view.set_status(f"Not done: {error}")
-        if isinstance(error, (ValueError, OSError)):
-            show_error(str(error))
         else:
-            notification_manager.dispatch(ErrorNotification(error))
+            self.view.set_status(f"Not done: {error}")
+            if isinstance(error, (ValueError, OSError)):
+                show_error(str(error))
+            else:
+                notification_manager.dispatch(ErrorNotification(error))
+        self._run_waiting()
 
     def _progress(self, done: int, total: int, planes: int = 1) -> None:
         self.view.set_progress(done, total)
@@ -327,6 +347,7 @@ class SegmentController:
         self.view.set_choices(choices)
         self.view.set_status(self._idle())
         self._set_running(False)
+        self._run_waiting()
 
     def _idle(self) -> str:
         return "Ready." if self.choice.image is not None else NO_IMAGE
