@@ -59,7 +59,8 @@ class FakeEngine:
             raise self.error
         if cancelled():
             raise Cancelled
-        return Outcome(request, prediction(request.plane.read().shape[:2]), Mock(), "CPU", 0.1)
+        pixels = request.plane.read()
+        return Outcome(request, prediction(pixels.shape[:2]), Mock(image=pixels), "CPU", 0.1)
 
 
 def at_once(title, job, *, done, failed, progressed, cancel):

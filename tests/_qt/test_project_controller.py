@@ -150,7 +150,8 @@ def test_nuclei_of_unknown_origin_go_with_an_image_only_if_there_is_no_doubt(tmp
     controller = make()
     controller.new(str(tmp_path / "project"))
     viewer = controller.viewer
-    one, two = (viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two"))
+    images = [viewer.add_image(np.full(SHAPE, i), name=name) for i, name in enumerate(("zero", "one", "two"))]
+    zero, one, two = images
     viewer.add_image(np.zeros((9, 9)), name="small")
     drawn = viewer.add_labels(TWO_NUCLEI.labels)
     viewer.layers.selection = {one}
@@ -161,10 +162,13 @@ def test_nuclei_of_unknown_origin_go_with_an_image_only_if_there_is_no_doubt(tmp
     assert controller.image.name == "two", "the topmost visible one of that size"
     np.testing.assert_array_equal(on_disk(controller, "two"), TWO_NUCLEI.labels)
     two.visible = one.visible = True
+    viewer.layers.selection = {zero, drawn}
+    controller.add_open_image()
+    assert controller.image.name == "zero"
+    np.testing.assert_array_equal(on_disk(controller, "zero"), TWO_NUCLEI.labels)
     viewer.layers.selection = {one, drawn}
     controller.add_open_image()
-    assert controller.image.name.startswith("one")
-    np.testing.assert_array_equal(on_disk(controller, controller.image.name), TWO_NUCLEI.labels)
+    assert "is in the project already, as 'one'" in status(controller)
 
 
 def test_nuclei_of_unknown_origin_go_with_the_only_image_in_view(tmp_path):
@@ -206,7 +210,7 @@ def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
     viewer.dims.set_current_step(1, 2)
     controller.add_open_image()
     name = controller.image.name
-    assert status(controller) == f"The slice c: 1, z: 2 of '{image.name}' is in the project; its other slices are not."
+    assert status(controller).startswith(f"The slice c: 1, z: 2 of '{image.name}' is in the project; its other slices")
     assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
     assert set(np.unique(on_disk(controller, name))) == {0, 3}
     assert controller.image.annotation().rows[3]["area"] == (labels[2] == 3).sum()
@@ -240,7 +244,8 @@ def test_an_open_image_stays_where_it_lies(tmp_path, stacked):
         np.testing.assert_allclose([layer.data_to_world(corner) for corner in corners], wanted, atol=1e-9)
         assert layer.axis_labels == ("row", "col")
         assert [f"{unit:~}" for unit in layer.units] == ["nm", "nm"]
-    assert controller.project.read("im")[1] == pytest.approx({"X": 0.00025, "Y": 0.0005}, rel=1e-3)
+    name = "im z1" if stacked else "im"
+    assert controller.project.read(name)[1] == pytest.approx({"X": 0.00025, "Y": 0.0005}, rel=1e-3)
 
 
 def test_results_of_another_plane_are_not_taken(tmp_path):
@@ -254,7 +259,7 @@ def test_results_of_another_plane_are_not_taken(tmp_path):
     viewer.layers.selection = {image}
     viewer.dims.set_current_step(0, 3)
     controller.add_open_image()
-    assert set(np.unique(on_disk(controller, "stack"))) == {0, 3}
+    assert set(np.unique(on_disk(controller, "stack slice3"))) == {0, 3}
     controller.keeper.leave()
     viewer.layers.selection = {layers[1]}
     viewer.dims.set_current_step(0, 6)
@@ -269,11 +274,11 @@ def test_results_of_another_image_are_not_taken_and_only_offered_with_a_question
     assert "labels" not in controller.image.layers
     controller.viewer.layers.selection.active = result
     controller.view.ask.return_value = False
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert "made of another image than 'a'" in controller.view.ask.call_args.args[0]
     assert "labels" not in controller.image.layers
     controller.view.ask.return_value = True
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     np.testing.assert_array_equal(on_disk(controller, "a"), TWO_NUCLEI.labels)
 
 
@@ -364,11 +369,11 @@ def test_first_result_becomes_the_annotation_and_a_later_one_is_offered(tmp_path
     second = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="nuclei [1]")
     assert status(controller) == NOT_TAKEN
     assert controller.image.layers["labels"] is first
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert first not in controller.viewer.layers
     np.testing.assert_array_equal(crashed(controller).now.labels, second.data)
     controller.viewer.add_labels(np.ones((3, 3), int))
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert status(controller) == "Select a Labels layer of the image's size first."
 
 
@@ -468,7 +473,7 @@ def test_what_cannot_be_saved_is_told_once_and_stays_open(tmp_path, monkeypatch)
         layer.fill((3, 3), 9)
         controller.view.ask.return_value = False
         controller.next()
-        assert "'a' could not be saved. Leave it" in controller.view.ask.call_args.args[0]
+        assert "'a' could not be saved" in controller.view.ask.call_args.args[0]
         for removed in ("image", "labels"):
             controller.viewer.layers.remove(controller.image.layers[removed])
             assert status(controller).startswith("Not saved"), "it is neither saved nor closed"
@@ -540,7 +545,7 @@ def test_saved_nuclei_whose_layer_was_removed_are_not_replaced_unasked(tmp_path)
     np.testing.assert_array_equal(controller.image.layers["labels"].data, TWO_NUCLEI.labels)
     viewer.layers.selection.active = viewer.add_labels(painted(paint(30, 30, 7)), name="plain")
     viewer.layers.remove(controller.image.layers["labels"])
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert controller.image.layers.get("labels") is None, "the kept nuclei are not replaced unasked"
     controller.view.ask.return_value = True
     other = add_result(viewer, painted(paint(30, 30, 7)), controller.image.layers["image"])
@@ -684,11 +689,11 @@ def test_corrections_give_way_only_after_a_question(tmp_path):
     mine.fill((3, 3), 8)
     beside(controller, painted(paint(30, 30, 3)))
     controller.view.ask.return_value = False
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert "takes the place of 'nuclei' and of all that you have" in controller.view.ask.call_args.args[0]
     assert controller.image.layers["labels"] is mine
     controller.view.ask.return_value = True
-    controller.keeper.use_layer()
+    controller.offers.use_layer()
     assert set(np.unique(on_disk(controller, "a"))) == {0, 3}
 
 
@@ -760,3 +765,57 @@ def test_done_and_next_in_one(tmp_path):
     controller.done_and_next()
     assert controller.project.entry("a").state == "done"
     assert controller.image.name == "b"
+
+
+def test_areas_that_could_not_be_written_are_written_later(tmp_path, monkeypatch):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    with monkeypatch.context() as disk:
+        disk.setattr(Project, "write_regions", full)
+        controller.keeper.mark_area()
+        controller.image.layers["regions"].add_rectangles([[1, 1], [1, 30], [30, 30], [30, 1]])
+        assert "No space left" in status(controller)
+    controller.toggle_done()
+    regions = controller.project.regions("a")
+    assert not regions.whole, "what is drawn counts, not the whole image"
+    assert len(regions.areas) == 1
+    assert controller.project.entry("a").state == "done"
+
+
+def test_another_project_dragged_into_napari_opens(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    other = project(tmp_path / "other", ("x", "y"))
+    other.close()
+    for data, arguments, kind in get_reader(str(other.folder))(str(other.folder)):
+        controller.viewer._add_layer_from_data(data, arguments, kind)
+    assert controller.project.folder == other.folder
+    assert controller.image.name == "x"
+    assert [type(layer).__name__ for layer in controller.viewer.layers] == ["Image", "Shapes"]
+
+
+def test_of_a_project_that_cannot_be_written_nothing_painted_is_lost_unasked(tmp_path, monkeypatch):
+    controller = opened(tmp_path)
+    monkeypatch.setattr(Project, "readonly", True)
+    controller.next()
+    assert controller.image.name == "b", "nothing was painted"
+    controller.view.ask.side_effect = [False, True]
+    controller.viewer.add_labels(np.zeros(SHAPE, int), name="nuclei").fill((3, 3), 5)
+    controller.next()
+    assert controller.image.name == "b"
+    assert "could not be saved" in controller.view.ask.call_args.args[0]
+    controller.next()
+    assert controller.image.name == "c"
+    controller.next()
+    assert controller.view.ask.call_count == 2
+
+
+def test_a_project_folder_that_is_gone_is_called_so(tmp_path):
+    controller = opened(tmp_path, TWO_NUCLEI)
+    moved = controller.project.folder.rename(tmp_path / "moved")
+    mine = controller.image.layers["labels"]
+    mine.fill((3, 3), 8)
+    assert "is gone; put the folder back" in status(controller)
+    moved.rename(controller.project.folder)
+    mine.fill((3, 3), 9)
+    assert status(controller) == "All is saved again."
+    np.testing.assert_array_equal(crashed(controller).now.labels, mine.data)

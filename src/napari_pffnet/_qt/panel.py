@@ -182,6 +182,7 @@ class Panel(QWidget):
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
             (self.trainer.accepted, self.controller.use_model),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
+            (self.controller.shown.found, self.keeper.offers.found),
         ]
         for signal, slot in connections:
             signal.connect(slot)

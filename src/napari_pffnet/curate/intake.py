@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
-from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, annotation_file, checksum
+from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectError, annotation_file, checksum
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
 #: what stands beside NAME.* and belongs to it, by the end of its name: results of this program, Cellpose's masks
@@ -137,11 +138,15 @@ class Intake:
     def take_pixels(
         self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
     ) -> None:
-        """Take an image from memory; arguments as of `Project.add_pixels`."""
+        """Take an image from memory; arguments and errors as of `Project.add_pixels`."""
         file = self.folder / "images" / f"{self._free(_clean(name))}.tif"
+        content = tiff(pixels, pixel_size)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in self._known:
+            raise ProjectError(f"'{name}' is in the project already, as '{self._known[digest]}'; open that one")
         file.parent.mkdir(exist_ok=True)
-        write_atomic(file, tiff(pixels, pixel_size))
-        self._list(file.stem, file, checksum(file), {"place": place})
+        write_atomic(file, content)
+        self._list(file.stem, file, digest, {"place": place})
 
     def _annotate(self, name: str, found: Found, shape: tuple[int, int]) -> None:
         """Write what was found as the annotation of a new image; one that the project has already stays."""

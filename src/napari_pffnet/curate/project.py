@@ -238,6 +238,8 @@ class Project:
 
     def check_lock(self) -> None:
         """Raise ProjectError if another program has taken the project over."""
+        if not self.folder.is_dir():
+            raise ProjectError(f"{self.folder} is gone; put the folder back where it was, or use Save As…")
         if self._lock and not self._lock.held():
             raise ProjectError(
                 f"{self.folder} was taken over by another program; nothing more is saved here. "

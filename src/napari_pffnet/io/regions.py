@@ -56,6 +56,19 @@ def _draw(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
             mask[row, max(0, int(np.ceil(left))) : max(0, int(np.ceil(right)))] = True
 
 
+def outlines_of(mask: NDArray[np.bool_]) -> tuple[Area, ...]:
+    """Return polygons around the pixels of a mask, to within one pixel; holes are filled."""
+    from skimage.measure import approximate_polygon, find_contours, label, regionprops
+
+    areas = []
+    for piece in regionprops(label(mask)):
+        padded = np.pad(piece.image_filled, 1)
+        outline = approximate_polygon(max(find_contours(padded.astype(float), 0.5), key=len), 0.5)
+        corners = outline[:-1] - 1 + piece.bbox[:2]
+        areas.append(Area(corners=tuple((float(y), float(x)) for y, x in corners)))
+    return tuple(areas)
+
+
 def read_regions(file: Path) -> Regions:
     """Read a file of regions; none if there is no file.
 

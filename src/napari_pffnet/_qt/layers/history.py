@@ -39,10 +39,10 @@ def transitions(step: Iterable[Any]) -> dict[tuple[int, int], int]:
         befores, before = np.unique(old, return_inverse=True)
         constant = len(new) and new.strides == (0,)
         afters, after = (new[:1], 0) if constant else np.unique(new, return_inverse=True)
-        found = np.bincount(before * len(afters) + after, minlength=len(befores) * len(afters))
-        for place in np.flatnonzero(found):
+        places, found = np.unique(before * len(afters) + after, return_counts=True)
+        for place, count in zip(places.tolist(), found.tolist(), strict=True):
             pair = int(befores[place // len(afters)]), int(afters[place % len(afters)])
-            counts[pair] = counts.get(pair, 0) + int(found[place])
+            counts[pair] = counts.get(pair, 0) + count
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +126,18 @@ class LabelRows:
         self._steps[number] = _Step(step.atom, step.ids, step.before, rows)
         self._show(step.ids, rows, [])
 
+    def describe(self, rows: pd.DataFrame) -> None:
+        """Tell what a network says of objects that the last edit has made: columns by id. They are as predicted."""
+        known = self._rows([])
+        if missing := {name: np.nan for name in rows.columns if name not in known}:
+            assert self._frame is not None
+            self._put(self._frame.assign(**missing))
+        number, step = next(reversed(self._steps.items()))
+        after = step.after.assign(**{name: np.nan for name in missing})
+        after.loc[rows.index, [*rows.columns, "state"]] = rows.assign(state="")
+        self._steps[number] = _Step(step.atom, step.ids, step.before, after)
+        self._show(step.ids, after, [])
+
     def _follow(self, event: Any) -> None:
         self._undo.note(event.value)
         moved = transitions(event.value)
@@ -156,10 +169,11 @@ class LabelRows:
             lost, gained = (_areas(part, ids) for part in coming)
             areas = {label: areas[label] - lost[label] + gained[label] for label in ids}
         there = [label for label in ids if areas[label]]
-        former = {label: areas[label] - _gain(moved, label) for label in ids}
+        gains, taken = _gains(moved), _taken(moved)
+        former = {label: areas[label] - gains[label] for label in ids}
         known = self._rows(ids)
         origins = dict(zip(ids, known["origin"].fillna("").tolist(), strict=True))
-        parents = {label: _parents(moved, label, areas, former) for label in there}
+        parents = {label: _parents(taken[label], label, areas, former) for label in there}
         return known.loc[there].assign(
             area=[areas[label] for label in there],
             state=[EDITED if former[label] else NEW for label in there],
@@ -258,13 +272,26 @@ def _ids(moved: Moved) -> list[int]:
     return sorted({label for pair in moved for label in pair} - {0})
 
 
-def _gain(moved: Moved, label: int) -> int:
-    return sum(n * ((after == label) - (before == label)) for (before, after), n in moved.items())
+def _gains(moved: Moved) -> Counter[int]:
+    """Return by how many pixels each object has grown."""
+    gains: Counter[int] = Counter()
+    for (before, after), n in moved.items():
+        gains[after] += n
+        gains[before] -= n
+    return gains
 
 
-def _parents(moved: Moved, label: int, areas: dict[int, int], former: dict[int, int]) -> list[int]:
+def _taken(moved: Moved) -> defaultdict[int, dict[int, int]]:
+    """Return how many pixels each object took from each other one."""
+    taken: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for (before, after), n in moved.items():
+        if before not in (0, after):
+            taken[after][before] = n
+    return taken
+
+
+def _parents(taken: dict[int, int], label: int, areas: dict[int, int], former: dict[int, int]) -> list[int]:
     """Return whose pixels an object is made of: a new one, for half of it or more; another, if it took up the rest."""
-    taken = {before: n for (before, after), n in moved.items() if after == label and before not in (0, label)}
     if not former[label]:
         return [other for other, n in sorted(taken.items()) if 2 * n >= areas[label]]
     return [other for other, n in sorted(taken.items()) if areas[other] == 0 and 2 * n >= former[other] > 0]

@@ -197,8 +197,8 @@ def take_stack(
     corner = [fixed.get(axis, 0) for axis in range(layer.ndim)]
     names = axis_names(layer)
     position = {names[axis]: i for axis, i in fixed.items()}
-    placed = _placed(layer, corner, first, shown, part)
-    return Stack(layer, places, shape, placed, position, part, inside, index, shown)
+    place = placed(layer, corner, first, shown, part)
+    return Stack(layer, places, shape, place, position, part, inside, index, shown)
 
 
 def plane_count(layer: Image, order: Sequence[int]) -> int:
@@ -258,11 +258,14 @@ def _plane(layer: Image, index: list[int | slice], shown: list[int], part: Part,
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
     size = pixel_size(layer)
     height = size and size * float(factors[shown[0]])
-    return Plane(pixels, shape, _placed(layer, corner, first, shown, part), position, part, height, inside)
+    return Plane(pixels, shape, placed(layer, corner, first, shown, part), position, part, height, inside)
 
 
-def _placed(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> dict[str, Any]:
-    """Arguments for a new layer on a part of a plane; `corner` is the plane's, in pixels of the largest level."""
+def placed(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> dict[str, Any]:
+    """Arguments for a new layer on a part of a plane; `corner` is the plane's, in pixels of the largest level.
+
+    It has no axes before `first`; `shown` are those on the screen.
+    """
     factors, place = np.ones(layer.ndim), np.array(corner, float)
     factors[shown] = level_factors(layer, part.level)[shown]
     place[shown] = in_full((part.y, part.x), factors[shown])

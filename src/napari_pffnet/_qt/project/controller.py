@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,15 +13,16 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
-from napari_pffnet._qt.layers.planes import Array, PlaneError, pixel_sizes
+from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.project.adding import about, add_pair
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
-from napari_pffnet._qt.project.layers import OpenImage, all_rows
-from napari_pffnet._qt.project.pairing import find_pair, place_of
+from napari_pffnet._qt.project.layers import OpenImage
+from napari_pffnet._qt.project.offers import Offers
+from napari_pffnet._qt.project.pairing import find_pair
 from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet._qt.project.texts import NO_NUCLEI
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked, check_new, check_there
-from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.project import is_project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.readers import IN_PROJECT
@@ -89,6 +90,7 @@ class ProjectController:
     def __init__(self, active: ActiveLabels, view: View, background: Background) -> None:
         self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
         self.keeper = ImageKeeper(active, view, self._show)
+        self.offers = Offers(active, self.keeper)
         self._cancel = threading.Event()
         self._tried: str | None = None
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
@@ -103,7 +105,7 @@ class ProjectController:
             (view.done_requested, self.toggle_done),
             (view.whole_toggled, self.keeper.set_whole),
             (view.area_requested, self.keeper.mark_area),
-            (view.use_layer_requested, self.keeper.use_layer),
+            (view.use_layer_requested, self.offers.use_layer),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -206,14 +208,14 @@ class ProjectController:
 
     def _leave_image(self) -> bool:
         self.leaving.emit()
-        return self.keeper.goes_on() and self.keeper.leave()
+        return self.offers.goes_on() and self.keeper.leave()
 
     def toggle_done(self) -> None:
         """Mark the image in view as done, or not; one without complete areas is then complete as a whole."""
         if self.project is None or self.image is None:
             return
         done = self.project.entry(self.image.name).state == "done"
-        if (not done and not self.keeper.goes_on()) or not self.keeper.save():
+        if (not done and not self.offers.goes_on()) or not self.keeper.save():
             return
         try:
             if not done and self.image.regions == Regions():
@@ -258,21 +260,14 @@ class ProjectController:
             if pair is None:
                 self.view.set_status("Open an image in napari first; or add files.")
                 return
-            pixels = pair.plane.read()[..., :3] if len(pair.plane.pixels.shape) == 3 else pair.plane.read()
-            place = place_of(pair.image, self.viewer.dims.order)
-            name = self.project.add_pixels(pair.image.name, pixels, pixel_sizes(pair.image), place)
-            if pair.layer is not None and pair.labels is not None:
-                self._annotate(name, pair.layer, pair.labels)
+            name = add_pair(self.project, pair, self.viewer.dims.order)
         except (*FAULTS, PlaneError) as error:
             self.keeper.fail(error)
             return
         pair.image.visible = False
         self.open_image(name)
-        where = ", ".join(f"{axis}: {i}" for axis, i in pair.plane.position.items())
-        if where and self.image and self.image.name == name:
-            self.view.set_status(
-                f"The slice {where} of '{pair.image.name}' is in the project; its other slices are not."
-            )
+        if self.image and self.image.name == name and about(pair):
+            self.view.set_status(about(pair))
 
     def save_as(self, folder: str) -> None:
         """Copy the project in the background and go on in the copy."""
@@ -345,32 +340,26 @@ class ProjectController:
             return
         layer, last = event.value, event.value.metadata.get(IN_PROJECT, {}).get("last")
         if last:
-            self._take_from_viewer()
+            self._take(event.value.metadata[IN_PROJECT])
         elif isinstance(layer, Labels):
-            self.keeper.offered(layer)
+            self.offers.offered(layer)
         if self.image is not None:
             self.image.let_go_of_copy(layer)
 
     def _take_from_viewer(self) -> None:
         notes = [layer.metadata[IN_PROJECT] for layer in self.viewer.layers if IN_PROJECT in layer.metadata]
         note = next((note for note in notes if note.get("last")), notes[-1] if notes else None)
-        if note is None:
-            return
+        if note is not None:
+            self._take(note)
+
+    def _take(self, note: Mapping[str, Any]) -> None:
+        """Open the image of a project that napari's reader has shown."""
         if self.project and self.project.folder == Path(note["folder"]):
             self.view.warn(
                 f"{note['folder']} is open already; the layers just opened are copies, edits there are not kept"
             )
         else:
             self.open(note["folder"], note["image"])
-
-    def _annotate(self, name: str, layer: Labels, labels: Array) -> None:
-        """Save nuclei (H×W, of a layer) as the annotation of a new image."""
-        if self.project is None:
-            return
-        work = self.project.work(name, (labels.shape[0], labels.shape[1]))
-        work.save(Annotation(labels.copy(), None, all_rows(layer, labels)))
-        work.close()
-        layer.visible = False
 
     def _added(self, project: Project, added: Added) -> None:
         count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"

@@ -11,10 +11,9 @@ from napari.layers import Labels, Layer, Shapes
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
-from napari_pffnet._qt.project.layers import OpenImage, as_plane, note_place, plane_of, read_shapes
-from napari_pffnet._qt.project.pairing import beside
+from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
-from napari_pffnet._qt.project.texts import BESIDE, INSTEAD, LEFT, LOST, NOT_TAKEN, OTHERS, REMOVED
+from napari_pffnet._qt.project.texts import LOST
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -90,11 +89,14 @@ class ImageKeeper:
     def save(self) -> bool:
         """Write a snapshot of the image in view; False (and the user is told) if that fails."""
         image, project = self.image, self.project
-        if image is None or project is None or project.readonly:
+        if image is None or project is None:
             return True
+        if project.readonly:
+            return not self._unsaved
         try:
             project.check_lock()
             self._record_replaced(image)
+            self._write_areas(image)
             image.work.save(image.annotation())
         except FAULTS as error:
             self._tell_unsaved(error)
@@ -149,35 +151,6 @@ class ImageKeeper:
                 copy.write_regions(self.image.name, self.image.regions)
             self.save()
 
-    def offered(self, layer: Labels) -> None:
-        """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
-        role, image = plane_of(layer), self.image
-        if role is None or image is None or as_plane(layer, image.shape) is None or image.is_of_another(layer):
-            return
-        if role in image.missing() and not self.view.ask(REMOVED.format(image.name, layer.name)):
-            layer.visible = False
-            self.bring_back()
-            return
-        if role not in image.layers and ("labels" not in image.layers or role == "labels"):
-            self._adopt(layer, role)
-            self.view.set_status("")
-        elif role == "labels":
-            self.view.set_status(NOT_TAKEN)
-            if layer in beside(self.viewer, image):
-                self.view.warn(BESIDE.format(layer.name, image.layers[role].name))
-
-    def goes_on(self) -> bool:
-        """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
-        left = beside(self.viewer, self.image) if self.image else []
-        if self.image is None or self.project is None or self.project.readonly or not left:
-            return True
-        if not self.view.ask(LEFT.format("', '".join(layer.name for layer in left), self.image.name)):
-            return False
-        for layer in left:
-            layer.visible = False
-        self.image.layers["labels"].visible = True
-        return True
-
     def mark_area(self) -> None:
         """Let the user draw a rectangle that is complete."""
         image, project = self.image, self.project
@@ -201,35 +174,17 @@ class ImageKeeper:
         if self.image and whole != self.image.regions.whole:
             self._guard(lambda image: self.write_regions(image.regions.model_copy(update={"whole": whole})))
 
-    def use_layer(self) -> None:
-        """Take the selected Labels layer as the annotation of the image in view."""
-        image, layer = self.image, self.active.layer
-        if image is None:
-            return
-        role = plane_of(layer) if layer is not None else None
-        if layer is None or role is None or as_plane(layer, image.shape) is None:
-            self.view.set_status("Select a Labels layer of the image's size first.")
-            return
-        if image.is_of_another(layer) and not self.view.ask(OTHERS.format(layer.name, image.name)):
-            return
-        before = image.layers.get(role)
-        worked_on = layer is not before and self.project and self.project.entry(image.name).state != "new"
-        if before and worked_on and not self.view.ask(INSTEAD.format(layer.name, before.name)):
-            return
-        if role in image.missing() and not self.view.ask(REMOVED.format(image.name, layer.name)):
-            return
-        if layer is not before:
-            self._adopt(layer, role)
-            if before in self.viewer.layers:
-                self.viewer.layers.remove(before)
-        if self.save():
-            self.view.set_status(f"'{layer}' is in the project now.")
-
     def write_regions(self, regions: Regions) -> None:
         """Write where the image is complete."""
         if self.project and self.image:
-            self.project.write_regions(self.image.name, regions)
-            self.image.regions = regions
+            self.image.regions, self.image.unwritten = regions, True
+            self._write_areas(self.image)
+
+    def _write_areas(self, image: OpenImage) -> None:
+        """Write the complete areas, if they are not written yet."""
+        if self.project and image.unwritten:
+            self.project.write_regions(image.name, image.regions)
+            image.unwritten = False
 
     def _guard(self, action: Callable[[OpenImage], None]) -> None:
         """Do something for the image in view, and tell what goes wrong."""
@@ -243,7 +198,7 @@ class ImageKeeper:
         self.changed()
 
     def _forget(self, image: OpenImage) -> None:
-        self.image = None
+        self.image, self._unsaved = None, False
         self._follow_rows()
         for role, layer in image.layers.items():
             self._listen(role, layer, False)
@@ -309,6 +264,9 @@ class ImageKeeper:
             project.check_lock()
             self._record_replaced(image)
             image.work.record(image.edit(plane, change))
+            self._write_areas(image)
+            if self._unsaved:
+                self.view.set_status("All is saved again.")
             self._unsaved = False
             for sentence in image.changes_outside():
                 self.view.warn(sentence)
@@ -340,7 +298,8 @@ class ImageKeeper:
             self.image.stale.add(role)
             self.image.fresh |= role == "labels"
 
-    def _adopt(self, layer: Labels, role: Plane) -> None:
+    def adopt(self, layer: Labels, role: Plane) -> None:
+        """Take a layer as the annotation of the image in view."""
         if self.image is None:
             return
         before = self.image.layers.get(role)

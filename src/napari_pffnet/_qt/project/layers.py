@@ -27,7 +27,7 @@ class OpenImage:
     """An image of the project that is being worked on.
 
     `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
-    and are not in the journal yet; `fresh`: the nuclei among them are new too;
+    and are not in the journal yet; `fresh`: the nuclei among them are new too; `unwritten`: so are the complete areas;
     `declined`: the user did not want the work of a crash back;
     `told`: files that were changed by others, of which the user knows.
     """
@@ -39,6 +39,7 @@ class OpenImage:
     layers: dict[str, Layer] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     fresh: bool = False
+    unwritten: bool = False
     declined: bool = False
     told: set[Path] = field(default_factory=set)
 

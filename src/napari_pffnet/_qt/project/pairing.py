@@ -14,33 +14,45 @@ from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.planes import (
     Array,
     Channel,
+    Part,
     Plane,
     PlaneError,
     axis_names,
     channel_axis,
     is_image,
+    is_unnamed,
+    level_factors,
     on_screen,
-    placement,
+    pixel_sizes,
+    placed,
+    stack_axes,
     take_plane,
     whole,
 )
+from napari_pffnet._qt.layers.searched import Searched, searched_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet.io.project import LayerPlace
+from napari_pffnet.io.regions import Area, outlines_of
 
 
 class Pair(NamedTuple):
-    """An image, its plane in view, and the nuclei on it (H×W) with their layer, if there are some."""
+    """An image, its plane in view or a part of it, and the nuclei on it (H×W) with their layer, if there are some.
+
+    `areas`: where nuclei were looked for, if that is not everywhere on it.
+    """
 
     image: Image
     plane: Plane
-    layer: Labels | None
-    labels: Array | None
+    layer: Labels | None = None
+    labels: Array | None = None
+    areas: tuple[Area, ...] = ()
 
 
 def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
     """Return an image and its nuclei, of what is selected, else the topmost; None if no image is open.
 
-    A selected image and Labels layer, both, belong together. Of a Labels layer alone the image is that it was made of,
+    A selected image and Labels layer, both, belong together; of nuclei that were found in a part of the image, that
+    part is meant, on its level of a pyramid. Of a Labels layer alone the image is that it was made of,
     else the topmost visible one of its size. Nuclei of an image alone are those made of it, first of the channel in
     view, else the topmost of unknown origin, if no other visible image is of that size.
 
@@ -69,6 +81,9 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
     shape, plane = _shape(viewer, image), _plane(viewer, image, "view")
     if layer is not None:
         labels = _labels(viewer, layer, shape)
+        part = searched_in(layer)
+        if labels is None and part is not None and made_of(layer, image):
+            return _part_pair(viewer, image, layer, part)
         if labels is None:
             raise PlaneError(f"'{layer.name}' does not lie on the plane of '{image.name}' that is in view")
         return Pair(image, _plane(viewer, image, _channel(layer, image)), layer, labels)
@@ -79,15 +94,44 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
         labels = _labels(viewer, each, shape)
         if labels is not None:
             return Pair(image, _plane(viewer, image, _channel(each, image)), each, labels)
-    return Pair(image, plane, None, None)
+    return Pair(image, plane)
 
 
-def place_of(image: Image, order: Sequence[int]) -> LayerPlace | None:
-    """Return where an image's rows and columns lie; None if others of its axes are on the screen."""
-    if on_screen(image, order) != [image.ndim - 2, image.ndim - 1]:
+def _part_pair(viewer: ViewerModel, image: Image, layer: Labels, found: Searched) -> Pair:
+    """Return the part of an image in which nuclei were wanted, without the margin that was only looked at."""
+    rows, columns = window = found.wanted()
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    part = Part(found.part.level, found.part.y + rows.start, found.part.x + columns.start, height, width)
+    plane = take_plane(image, viewer.dims.point, viewer.dims.order, _channel(layer, image), part)
+    inside = None if found.inside is None else found.inside[window]
+    areas = () if inside is None or inside.all() else outlines_of(inside)
+    return Pair(image, plane, layer, label_plane(layer, viewer.dims).pixels[window], areas)
+
+
+def place_of(image: Image, order: Sequence[int], part: Part) -> LayerPlace | None:
+    """Return where rows and columns of a part of an image lie; None if others of its axes are on the screen."""
+    shown, first = on_screen(image, order), image.ndim - 2
+    if shown != [first, first + 1]:
         return None
-    place = {name: np.asarray(value).tolist() for name, value in placement(image, first=image.ndim - 2).items()}
-    return LayerPlace.model_validate({**place, "units": [str(unit) for unit in image.units[-2:]]})
+    place = placed(image, [0] * image.ndim, first, shown, part)
+    plain = {name: np.asarray(value).tolist() for name, value in place.items()}
+    return LayerPlace.model_validate({**plain, "units": [str(unit) for unit in image.units[-2:]]})
+
+
+def sizes_of(image: Image, order: Sequence[int], part: Part) -> dict[str, float]:
+    """Return the sizes of the pixels of a part in µm along X and Y, where they are known."""
+    down, across = level_factors(image, part.level)[on_screen(image, order)]
+    return {axis: size * float(down if axis == "Y" else across) for axis, size in pixel_sizes(image).items()}
+
+
+def name_of(image: Image, order: Sequence[int], plane: Plane) -> str:
+    """Return the name of an image; of one of its slices and channels, or a part, with where it lies."""
+    shown, names, channel = on_screen(image, order), axis_names(image), channel_axis(image)
+    axes = [*stack_axes(image, shown), *([] if channel is None else [channel])]
+    at = {axis: plane.position[names[axis]] for axis in axes if names[axis] in plane.position}
+    place = [f"{'slice' if is_unnamed(names[axis : axis + 1]) else names[axis]}{i}" for axis, i in at.items()]
+    part = [] if plane.part == whole(image, shown) else [f"y{plane.part.y} x{plane.part.x}"]
+    return " ".join([image.name, *place, *part])
 
 
 def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:

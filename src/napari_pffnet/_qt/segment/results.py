@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_pffnet._qt.layers.label_rows import is_worked_on
 from napari_pffnet._qt.layers.planes import Plane, Stack, is_image
+from napari_pffnet._qt.layers.searched import note_searched
 from napari_pffnet.readers import FEATURES, colours_of_semantic
 
 if TYPE_CHECKING:
@@ -64,7 +65,14 @@ class ResultLayers:
             result.table[FEATURES],
         )
         self.draw_outlines(outlines)
+        if isinstance(self.plane, Plane) and self.nuclei is not None:
+            note_searched(self.nuclei, self.plane)
         return kept
+
+    @property
+    def nuclei(self) -> Labels | None:
+        """The layer of the nuclei; None before they were shown."""
+        return self._nuclei.layer
 
     def draw_outlines(self, outlines: bool) -> None:
         """Switch between outlines and filled nuclei."""

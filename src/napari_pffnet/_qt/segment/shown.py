@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
+from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Engine, LargeRequest, Outcome, Request
@@ -59,6 +60,9 @@ class ShownResults:
     running : callable
         Whether a run is under way: results then wait.
     """
+
+    #: Nuclei of a run are shown, or shown anew with other thresholds: their layer.
+    found = Signal(object)
 
     def __init__(
         self,
@@ -172,6 +176,7 @@ class ShownResults:
         kept = shown.layers.show(result, self.view.options().outlines, source(image, outcome.request, config))
         text = summary(len(result.table), outcome, kept)
         self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
+        self.found.emit(shown.layers.nuclei)
 
 
 def source(
@@ -184,6 +189,7 @@ def source(
         "model": request.model,
         "origin": model_origin(request.model),
         "position": request.plane.position,
+        "partial": request.plane.inside is not None,
         "config": (config or request.config).model_dump(mode="json"),
     }
 

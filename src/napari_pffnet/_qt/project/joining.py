@@ -1,0 +1,92 @@
+"""Nuclei found in a part of the project's image in view become part of its annotation. No Qt in here."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet._qt.layers.label_rows import rows_by_id
+from napari_pffnet._qt.layers.origin import layer_origin, made_of
+from napari_pffnet._qt.layers.searched import searched_in
+from napari_pffnet._qt.project.layers import OpenImage, plane_of
+from napari_pffnet.curate.joining import join
+from napari_pffnet.readers import NUCLEI
+
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+PREDICTED = ["score", "quality", "mask_score", "overlap"]
+
+
+def is_partial(layer: Labels) -> bool:
+    """Whether nuclei of a layer were looked for in a part of its image only."""
+    return bool(layer.metadata.get("napari-pffnet", {}).get("partial"))
+
+
+def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
+    """Return the rows and columns of an image in which the nuclei of a layer were found; None of all but parts."""
+    shown, found = image.layers.get("image"), searched_in(layer)
+    if found is None or found.inside is None or layer.data.shape[-2:] != found.inside.shape:
+        return None
+    if image.role(layer) or plane_of(layer) != "labels" or not isinstance(shown, Image) or not made_of(layer, shown):
+        return None
+    part = found.part
+    return None if part.level else (slice(part.y, part.y + part.height), slice(part.x, part.x + part.width))
+
+
+def join_part(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
+    """Put the nuclei of a part into the annotation, in place of predicted ones; return how many.
+
+    What was corrected stays. It is one step of the annotation's undo history; the layers of the part are removed.
+    """
+    window, found = place_in(image, layer), searched_in(layer)
+    if window is None or found is None:
+        return 0
+    own = _annotation(active.viewer, image, layer)
+    active.viewer.layers.selection.active = own
+    rows = active.rows
+    assert rows is not None
+    known = rows.table()
+    predicted = known.index[(known["state"] == "") & known["score"].notna()] if "score" in known else known.index[:0]
+    plane = LabelPlane(own, (*(0,) * (own.ndim - 2), slice(None), slice(None)))
+    joined = join(plane.pixels, layer.data.reshape(layer.data.shape[-2:]), window, found.inside, predicted.tolist())
+    if len(joined.change.values):
+        with rows.made_by(layer_origin(layer)):
+            plane.write(joined.change)
+        table = rows_by_id(layer).loc[list(joined.ids)].rename(index=joined.ids)
+        rows.describe(table[[name for name in PREDICTED if name in table]])
+    _remove(active.viewer, image, layer)
+    return len(joined.ids)
+
+
+def _annotation(viewer: ViewerModel, image: OpenImage, part: Labels) -> Labels:
+    """Return the image's annotation; an empty one is made, and taken by the project, if there is none."""
+    if "labels" not in image.layers:
+        shown = image.layers["image"]
+        place = {name: getattr(shown, name) for name in PLACE}
+        look = {"opacity": part.opacity, "metadata": {"napari-pffnet": {"image": image.name}}}
+        layer = viewer.add_labels(np.zeros(image.shape, np.int32), name=NUCLEI, **look, **place)
+        layer.contour = part.contour
+    own = image.layers["labels"]
+    assert isinstance(own, Labels)
+    return own
+
+
+def _remove(viewer: ViewerModel, image: OpenImage, part: Labels) -> None:
+    """Take the layers of a part away: its nuclei, and the semantic map that was found with them."""
+    shown = image.layers["image"]
+    assert isinstance(shown, Image)
+    both = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Labels) and image.role(layer) is None and made_of(layer, shown)
+    ]
+    for layer in [each for each in both if each is part or _is_map_of(each, part)]:
+        layer.visible = False
+        viewer.layers.remove(layer)
+
+
+def _is_map_of(layer: Labels, part: Labels) -> bool:
+    same = layer.data.shape == part.data.shape and np.allclose(layer.translate, part.translate)
+    return plane_of(layer) == "semantic" and bool(same)

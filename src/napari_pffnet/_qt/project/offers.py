@@ -1,0 +1,100 @@
+"""Labels layers that may become the annotation of the project's image in view, or part of it. No Qt in here."""
+
+from __future__ import annotations
+
+from napari.layers import Labels
+
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.project.image import ImageKeeper
+from napari_pffnet._qt.project.joining import is_partial, join_part, place_in
+from napari_pffnet._qt.project.layers import as_plane, plane_of
+from napari_pffnet._qt.project.pairing import beside
+from napari_pffnet._qt.project.texts import BESIDE, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
+
+
+class Offers:
+    """Decides, with the user, what is taken.
+
+    Parameters
+    ----------
+    active : ActiveLabels
+        The selected layer.
+    keeper : ImageKeeper
+        Keeps the image in view and its annotation.
+    """
+
+    def __init__(self, active: ActiveLabels, keeper: ImageKeeper) -> None:
+        self.active, self.viewer, self.keeper = active, active.viewer, keeper
+
+    def offered(self, layer: Labels) -> None:
+        """Take the first nuclei of the image as its annotation; tell that later ones are not taken."""
+        if is_partial(layer):  # `found` takes it, once it is complete
+            return
+        role, image = plane_of(layer), self.keeper.image
+        if role is None or image is None or as_plane(layer, image.shape) is None or image.is_of_another(layer):
+            return
+        if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
+            layer.visible = False
+            self.keeper.bring_back()
+            return
+        if role not in image.layers and ("labels" not in image.layers or role == "labels"):
+            self.keeper.adopt(layer, role)
+            self.keeper.view.set_status("")
+        elif role == "labels":
+            self.keeper.view.set_status(NOT_TAKEN)
+            if layer in beside(self.viewer, image):
+                self.keeper.view.warn(BESIDE.format(layer.name, image.layers[role].name))
+
+    def found(self, layer: Labels) -> None:
+        """Put nuclei that were just found in a part of the image in view into its annotation."""
+        image, project = self.keeper.image, self.keeper.project
+        if image is None or project is None or project.readonly or "labels" in image.missing():
+            return
+        if place_in(image, layer) is not None:
+            self._join(layer)
+
+    def _join(self, layer: Labels) -> None:
+        image = self.keeper.image
+        if image is not None:
+            count = join_part(self.active, image, layer)
+            found = "1 nucleus of this part is" if count == 1 else f"{count} nuclei of this part are"
+            self.keeper.view.set_status(f"{found} in the project; what you have corrected there stays.")
+
+    def goes_on(self) -> bool:
+        """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
+        left = beside(self.viewer, self.keeper.image) if self.keeper.image else []
+        if self.keeper.image is None or self.keeper.project is None or self.keeper.project.readonly or not left:
+            return True
+        if not self.keeper.view.ask(LEFT.format("', '".join(layer.name for layer in left), self.keeper.image.name)):
+            return False
+        for layer in left:
+            layer.visible = False
+        self.keeper.image.layers["labels"].visible = True
+        return True
+
+    def use_layer(self) -> None:
+        """Take the selected Labels layer as the annotation of the image in view."""
+        image, layer = self.keeper.image, self.active.layer
+        if image is None:
+            return
+        role = plane_of(layer) if layer is not None else None
+        if layer is not None and place_in(image, layer) is not None:
+            self._join(layer)
+            return
+        if layer is None or role is None or as_plane(layer, image.shape) is None:
+            self.keeper.view.set_status("Select a Labels layer of the image's size first.")
+            return
+        if image.is_of_another(layer) and not self.keeper.view.ask(OTHERS.format(layer.name, image.name)):
+            return
+        before = image.layers.get(role)
+        worked_on = layer is not before and self.keeper.project and self.keeper.project.entry(image.name).state != "new"
+        if before and worked_on and not self.keeper.view.ask(INSTEAD.format(layer.name, before.name)):
+            return
+        if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
+            return
+        if layer is not before:
+            self.keeper.adopt(layer, role)
+            if before in self.viewer.layers:
+                self.viewer.layers.remove(before)
+        if self.keeper.save():
+            self.keeper.view.set_status(f"'{layer}' is in the project now.")

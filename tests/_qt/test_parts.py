@@ -1,0 +1,120 @@
+"""Nuclei that were found in a part of an image, and projects."""
+
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from panel_fakes import FakeEngine, FakeView, at_once, options
+from test_project_controller import crashed, on_disk, opened, status
+
+from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.project.controller import ProjectController
+from napari_pffnet._qt.segment.controller import SegmentController
+from napari_pffnet.io.regions import Regions
+
+CORNERS = np.array([[0, 0], [0, 40], [20, 40], [20, 0]])
+
+
+def drawn(level=None, **config):
+    """Options of a run of what is drawn."""
+    return replace(options(**config), where="drawn", level=level)
+
+
+def segmenting(controller, level=None):
+    """Segment what is drawn."""
+    segment = SegmentController(controller.viewer, FakeView(), FakeEngine(), at_once)
+    segment.shown.found.connect(controller.offers.found)
+    segment.view.now = drawn(level)
+    return segment
+
+
+def draw(viewer, corners=CORNERS):
+    return viewer.add_shapes([corners], shape_type="polygon")
+
+
+@pytest.fixture
+def project_image(tmp_path):
+    controller = opened(tmp_path)
+    segment = segmenting(controller)
+    draw(controller.viewer)
+    segment.choice.choose(controller.image.layers["image"])
+    return controller, segment
+
+
+def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
+    controller, segment = project_image
+    segment.run()
+    own = controller.image.layers["labels"]
+    assert own.data.shape == controller.image.shape
+    assert controller.viewer.layers.selection.active is own
+    assert [layer for layer in controller.viewer.layers if layer.name.startswith("semantic")] == []
+    assert "1 nucleus of this part is in the project" in status(controller)
+    y, x = np.argwhere(own.data == 1).min(0)
+    assert (own.data == 1).sum() == 25
+    assert (y, x) == (1, 1)
+    table = own.features.set_index("index")
+    assert table.at[1, "score"] == pytest.approx(0.9)
+    assert table.at[1, "state"] == ""
+    assert controller.project.entry("a").state == "in work"
+    np.testing.assert_array_equal(crashed(controller).now.labels, own.data)
+    assert crashed(controller).now.rows[1]["score"] == pytest.approx(0.9)
+
+
+def test_another_threshold_replaces_what_was_predicted_and_not_what_was_corrected(project_image):
+    controller, segment = project_image
+    segment.run()
+    own = controller.image.layers["labels"]
+    segment.view.now = drawn(score_threshold=0.3)
+    segment.recompose()
+    assert controller.image.layers["labels"] is own
+    assert len(np.unique(own.data)) == 3
+    controller.active.rows.set_state([int(own.data.max())], "accepted")
+    before = own.data.copy()
+    segment.view.now = drawn(score_threshold=0.95)
+    segment.recompose()
+    np.testing.assert_array_equal(own.data, np.where(before == before.max(), before, 0))
+    controller.active.rows.undo()
+    np.testing.assert_array_equal(own.data, before)
+    controller.next()
+    assert controller.image.name == "b"
+    assert on_disk(controller, "a").any()
+
+
+def test_a_part_of_a_slide_becomes_an_image_of_a_project(tmp_path):
+    viewer = ViewerModel()
+    full = np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8)
+    levels = [full, full[::2, ::2]]
+    image = viewer.add_image(levels, multiscale=True, name="slide", scale=(0.5, 0.5), units=("um", "um"))
+    view = Mock()
+    view.ask.return_value = True
+    controller = ProjectController(ActiveLabels(viewer), view, at_once)
+    segment = segmenting(controller, level=1)
+    segment.choice.choose(image)
+    for corners in ([[0, 0], [0, 40], [30, 40], [30, 0]], [[0, 0], [0, 40], [30, 0]]):
+        draw(viewer, np.array(corners))
+        segment.run()
+    whole, triangle = (viewer.layers[name] for name in ("nuclei", "nuclei [1]"))
+    controller.new(str(tmp_path / "project"))
+    viewer.layers.selection.active = whole
+    controller.add_open_image()
+    name = controller.image.name
+    assert name == "slide y0 x0"
+    pixels, sizes = controller.project.read(name)
+    assert sizes == pytest.approx({"Y": 1.0, "X": 1.0})
+    assert pixels.shape == (30, 40)
+    np.testing.assert_array_equal(pixels, full[::2, ::2][:30, :40])
+    saved = tifffile.imread(tmp_path / "project" / "labels" / f"{name}.tif")
+    np.testing.assert_array_equal(saved, whole.data[:30, :40])
+    shown = controller.image.layers["image"]
+    np.testing.assert_allclose(shown.data_to_world((3, 4)), whole.data_to_world((3, 4)))
+    assert controller.project.regions(name) == Regions()
+    viewer.layers.selection.active = triangle
+    controller.add_open_image()
+    name = controller.image.name
+    assert name == "slide y0 x0_2"
+    (area,) = controller.project.regions(name).areas
+    assert Regions(areas=(area,)).mask(controller.image.shape).mean() == pytest.approx(0.5, abs=0.05)
+    assert "Complete is what you had drawn" in status(controller)

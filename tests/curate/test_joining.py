@@ -1,0 +1,52 @@
+"""Nuclei of a part among those of the whole image."""
+
+import numpy as np
+
+from napari_pffnet.curate.joining import join
+
+WINDOW = (slice(10, 30), slice(10, 30))
+
+
+def square(labels, y, x, label, size=6):
+    labels[y : y + size, x : x + size] = label
+    return labels
+
+
+def test_found_nuclei_get_new_ids_at_their_place():
+    plane = square(np.zeros((40, 40), np.int32), 0, 0, 7)
+    found = square(np.zeros((20, 20), np.int64), 2, 3, 1)
+    joined = join(plane, found, WINDOW, None, [])
+    assert joined.ids == {1: 8}
+    np.testing.assert_array_equal(joined.change.applied_to(plane), square(plane.copy(), 12, 13, 8))
+
+
+def test_what_may_be_replaced_makes_room_and_the_rest_stays():
+    plane = np.zeros((40, 40), np.int32)
+    for y, x, label in ((12, 12, 1), (22, 12, 2), (12, 22, 3), (5, 12, 4)):
+        square(plane, y, x, label)
+    found = square(square(np.zeros((20, 20), np.int32), 1, 2, 1, size=7), 12, 2, 2)
+    joined = join(plane, found, WINDOW, None, [1, 4])
+    after = joined.change.applied_to(plane)
+    assert joined.ids == {1: 5}, "the second one lies on a nucleus that stays"
+    assert set(np.unique(after)) == {0, 2, 3, 4, 5}, "4 lies mostly outside"
+    assert (after == 5).sum() == 49
+    for label in (2, 3, 4):
+        np.testing.assert_array_equal(after == label, plane == label)
+
+
+def test_only_what_was_looked_at_makes_room():
+    plane = square(square(np.zeros((40, 40), np.int32), 12, 12, 1), 22, 22, 2)
+    inside = np.zeros((20, 20), bool)
+    inside[:10, :10] = True
+    joined = join(plane, np.zeros((20, 20), np.int32), WINDOW, inside, [1, 2])
+    assert joined.ids == {}
+    np.testing.assert_array_equal(joined.change.applied_to(plane), np.where(plane == 1, 0, plane))
+
+
+def test_of_a_nucleus_the_free_half_is_painted():
+    plane = square(np.zeros((40, 40), np.int32), 12, 12, 9)
+    found = square(np.zeros((20, 20), np.int32), 2, 5, 1)
+    joined = join(plane, found, WINDOW, None, [])
+    after = joined.change.applied_to(plane)
+    assert (after == 9).sum() == 36
+    assert (after == joined.ids[1]).sum() == 18
