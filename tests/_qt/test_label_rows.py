@@ -8,7 +8,7 @@ from napari.layers import Labels
 from label_planes import squares
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
-from napari_pffnet.curate.operations import delete, merge
+from napari_pffnet.curate.operations import delete, merge, relabel
 from napari_pffnet.curate.split import split_by_line
 
 MODEL = {"napari-pffnet": {"model": "no/such/model/mine.safetensors"}}
@@ -109,3 +109,29 @@ def test_a_table_put_there_by_others_is_followed():
     assert layer.features["index"].tolist() == [1, 5]
     assert column(layer, "kind") == {1: "b", 5: "a"}
     assert column(layer, "state") == {1: "accepted", 5: ""}
+
+
+def test_thousands_of_nuclei_are_renumbered_at_once():
+    order = np.random.default_rng(0).permutation(10_000) + 7
+    layer = Labels(np.kron(order.reshape(100, 100), np.pad(np.ones((2, 2), int), 1)).astype(np.int32))
+    rows = follow(layer)
+    before = layer.data.copy()
+    write(layer, relabel(before))
+    assert len(layer.features) == 10_000
+    assert column(layer, "parents")[1] == "7"
+    rows.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_what_a_network_says_of_new_objects_is_noted_and_undone():
+    layer = Labels(squares(), metadata=MODEL)
+    rows = follow(layer)
+    with rows.made_by("mine 0123"):
+        layer.data_setitem((np.array([0, 0]), np.array([20, 21])), np.array([9, 9]))
+    rows.describe(pd.DataFrame({"score": [0.75]}, index=pd.Index([9], name="index")))
+    assert column(layer, "score")[9] == 0.75
+    assert (column(layer, "state")[9], column(layer, "origin")[9]) == ("", "mine 0123")
+    rows.undo()
+    assert 9 not in column(layer, "state")
+    rows.redo()
+    assert column(layer, "score")[9] == 0.75

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
+from napari.layers._source import layer_source
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
 from model_files import write_model
-from napari_pffnet._qt.layers.origin import layer_origin, model_origin
+from napari_pffnet._qt.layers.origin import layer_origin, made_of, model_origin
 from napari_pffnet._qt.segment.controller import SegmentController
 from napari_pffnet.library import add, available, fingerprint, remove, rename
 
@@ -46,3 +47,19 @@ def test_layers_of_ours_keep_the_origin_when_the_model_is_renamed(tmp_path):
     origin = model_origin("mine")
     rename("mine", "other")
     assert layer_origin(viewer.layers["nuclei"]) == origin != "mine"
+
+
+def test_files_of_one_name_are_two_images():
+    viewer = ViewerModel()
+
+    def opened(file):
+        with layer_source(path=file):
+            return Image(np.zeros((16, 16)), name="img")
+
+    first = viewer.add_layer(opened("one/img.tif"))
+    SegmentController(viewer, FakeView(), FakeEngine(), at_once).run()
+    nuclei = viewer.layers["nuclei"]
+    first.name = "renamed"
+    assert made_of(nuclei, first)
+    assert made_of(nuclei, opened("two/img.tif")) is False
+    assert made_of(nuclei, opened("one/img.tif"))

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from app_model.types import KeyBinding
 from napari.layers import Labels
-from review_fakes import features, insight, nuclei, review
+from review_fakes import features, insight, nuclei, review, square
 
 from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import napari_has
 from napari_pffnet._qt.layers.planes import is_image
-from napari_pffnet._qt.review.controller import LARGE, NO_LAYER, NOTHING_LEFT
 from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted
+from napari_pffnet._qt.review.texts import LARGE, NO_LAYER, NOTHING_LEFT
 from napari_pffnet.curate.calibration import Calibration
 
 COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
@@ -368,7 +368,7 @@ def test_layer_taken_away():
 
 def test_what_cannot_be_reviewed_is_told():
     controller = review(Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True))
-    assert "finest level" in controller.view.last("set_status")
+    assert "Edit a copy" in controller.view.last("set_status")
     controller.next()
     full = review(Labels(np.full((60, 80), 255, np.uint8)), insight())
     full._accept_candidate(0)
@@ -429,3 +429,24 @@ def test_counts_begin_anew_with_another_result():
     layer.metadata = {"napari-pffnet": {"image": "another run"}}
     controller.set_open(True)
     assert view.last("set_counts") == COUNTS.format(0, 0, 0, 0).replace("of 4", "of 3")
+
+
+def test_candidates_of_a_stack_are_those_of_the_plane_in_view():
+    layer = Labels(np.stack([nuclei(), nuclei(), nuclei()]))
+    controller = review(layer, insight(square(30, 60, 0.4)))
+    known = controller.insight
+    assert controller.view.last("set_status").endswith("Candidates are those of plane 1.")
+    viewer = controller.viewer
+    viewer.dims.set_current_step(0, 2)
+    viewer.cursor.position = (2, 35, 65)
+    controller.insight = lambda _layer, _plane: None
+    controller.candidate()
+    assert "nothing is known of this one" in controller.view.last("set_status")
+    assert (layer.data == nuclei()).all(), "nothing is painted on a plane that nobody sees"
+    controller.insight = known
+    controller.candidate()
+    assert controller.view.last("set_status").startswith("These are the candidates of plane 2")
+    assert (layer.data == nuclei()).all()
+    controller.candidate()
+    assert (layer.data[2, 30:40, 60:70] == 10).all()
+    assert (layer.data[:2] == nuclei()).all()

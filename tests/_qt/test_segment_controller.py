@@ -345,3 +345,15 @@ def test_an_image_that_was_removed_waits_no_longer(viewer):
     viewer.layers.remove(image)
     at_once(*jobs[0][0], **jobs[0][1])
     assert len(jobs) == 1
+
+
+def test_pixels_that_were_replaced_during_a_run_get_no_result_of_the_old_ones(viewer):
+    controller, finish = waiting(viewer)
+    controller.run()
+    viewer.layers["cells"].data = np.ones((16, 16), np.uint16)
+    finish()
+    assert "was given other pixels meanwhile" in controller.view.last("set_status").args[0]
+    assert len(viewer.layers) == 1
+    controller.run()
+    finish()
+    assert "nuclei" in viewer.layers

@@ -65,14 +65,34 @@ def test_linked_planes_are_one_layer_with_one_row_per_nucleus():
     assert status(controller).startswith("3 planes · 1 nucleus · default on CPU")
 
 
-def test_all_planes_are_seen_at_the_zoom_of_the_middle_one():
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 5, 16, 16), (40, 16, 16)])
+def test_all_planes_are_seen_at_the_zoom_of_the_one_that_shows_most(shape):
     class Estimating(StackEngine):
         def zoom(self, request):
             return 1 + float(request.plane.read().max())
 
-    _, controller = make(engine := Estimating())
+    names = "tzyx"[-len(shape) :]
+    viewer, controller = make(engine := Estimating(), shape, axis_labels=tuple(names), scale=(1,) * len(shape))
+    data = viewer.layers["cells"].data = np.zeros(shape, np.uint16)
+    data.reshape(-1, 16, 16)[0, :4] = 1
+    data.reshape(-1, 16, 16)[-1, :8] = 3
     controller.run()
-    assert [request.config.scale for request in engine.requests] == [2.0] * 3
+    assert {request.config.scale for request in engine.requests} == {4.0}
+
+
+def test_a_result_of_layers_that_were_cleared_does_not_come_back():
+    jobs = []
+    viewer, controller = make(background=lambda *args, **kwargs: jobs.append((args, kwargs)))
+    for _ in range(2):
+        args, kwargs = jobs.pop()
+        at_once(*args, **kwargs)
+        controller.run()
+    choose(controller, score_threshold=0.3)
+    controller.recompose()
+    viewer.layers.clear()
+    args, kwargs = jobs.pop()
+    at_once(*args, **kwargs)
+    assert len(viewer.layers) == 0
 
 
 def test_without_links_ids_are_unique_through_the_stack():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,33 @@ import pandas as pd
 from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Segmentation
 
+LOOKED_AT, THINNED = 9, 256
 MEANS = ["score", "quality", "mask_score", "overlap"]
 CENTRE = ["y", "x"]
 Place = tuple[int | slice, ...]
+Array = np.ndarray[Any, Any]
+
+
+def telling_plane(count: int, read: Callable[[int], Array]) -> int:
+    """Return which plane shows most, to tell the size of a stack's nuclei: that whose values spread most.
+
+    Of many planes nine are looked at, evenly spaced; the first and the last of a stack are often empty.
+
+    Parameters
+    ----------
+    count : int
+        Number of planes.
+    read : callable
+        Gives a plane by its number, H×W or H×W×3.
+    """
+    numbers = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int)).tolist()
+    return int(max(numbers, key=lambda number: _spread(read(number))))
+
+
+def _spread(plane: Array) -> float:
+    steps = [max(1, length // THINNED) for length in plane.shape[:2]]
+    thinned = plane[:: steps[0], :: steps[1]].astype(np.float64)
+    return float(np.std(thinned[np.isfinite(thinned)])) if np.isfinite(thinned).any() else 0.0
 
 
 class StackComposer:

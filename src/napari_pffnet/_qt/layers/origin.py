@@ -31,10 +31,11 @@ def model_origin(model: str) -> str:
 def made_of(layer: Labels, image: Image) -> bool | None:
     """Whether a layer was made of that image; None if it cannot be known.
 
-    An image that was opened again has its name only, one that was renamed its id only.
+    An image that was opened again has its name and file only, one that was renamed its id only.
     """
     facts = layer.metadata.get("napari-pffnet", {})
-    if facts.get("image_id") == str(image.unique_id) or facts.get("image") == image.name:
+    same_file = facts.get("file", image.source.path) == image.source.path
+    if facts.get("image_id") == str(image.unique_id) or (facts.get("image") == image.name and same_file):
         return True
     return False if "image_id" in facts else None
 

@@ -17,20 +17,16 @@ from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
 from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
+from napari_pffnet._qt.review.painting import paint_candidate
 from napari_pffnet._qt.review.protocol import KEYS, View
 from napari_pffnet._qt.review.rows import DISMISSED, Insight, Key, ReviewList
 from napari_pffnet._qt.review.steps import Steps
 from napari_pffnet.curate.calibration import Calibration
-from napari_pffnet.curate.change import Change, OperationError, new_ids
+from napari_pffnet.curate.change import Change, OperationError
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
-
-NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
-START = "Next goes to the nucleus that most likely needs correction."
-NO_NUCLEI = "No nuclei here yet: segment, or add them with the tools of Correct."
-LARGE = "A very large stack: only the plane in view is listed."
-NOTHING_LEFT = "Nothing left in this list."
 
 
 class ReviewController:
@@ -174,7 +170,7 @@ class ReviewController:
     def candidate(self) -> None:
         """Accept the candidate under the cursor, else the present one; then go to the next one."""
         review = self._ready()
-        if review is None:
+        if review is None or not self._candidates_are_in_view(review):
             return
         here = review.candidate_at(self.viewer.cursor.position)
         if here is not None and Key(review.here, CANDIDATE, here) != self._current:
@@ -188,6 +184,17 @@ class ReviewController:
             self.choose(next((row for row in rows if row >= self._at), rows[0]))
         else:
             self.view.set_status("No candidate left.")
+
+    def _candidates_are_in_view(self, review: ReviewList) -> bool:
+        """Whether the plane in view is the candidates' one; if not, review the one in view, if it was segmented."""
+        plane = self._plane(review.layer)
+        if plane is None or review.number(plane) == review.here:
+            return plane is not None
+        known = self.insight(review.layer, plane) is not None
+        if known:
+            self._start()
+        self.view.set_status((texts.OTHER_PLANE if known else texts.UNKNOWN_PLANE).format((self._list or review).here))
+        return False
 
     def undo(self) -> None:
         """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
@@ -220,7 +227,7 @@ class ReviewController:
             return
         if not self._shown:
             self._forget()
-            self.view.set_status(NOTHING_LEFT)
+            self.view.set_status(texts.NOTHING_LEFT)
             return
         in_place = 0 <= self._at < len(self._shown) and self._shown[self._at] == self._current
         row = self._at + by if in_place or by < 0 else max(self._at, 0)
@@ -264,15 +271,11 @@ class ReviewController:
         review, rows = self._list, self.active.rows
         if review is None or rows is None:
             return 0
-        plane, (ys, xs) = review.candidate_plane, review.candidates[number].indices
-        free = plane.pixels[ys, xs] == 0
         try:
-            label = int(new_ids(plane.pixels, 1, plane.used_up_to)[0])
+            label = paint_candidate(review, rows, number)
         except OperationError as error:
             self.view.set_status(f"Not done: {error}.")
             return 0
-        with rows.made_by(CANDIDATE):
-            plane.write(Change((ys[free], xs[free]), np.full(int(free.sum()), label, plane.pixels.dtype)))
         self.view.set_status(f"Candidate accepted as nucleus {label}.")
         return label
 
@@ -307,12 +310,10 @@ class ReviewController:
         if not self._open:
             return
         if layer is None:
-            self.view.set_status(NO_LAYER)
+            self.view.set_status(texts.NO_LAYER)
             return
-        try:
-            plane = plane_to_edit(layer, self.viewer.dims)
-        except PlaneError as error:
-            self.view.set_status(f"Not done: {error}.")
+        plane = self._plane(layer)
+        if plane is None:
             return
         calibration = self.calibration()
         self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
@@ -322,7 +323,15 @@ class ReviewController:
         self.view.set_network(self._list.insight is not None)
         self._list_again()
         self._outline()
-        self.view.set_status(LARGE if not self._list.whole else START if self._shown else NO_NUCLEI)
+        self.view.set_status(texts.started(self._list, bool(self._shown)))
+
+    def _plane(self, layer: Labels) -> LabelPlane | None:
+        """Return the plane in view; None, and the reason as status, if it cannot be reviewed."""
+        try:
+            return plane_to_edit(layer, self.viewer.dims)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}.")
+            return None
 
     def _release(self) -> None:
         """Let go of the layer and take the review's own layers away; the view may be gone already."""

@@ -17,7 +17,7 @@ NO_PARENT = QModelIndex()
 #: Title, column of the rows, width in pixels (0: what is left), explanation.
 COLUMNS = (
     ("#", "index", 34, "Id of the nucleus; c1, c2, …: candidates, which may be missed nuclei."),
-    ("Why", "reason", 0, "Why it may need correction; of several planes which one, counted from 1."),
+    ("Why", "reason", 0, "Why it may need correction; of several planes which one, as at its slider."),
     ("Fit", "mask_score", 34, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
     ("Size", "size", 36, "Area, times the usual (median) area."),
     ("", "state", 18, "✓ accepted, ✎ edited, + new, ✕ candidate set aside."),

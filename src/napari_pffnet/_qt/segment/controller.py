@@ -40,6 +40,7 @@ ON_DISK = "Large results are kept on disk: press Segment to apply this."
 NOT_KEPT = "What was found in this image is not kept: press Segment to apply this."
 ELSEWHERE = "What is kept was found on another slice: press Segment to apply this here."
 CLOSED = "Stopped: '{}' was closed."
+REPLACED = "Not shown: '{}' was given other pixels meanwhile. Press Segment again."
 
 
 class SegmentController:
@@ -164,11 +165,11 @@ class SegmentController:
 
     def _run(self, image: Image, request: Request | StackRequest) -> None:
         cancel = self._start(request.model, image)
-        before = self.viewer.layers.selection.active
+        before, data = self.viewer.layers.selection.active, image.data
         self.background(
             f"PFFNet: {image.name}",
             lambda report: self._work(request, report, cancel),
-            done=lambda outcome: self._finish(image, outcome, cancel, before),
+            done=lambda outcome: self._finish(image, outcome, cancel, before, image.data is data),
             failed=lambda error: self._fail(error, image),
             progressed=lambda done, total: self._progress(done, total, _planes_of(request)),
             cancel=self.cancel,
@@ -263,11 +264,18 @@ class SegmentController:
         self.large.draw_outlines(outlines)
 
     def _finish(
-        self, image: Image, outcome: Outcome | StackOutcome, cancel: threading.Event, before: Layer | None
+        self,
+        image: Image,
+        outcome: Outcome | StackOutcome,
+        cancel: threading.Event,
+        before: Layer | None,
+        same: bool = True,
     ) -> None:
         self._set_running(False)
         if image not in self.viewer.layers or (cancel.is_set() and not isinstance(outcome, StackOutcome)):
             self.view.set_status(self._stopped(image))
+        elif not same:
+            self.view.set_status(REPLACED.format(image.name))
         else:
             now = self.viewer.layers.selection.active
             in_use = isinstance(now, Labels) and _is_in_use(now, image, now is not before)

@@ -146,7 +146,7 @@ class ShownResults:
 
         def done(result: Segmentation) -> None:
             self._composing = False
-            if shown.outcome is outcome and not self.running():
+            if self._shown.get(image) is shown and shown.outcome is outcome and not self.running():
                 self._show(shown, result, options.config, image)
             if self._next is not None:
                 self.recompose(self._next)
@@ -186,6 +186,7 @@ def source(
     return {
         "image": image.name,
         "image_id": str(image.unique_id),
+        "file": image.source.path,
         "model": request.model,
         "origin": model_origin(request.model),
         "position": request.plane.position,

@@ -70,18 +70,21 @@ def run_stack(
 ) -> StackOutcome:
     """Segment plane by plane.
 
-    One plane at a time is read; all are seen at the zoom that suits the middle one. Predictions are kept up to `limit`
-    bytes in all; a stack that needs more keeps none.
+    One plane at a time is read; all are seen at the zoom that suits the one that shows most. Predictions are kept up to
+    `limit` bytes in all; a stack that needs more keeps none.
 
     Raises
     ------
     Exception
         What the first plane raised, `Cancelled` too. Later, the finished planes are returned with the error.
     """
+    from napari_pffnet.segment.stack import telling_plane
+
     run = _Run(request, limit)
     error: Exception | None = None
     places = request.plane.places
-    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, places[len(places) // 2]))})
+    telling = places[telling_plane(len(places), lambda number: _plane(request, places[number]).plane.read())]
+    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling))})
     for number, place in enumerate(places):
         try:
             run.add(engine.run(_plane(request, place, config), _part_of(progress, number, len(places)), cancelled))

@@ -14,12 +14,11 @@ from napari_pffnet.config import SegmentConfig
 
 def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     """Return the figures of a result of `count` nuclei; `kept`: it stands beside a layer that the user has edited."""
-    stack = isinstance(outcome, StackOutcome)
     kept_by_network = outcome.found if isinstance(outcome, StackOutcome) else len(outcome.prediction.boxes)
     nuclei = "No nuclei: lower the score." if kept_by_network and not count else found(count, outcome.request.config)
     if not count and isinstance(outcome, Outcome) and _is_blank(outcome.pointer.image):
         nuclei = "No nuclei: every pixel has the same value."
-    seen = "" if outcome.zoom == 1 or stack else f" · seen at {outcome.zoom:.2g}×"
+    seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
     text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     if isinstance(outcome, StackOutcome):
         text = f"{_planes_done(outcome)}{text}"
