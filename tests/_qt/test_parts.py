@@ -50,6 +50,7 @@ def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
     own = controller.image.layers["labels"]
     assert own.data.shape == controller.image.shape
     assert controller.viewer.layers.selection.active is own
+    assert own.name == "nuclei"
     assert [layer for layer in controller.viewer.layers if layer.name.startswith("semantic")] == []
     assert "1 nucleus of this part is in the project" in status(controller)
     y, x = np.argwhere(own.data == 1).min(0)

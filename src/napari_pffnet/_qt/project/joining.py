@@ -66,6 +66,7 @@ def _annotation(viewer: ViewerModel, image: OpenImage, part: Labels) -> Labels:
         shown = image.layers["image"]
         place = {name: getattr(shown, name) for name in PLACE}
         look = {"opacity": part.opacity, "metadata": {"napari-pffnet": {"image": image.name}}}
+        part.name = f"{part.name} of a part"  # its name is free from now on
         layer = viewer.add_labels(np.zeros(image.shape, np.int32), name=NUCLEI, **look, **place)
         layer.contour = part.contour
     own = image.layers["labels"]
