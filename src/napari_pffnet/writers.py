@@ -36,15 +36,36 @@ def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def save_table(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the table of a Labels layer as CSV; return the path. RuntimeError if it has none."""
+def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one row per nucleus of a Labels layer as CSV; return the path. RuntimeError if there is none.
+
+    Centre and area are measured; in a stack `first` and `last` are the planes, counted from 0 through all of them, on
+    which a nucleus begins and ends. The other columns are those of the layer's table, where it has a row. Of a layer
+    that is not in memory the table is written as it is.
+    """
     from napari_pffnet.io.results import write_table
 
-    table = _table(meta)
+    known = _table(meta)
+    table = _measured(data, known) if isinstance(data, np.ndarray) else known
     if table.empty:
-        raise RuntimeError(f"'{meta.get('name')}' has no table of nuclei; only results of PFFNet have one")
+        raise RuntimeError(f"'{meta.get('name')}' has no nuclei to make a table of")
     write_table(path, table)
     return [path]
+
+
+def _measured(labels: Array, known: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each id: where it lies, and what is known of it."""
+    places = np.nonzero(labels.reshape(-1, *labels.shape[-2:]))
+    columns = dict(zip(("plane", "y", "x"), places, strict=True))
+    pixels = pd.DataFrame({"index": labels.reshape(-1, *labels.shape[-2:])[places], **columns}).groupby("index")
+    table = pixels[["y", "x"]].mean()
+    if labels.size > np.prod(labels.shape[-2:]):
+        table = table.assign(first=pixels["plane"].min(), last=pixels["plane"].max())
+    table = table.assign(area=pixels.size()).reset_index()
+    if "index" not in known:
+        return table
+    known = known[["index", *known.columns.difference(table.columns, sort=False)]].drop_duplicates("index")
+    return table.merge(known, how="left", on="index")
 
 
 def _plane(data: Any, meta: dict[str, Any]) -> Array:
