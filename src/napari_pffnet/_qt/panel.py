@@ -134,6 +134,32 @@ class Panel(QWidget):
         around.addWidget(self._scroll)
 
     def _control(self, engine: Engine) -> None:
+        self._make_controllers(engine)
+        self._open: list[Any] = [
+            self.trainer,
+            self.keeper,
+            self.controller,
+            self.corrector,
+            self.reviewer,
+            self.keys,
+            self.active,
+        ]
+        self._connect_steps()
+        self._add_keys()
+        still_open, connections = self._open, self._viewer_connections()
+        for signal, slot in connections:
+            signal.connect(slot)
+
+        def let_go() -> None:
+            while still_open:
+                still_open.pop(0).close()
+            engine.close()
+            for signal, slot in connections:
+                signal.disconnect(slot)
+
+        self.destroyed.connect(let_go)
+
+    def _make_controllers(self, engine: Engine) -> None:
         viewer = self._viewer
         self._threads = Threads()
         self.insights = Insights(viewer)
@@ -153,31 +179,24 @@ class Panel(QWidget):
         )
         self.librarian = ModelsController(ModelsView(self), self._threads)
         self.segment.offer_library(self.librarian.open)
-        self._add_keys()
         self.train.guard(viewer.window._qt_window)
-        self._open: list[Any] = [
-            self.trainer,
-            self.keeper,
-            self.controller,
-            self.corrector,
-            self.reviewer,
-            self.keys,
-            self.active,
-        ]
-        still_open = self._open
-        connections = [
-            (viewer.events.theme, self._follow_theme),
-            (viewer.events.mouse_over_canvas, self._let_go_of_keys),
+
+    def _viewer_connections(self) -> list[tuple[Any, Callable[..., None]]]:
+        """Pairs of the viewer's signals and what follows them; the panel lets go of these when it is closed."""
+        events = self._viewer.events
+        return [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
+
+    def _connect_steps(self) -> None:
+        """Let one step follow another, and make room for those that are unfolded."""
+        statistics = self.review.statistics
+        connections: list[tuple[Any, Callable[..., object]]] = [
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
             (self.segment.more.opened, lambda is_open: _fold(self.correct.more) if is_open else None),
             (self.correct.more.opened, lambda is_open: _fold(self.segment.more) if is_open else None),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
-            (
-                self.review.statistics.opened,
-                lambda is_open: self._scroll_to(self.review.statistics) if is_open else None,
-            ),
+            (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
             (self.trainer.accepted, self.controller.use_model),
@@ -186,15 +205,6 @@ class Panel(QWidget):
         ]
         for signal, slot in connections:
             signal.connect(slot)
-
-        def let_go() -> None:
-            while still_open:
-                still_open.pop(0).close()
-            engine.close()
-            for signal, slot in connections[:2]:
-                signal.disconnect(slot)
-
-        self.destroyed.connect(let_go)
 
     def _add_keys(self) -> None:
         """Keys that work whatever layer is selected; the tips of their buttons name them."""
