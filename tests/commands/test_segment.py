@@ -84,6 +84,8 @@ def test_options_reach_the_core(segment, tmp_path):
     assert [count("--plane", plane) for plane in (0, 1)] == [0, COUNT]
     path = write(tmp_path / "a.tif", np.stack([0 * IMAGE, IMAGE]))
     assert [count("--channel", channel) for channel in (0, 1)] == [0, COUNT]
+    tifffile.imwrite(path, np.stack([0 * IMAGE, IMAGE, 0 * IMAGE], -1), photometric="rgb")
+    assert [count("--channel", channel) for channel in (0, 1)] == [0, COUNT]
 
 
 def test_inputs_are_never_overwritten(segment, tmp_path, capsys):

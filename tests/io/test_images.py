@@ -94,6 +94,16 @@ def test_to_plane_takes_the_chosen_pixels():
     np.testing.assert_array_equal(to_plane(stack, "ZCYX", channel=1, plane=4), stack[4, 1])
 
 
+@pytest.mark.parametrize(("axes", "place"), [("YXS", (..., 2)), ("SYX", (2,)), ("ZYXS", (1, ..., 2)), (None, (..., 2))])
+def test_a_channel_of_colours_is_the_sample(axes, place):
+    shape = tuple({"Z": 5, "Y": 12, "X": 10, "S": 3}[axis] for axis in axes or "YXS")
+    colours = np.arange(np.prod(shape)).reshape(shape)
+    plane = 1 if "Z" in (axes or "") else None
+    np.testing.assert_array_equal(to_plane(colours, axes, channel=2, plane=plane), colours[place])
+    with pytest.raises(ImageError, match="channel=3 does not exist; the image has channel 0 to 2"):
+        to_plane(colours, axes, channel=3, plane=plane)
+
+
 @pytest.mark.parametrize("axes", ["TZYX", "QQYX", None])
 def test_planes_are_counted_through_all_stack_axes(axes):
     stack = np.arange(6 * 5 * 12 * 10).reshape(6, 5, 12, 10)

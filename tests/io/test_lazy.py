@@ -256,6 +256,18 @@ def test_samples_of_a_tiff_that_are_no_colours_are_channels(tmp_path):
         open_plane(Source(str(tmp_path / "a.tif")))
 
 
+def test_a_channel_of_colours_is_the_sample(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COLOUR, photometric="rgb")
+    np.testing.assert_array_equal(read_plane(path, channel=2)[0], COLOUR[..., 2])
+    with open_plane(Source(str(path), channel=1)) as plane, open_stack(path, channel=1) as stack:
+        assert not plane.colours
+        np.testing.assert_array_equal(plane.read(WINDOW), COLOUR[..., 1][WINDOW])
+        np.testing.assert_array_equal(stack.read(()), COLOUR[..., 1])
+    with pytest.raises(ImageError, match="channel=3 does not exist; the image has channel 0 to 2"):
+        open_plane(Source(str(path), channel=3))
+
+
 def test_a_number_of_a_plane_means_the_same_place_at_each_level(tmp_path):
     stack = RANDOM.integers(0, 999, (3, 6, 70, 90), np.uint16)
     path = ome_zarr(tmp_path / "a.zarr", stack, "tzyx", levels=3, shrinking="zyx")

@@ -94,21 +94,21 @@ def to_plane(
     axes : str, optional
         One letter per dimension; guessed from the shape if absent.
     channel : int, optional
-        Index along C; needed if there is more than one channel.
+        Index along C, or of a sample (S) where there is no C; needed if there is more than one channel.
     plane : int, optional
         Counted through all other axes (Z, T, …), the last one running fastest.
 
     Returns
     -------
     ndarray
-        H×W, or H×W×3 for colour; alpha is dropped.
+        H×W, or H×W×3 for colour of which no channel was chosen; alpha is dropped.
 
     Raises
     ------
     ImageError
         A choice is missing or out of range; the message says which one.
     """
-    axes = name_axes(array.shape, axes or "Q" * array.ndim)
+    axes = name_axes(array.shape, axes or "Q" * array.ndim, channel)
     fixed = fix_axes(array.shape, axes, channel, plane)
     if fixed:  # a copy, so that the rest of a stack can go
         array = array[tuple(fixed.get(position, slice(None)) for position in range(array.ndim))].copy()
@@ -132,7 +132,7 @@ def fix_axes(
     long = "".join(axes[position] for position, size in zip(stack, sizes, strict=True) if size > 1)
     place = np.unravel_index(choose(prod(sizes), long, "plane", plane), sizes)
     fixed = {p: int(number) * shape[p] // size for p, number, size in zip(stack, place, sizes, strict=True)}
-    if not set(axes) & set("CS"):
+    if "C" not in axes:
         choose(1, "", "channel", channel)
     return fixed | {p: choose(shape[p], axis, "channel", channel) for p, axis in enumerate(axes) if axis == "C"}
 
@@ -150,8 +150,11 @@ def choose(size: int, axes: str, name: str, choice: int | None) -> int:
     return choice
 
 
-def name_axes(shape: tuple[int, ...], axes: str) -> str:
-    """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks."""
+def name_axes(shape: tuple[int, ...], axes: str, channel: int | None = None) -> str:
+    """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks.
+
+    Colours are channels if a channel is chosen and there are no others.
+    """
     if len(shape) < 2:
         raise ImageError(f"expected an image of at least two dimensions, given the shape {shape}")
     if "S" not in axes and "X" not in axes[:-1]:  # otherwise the file says what comes last
@@ -159,7 +162,7 @@ def name_axes(shape: tuple[int, ...], axes: str) -> str:
         axes = axes[: len(shape) - 3] + "YXS" if samples else axes[:-2] + "YX"
     if axes[0] in "QI" and len(axes) == 3 and shape[0] <= 4:
         axes = "C" + axes[1:]
-    return axes
+    return axes if channel is None or "C" in axes else axes.replace("S", "C")
 
 
 def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:

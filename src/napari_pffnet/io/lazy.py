@@ -115,7 +115,7 @@ class LazyPlane:
         self._array, self.pixel_size, self.path = array, pixel_size, path
         self.placement = placement or _placed({"X": pixel_size} if pixel_size else {})
         self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if 0 in array.shape:
             raise ImageError(f"{path}: has no pixels (shape {'×'.join(map(str, array.shape))})")
@@ -187,7 +187,7 @@ class LazyStack:
     ) -> None:
         self.path, self.pixel_sizes = path, pixel_sizes or {}
         self._array, self._channel, self._close = array, channel, close
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel)
         sizes = list(zip(self._axes, map(int, array.shape), strict=True))
         stacked = [(axis, size) for axis, size in sizes if axis not in "CYXS"]
         self.axes = "".join(axis for axis, _ in stacked)
