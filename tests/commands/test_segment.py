@@ -223,6 +223,36 @@ def test_all_planes_of_a_stack(segment, tmp_path, linked):
         assert overlay.size == (240, 200)
 
 
+def test_a_short_stack_without_names_of_axes_is_told_to_be_taken_for_colours_or_planes(segment, tmp_path, capsys):
+    path = tmp_path / "z.tif"
+    tifffile.imwrite(path, moving(), photometric="rgb", planarconfig="separate")
+    assert segment(path) == 0
+    assert f"note: {path}: its first axis (3) is taken for colours; if it is planes or chan" in capsys.readouterr().err
+    assert segment(path, "--all-planes") == 0
+    assert "is taken for planes, though the file says colours" in capsys.readouterr().err
+    assert tifffile.imread(tmp_path / "out" / "z_labels.tif").shape == (3, 200, 240)
+    assert segment(path, "--axes", "zyx", "--all-planes") == 0
+    assert "note" not in capsys.readouterr().err
+    with tifffile.TiffFile(tmp_path / "out" / "z_labels.tif") as file:
+        assert file.series[0].axes == "ZYX"
+    assert segment(path, write(tmp_path / "b.tif"), "--axes", "TZYX") == 1
+    printed = capsys.readouterr().err
+    assert f"failed: {path}: axes=TZYX names 4 axes, but the image has 3 (3×200×240)" in printed
+    assert f"failed: {tmp_path / 'b.tif'}: axes=TZYX names 4 axes, but the image has 2" in printed
+    with pytest.raises(SystemExit, match="2"):
+        segment(path, "--axes", "ZX")
+    assert "'ZX' are no axes; give Y, X and the others" in capsys.readouterr().err
+
+
+def test_of_a_tiff_of_several_images_the_first_is_segmented_and_told(segment, tmp_path, capsys):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(IMAGE)
+        file.write(IMAGE[:50])
+    assert segment(tmp_path / "a.tif") == 0
+    assert "a.tif: holds 2 images; only the first is segmented" in capsys.readouterr().err
+    assert tifffile.imread(tmp_path / "out" / "a_labels.tif").shape == IMAGE.shape
+
+
 def test_series_of_stacks_is_linked_within_each(segment, tmp_path):
     tifffile.imwrite(
         tmp_path / "tz.tif", np.stack([moving(2), moving(2)]), photometric="minisblack", metadata={"axes": "TZYX"}

@@ -136,6 +136,8 @@ def test_to_plane_says_what_to_choose(shape, axes, choice, message):
         ((12, 10, 2), {"photometric": "minisblack", "planarconfig": "contig"}, "YXC"),
         ((12, 10, 2), {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}, "YXS"),
         ((12, 10, 3), {"photometric": "rgb"}, "YXS"),
+        ((12, 10, 4), {"photometric": "rgb"}, "YXS"),
+        ((12, 10, 4), {"photometric": "minisblack", "planarconfig": "contig"}, "YXC"),
         ((12, 10, 3), {"photometric": "minisblack", "planarconfig": "contig"}, "YXS"),
         ((3, 12, 10), {"photometric": "rgb", "planarconfig": "separate"}, "SYX"),
     ],
@@ -143,3 +145,8 @@ def test_to_plane_says_what_to_choose(shape, axes, choice, message):
 def test_samples_of_a_tiff_that_are_no_colours_are_channels(tmp_path, shape, layout, axes):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.uint8), **layout)
     assert read_image(tmp_path / "a.tif")[1] == axes
+
+
+def test_four_samples_of_more_than_8_bits_are_channels(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((12, 10, 4), np.uint16), photometric="rgb")
+    assert read_image(tmp_path / "a.tif")[1] == "YXC"

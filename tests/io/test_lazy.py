@@ -268,6 +268,40 @@ def test_a_channel_of_colours_is_the_sample(tmp_path):
         open_plane(Source(str(path), channel=3))
 
 
+@pytest.mark.parametrize("layout", [{"photometric": "rgb", "planarconfig": "separate"}, {"photometric": "minisblack"}])
+def test_a_short_first_axis_is_one_of_planes_where_planes_are_asked_for(tmp_path, layout):
+    path, stack = tmp_path / "a.tif", COLOUR.transpose(2, 0, 1)
+    tifffile.imwrite(path, stack, **layout)
+    np.testing.assert_array_equal(read_plane(path, plane=2)[0], stack[2])
+    np.testing.assert_array_equal(read_plane(path, channel=1)[0], stack[1])
+    with open_plane(Source(str(path), plane=1)) as plane, open_stack(path) as opened:
+        np.testing.assert_array_equal(plane.read(WINDOW), stack[(1, *WINDOW)])
+        assert len(opened.places) == 3
+        np.testing.assert_array_equal(opened.read((2,)), stack[2])
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "CYX"})
+    with pytest.raises(ImageError, match="choose channel 0 to 2"):
+        read_plane(path, plane=0)
+
+
+def test_axes_that_are_given_win(tmp_path):
+    stack = RANDOM.integers(0, 999, (4, 3, 70, 90), np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "ZCYX"})
+    np.testing.assert_array_equal(read_plane(path, channel=3, plane=1, axes="CTYX")[0], stack[3, 1])
+    with open_stack(path, channel=3, axes="CTYX") as opened:
+        assert (opened.axes, len(opened.places)) == ("T", 3)
+    with open_plane(Source(str(path), plane=1, axes="TSYX")) as plane:
+        np.testing.assert_array_equal(plane.read(WINDOW), stack[(1, slice(None), *WINDOW)].transpose(1, 2, 0))
+    tifffile.imwrite(path, stack[:, 0].transpose(1, 0, 2), photometric="minisblack")
+    np.testing.assert_array_equal(read_plane(path, plane=2, axes="YZX")[0], stack[2, 0])
+    zarr.save_array(tmp_path / "a.zarr", COLOUR)
+    plane = open_plane(Source(str(tmp_path / "a.zarr"), channel=2, axes="YXC"))
+    np.testing.assert_array_equal(plane.read(WINDOW), COLOUR[(*WINDOW, 2)])
+    for bad in (path, tmp_path / "a.zarr"):
+        with pytest.raises(ImageError, match="axes=YX names 2 axes, but the image has 3"):
+            open_plane(Source(str(bad), axes="YX"))
+
+
 def test_a_number_of_a_plane_means_the_same_place_at_each_level(tmp_path):
     stack = RANDOM.integers(0, 999, (3, 6, 70, 90), np.uint16)
     path = ome_zarr(tmp_path / "a.zarr", stack, "tzyx", levels=3, shrinking="zyx")

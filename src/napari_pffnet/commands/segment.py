@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, find_images, is_large, protect, targets_of
+from napari_pffnet.commands.segment_notes import notes_on
 from napari_pffnet.io.terminal import IN_FILES
 
 Array = np.ndarray[Any, Any]
@@ -30,8 +31,9 @@ STACKS = """
 With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
 plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the middle
 plane."""
-CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": "--channel N"}
-LARGE_CHOICES = {"plane": "--plane N", "channel": "--channel N"}
+CHANNEL = "--channel N; if they are no channels, name the axes with --axes"
+CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": CHANNEL}
+LARGE_CHOICES = {"plane": "--plane N", "channel": CHANNEL}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +56,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument("--score", type=float, help="lowest mask_score of a nucleus, 0 to 1 (default: 0.5)")
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
-    parser.add_argument("--channel", type=int, metavar="N", help="of images with several channels: which one, from 0")
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="of images with several channels, or colours: which one, from 0"
+    )
+    parser.add_argument(
+        "--axes",
+        type=_axes,
+        metavar="LETTERS",
+        help="what the axes of the images are, where files do not say or say it wrongly: a letter each of T, Z, C, Y, X"
+        " and S (colours), such as ZYX for a stack",
+    )
     planes = parser.add_mutually_exclusive_group()
     planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which, from 0 through all")
     planes.add_argument(
@@ -83,6 +94,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     size.add_argument("--scale", type=float, help="zoom before the network; 1 takes images as they are")
     parser.set_defaults(run=run)
+
+
+def _axes(text: str) -> str:
+    """Letters of axes, in capitals."""
+    letters = text.upper()
+    if len(set(letters)) < len(letters) or not set("YX") <= set(letters) <= set("TZCYXS"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no axes; give Y, X and the others there are of T, Z, C and S (colours), in order, once each"
+        )
+    return letters
 
 
 def _level(text: str) -> int | None:
@@ -194,6 +215,8 @@ def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, f
             flush=True,
         )
         return False
+    for note in notes_on(path, options):
+        _note(f"{path}: {note}")
     files = ", ".join(map(str, targets_of(path, options.output)))
     print(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}", flush=True)
     return True
@@ -206,11 +229,11 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
     from napari_pffnet.segment.large import segment_large
 
     if options.all_planes:
-        with open_stack(path) as stack:
+        with open_stack(path, options.channel, options.axes) as stack:
             count = len(stack.places)
         if count > 1:
             raise ValueError(f"--all-planes is not for large images; choose one of the {count} planes with --plane N")
-    source = Source(str(path.resolve()), options.channel, options.plane, options.level or 0)
+    source = Source(str(path.resolve()), options.channel, options.plane, options.level or 0, options.axes)
     if options.level is None:
         source, segmenter = _on_its_level(source, segmenter)
     quiet = not sys.stderr.isatty()
@@ -248,7 +271,7 @@ def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segment
     from napari_pffnet.segment.levels import choose_level
 
     with ExitStack() as stack:
-        sources = [replace(source, level=level) for level in range(len(levels_of(Path(source.path))))]
+        sources = [replace(source, level=level) for level in range(len(levels_of(Path(source.path), source.axes)))]
         levels = [stack.enter_context(open_plane(each)) for each in sources]
         level, factor, diameter = choose_level(segmenter, levels, segmenter.config.diameter)
         shape = levels[level].shape
@@ -286,10 +309,10 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
             bar.update(done - bar.n)
 
         if options.all_planes:
-            with open_stack(path, options.channel) as stack:
+            with open_stack(path, options.channel, options.axes) as stack:
                 if len(stack.places) > 1:
                     return _all_planes(segmenter, stack, options.link, progress, targets)
-        image, sizes = read_plane(path, options.channel, options.plane)
+        image, sizes = read_plane(path, options.channel, options.plane, options.axes)
         result = sized(segmenter, image, sizes.get("X")).predict(image, progress).compose(segmenter.config)
     _write(targets, result, "YX", image, sizes)
     return len(result.table)

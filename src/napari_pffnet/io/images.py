@@ -108,7 +108,7 @@ def to_plane(
     ImageError
         A choice is missing or out of range; the message says which one.
     """
-    axes = name_axes(array.shape, axes or "Q" * array.ndim, channel)
+    axes = name_axes(array.shape, axes or "Q" * array.ndim, channel, plane is not None)
     fixed = fix_axes(array.shape, axes, channel, plane)
     if fixed:  # a copy, so that the rest of a stack can go
         array = array[tuple(fixed.get(position, slice(None)) for position in range(array.ndim))].copy()
@@ -150,17 +150,18 @@ def choose(size: int, axes: str, name: str, choice: int | None) -> int:
     return choice
 
 
-def name_axes(shape: tuple[int, ...], axes: str, channel: int | None = None) -> str:
+def name_axes(shape: tuple[int, ...], axes: str, channel: int | None = None, stack: bool = False) -> str:
     """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks.
 
-    Colours are channels if a channel is chosen and there are no others.
+    Colours are channels if a channel is chosen and there are no others. If none is and planes are asked for (`stack`),
+    a short first axis is one of planes, not of channels.
     """
     if len(shape) < 2:
         raise ImageError(f"expected an image of at least two dimensions, given the shape {shape}")
-    if "S" not in axes and "X" not in axes[:-1]:  # otherwise the file says what comes last
+    if "S" not in axes and "X" not in axes[:-1] and "Y" not in axes[:-2]:  # otherwise the file says what comes last
         samples = len(shape) > 2 and shape[-1] in (3, 4) and shape[-3] > 4 and not set(axes) & set("CZT")
         axes = axes[: len(shape) - 3] + "YXS" if samples else axes[:-2] + "YX"
-    if axes[0] in "QI" and len(axes) == 3 and shape[0] <= 4:
+    if axes[0] in "QI" and len(axes) == 3 and shape[0] <= 4 and not (stack and channel is None):
         axes = "C" + axes[1:]
     return axes if channel is None or "C" in axes else axes.replace("S", "C")
 
@@ -171,11 +172,23 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:
         return np.asarray(series.asarray()), tiff_axes(series), pixel_sizes_of(file).get("X")
 
 
+def choose_axes(shape: Sequence[int], axes: str, given: str | None) -> str:
+    """Return the axes that were given for an image, or else its own; ImageError if their number does not fit."""
+    if given and len(given) != len(shape):
+        size = "×".join(map(str, shape))
+        raise ImageError(f"axes={given} names {len(given)} axes, but the image has {len(shape)} ({size})")
+    return given or axes
+
+
 def tiff_axes(series: tifffile.TiffPageSeries) -> str:
-    """Return the axes of a TIFF's pixels; samples are channels (C) unless they are colours, or grey and alpha."""
+    """Return the axes of a TIFF's pixels; samples are channels (C) unless they are colours, or grey and alpha.
+
+    Four samples are colours and alpha only if they have 8 bits and the file calls them colours.
+    """
     page: Any = series.keyframe
     grey_and_alpha = page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in ALPHA
-    colours = page.photometric in COLOURS or page.samplesperpixel in (3, 4)
+    coloured = page.photometric in COLOURS and (page.samplesperpixel != 4 or page.dtype.itemsize == 1)
+    colours = coloured or page.samplesperpixel == 3
     if colours or grey_and_alpha or "C" in series.axes:
         return series.axes
     return series.axes.replace("S", "C")

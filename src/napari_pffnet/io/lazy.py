@@ -18,6 +18,7 @@ from napari_pffnet.io.images import (
     TIFF,
     ImageError,
     choose,
+    choose_axes,
     fix_axes,
     name_axes,
     pixel_sizes_of,
@@ -26,21 +27,25 @@ from napari_pffnet.io.images import (
     to_plane,
 )
 from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
+from napari_pffnet.io.opened import Opened, are_stains, check_level, name_colours, open_zarr
 
 Array = NDArray[Any]
 LARGE = 64_000_000
 LARGEST_CHUNK = 256 * 2**20
-RED_GREEN_BLUE = ("FF0000", "00FF00", "0000FF")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Which plane of which file: `channel` and `plane` as `io.images.to_plane` takes them, `level` of a pyramid."""
+    """Which plane of which file.
+
+    `axes`, `channel` and `plane` as `io.images.to_plane` takes them, `level` of a pyramid.
+    """
 
     path: str
     channel: int | None = None
     plane: int | None = None
     level: int = 0
+    axes: str | None = None
 
 
 class Level(NamedTuple):
@@ -48,21 +53,6 @@ class Level(NamedTuple):
 
     factor: float
     pixel_size: float | None
-
-
-class Opened(NamedTuple):
-    """A level of an image: `sizes` of its pixels as of `LazyStack`, the rest as of `LazyPlane`.
-
-    `channel_colours` as of `io.ome_zarr.Multiscale`.
-    """
-
-    array: Any
-    axes: str | None
-    sizes: Mapping[str, float]
-    close: Callable[[], object] | None
-    full: tuple[int, ...]
-    placement: Placement
-    channel_colours: tuple[str, ...] = ()
 
 
 class LazyPlane:
@@ -115,7 +105,7 @@ class LazyPlane:
         self._array, self.pixel_size, self.path = array, pixel_size, path
         self.placement = placement or _placed({"X": pixel_size} if pixel_size else {})
         self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel, plane is not None)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if 0 in array.shape:
             raise ImageError(f"{path}: has no pixels (shape {'×'.join(map(str, array.shape))})")
@@ -187,7 +177,7 @@ class LazyStack:
     ) -> None:
         self.path, self.pixel_sizes = path, pixel_sizes or {}
         self._array, self._channel, self._close = array, channel, close
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel, stack=True)
         sizes = list(zip(self._axes, map(int, array.shape), strict=True))
         stacked = [(axis, size) for axis, size in sizes if axis not in "CYXS"]
         self.axes = "".join(axis for axis, _ in stacked)
@@ -249,13 +239,15 @@ def open_plane(source: Source) -> LazyPlane:
         It cannot be read, or a choice is missing; the message names the fix.
     """
     path = Path(source.path)
-    array, axes, sizes, close, full, placement, colours = _open(path, source.level)
-    if is_zarr(path) and source.channel is None and not _are_stains(colours):
-        axes = _colours(array, axes)
+    array, axes, sizes, close, full, placement, colours = _open(source, source.plane is not None)
+    if is_zarr(path) and source.channel is None and not source.axes and not are_stains(colours):
+        axes = name_colours(array, axes)
     return LazyPlane(array, axes, source.channel, source.plane, sizes.get("X"), close, path, full, placement)
 
 
-def read_plane(path: Path, channel: int | None = None, plane: int | None = None) -> tuple[Array, Mapping[str, float]]:
+def read_plane(
+    path: Path, channel: int | None = None, plane: int | None = None, axes: str | None = None
+) -> tuple[Array, Mapping[str, float]]:
     """Read one plane of an image file, and nothing else of a TIFF; with the sizes of its pixels as of `LazyStack`.
 
     Raises
@@ -264,14 +256,14 @@ def read_plane(path: Path, channel: int | None = None, plane: int | None = None)
         It cannot be read, or a choice is missing; the message names the fix.
     """
     if path.suffix.lower() in TIFF:
-        array, axes, sizes, close, *_ = _open(path, 0)
-        with LazyPlane(array, axes, channel, plane, close=close, path=path) as opened:
+        array, letters, sizes, close, *_ = _open(Source(str(path), channel, plane, axes=axes), plane is not None)
+        with LazyPlane(array, letters, channel, plane, close=close, path=path) as opened:
             return opened.read((slice(None), slice(None))), sizes
-    pixels, letters, _ = read_image(path)
-    return to_plane(pixels, letters, channel, plane), {}
+    pixels, own, _ = read_image(path)
+    return to_plane(pixels, choose_axes(pixels.shape, own, axes), channel, plane), {}
 
 
-def open_stack(path: Path, channel: int | None = None) -> LazyStack:
+def open_stack(path: Path, channel: int | None = None, axes: str | None = None) -> LazyStack:
     """Open all planes of an image; those of TIFF and Zarr are read one at a time.
 
     Raises
@@ -280,13 +272,13 @@ def open_stack(path: Path, channel: int | None = None) -> LazyStack:
         It cannot be read; the message names the fix.
     """
     if is_zarr(path) or path.suffix.lower() in TIFF:
-        array, axes, sizes, close, *_ = _open(path, 0)
-        return LazyStack(path, array, axes, channel, sizes, close)
-    pixels, letters, _ = read_image(path)
-    return LazyStack(path, pixels, letters, channel)
+        array, letters, sizes, close, *_ = _open(Source(str(path), channel, axes=axes), stack=True)
+        return LazyStack(path, array, letters, channel, sizes, close)
+    pixels, own, _ = read_image(path)
+    return LazyStack(path, pixels, choose_axes(pixels.shape, own, axes), channel)
 
 
-def levels_of(path: Path) -> list[Level]:
+def levels_of(path: Path, axes: str | None = None) -> list[Level]:
     """Return the levels of an image, the largest first; those of an image that is no pyramid are one.
 
     Raises
@@ -298,8 +290,8 @@ def levels_of(path: Path) -> list[Level]:
         count = _level_count(path)
     heights, widths = [], []
     for level in range(count):
-        array, axes, sizes, close, *_ = _open(path, level)
-        names = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
+        array, letters, sizes, close, *_ = _open(Source(str(path), level=level, axes=axes))
+        names = name_axes(tuple(array.shape), letters or "Q" * array.ndim)
         heights.append(array.shape[names.index("Y")])
         widths.append(sizes.get("X"))
         if close is not None:
@@ -318,11 +310,18 @@ def _level_count(path: Path) -> int:
     return len(facts.paths) if facts else 1
 
 
-def _open(path: Path, level: int) -> Opened:
+def _open(source: Source, stack: bool = False) -> Opened:
+    """Open an array; samples that lie one after the other are taken for planes if these are asked for (`stack`)."""
+    path = Path(source.path)
     if not path.exists():
         raise ImageError(f"{path}: no such file")
     with _readable(path):
-        return _open_zarr(path, level) if is_zarr(path) else _open_tiff(path, level)
+        opened = (open_zarr if is_zarr(path) else _open_tiff)(path, source.level)
+    if source.axes:
+        return opened._replace(axes=choose_axes(opened.array.shape, "", source.axes))
+    if stack and opened.axes == "SYX" and source.channel is None:
+        return opened._replace(axes="QYX")
+    return opened
 
 
 @contextmanager
@@ -336,46 +335,11 @@ def _readable(path: Path | str) -> Iterator[None]:
         raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
 
 
-def _colours(array: Any, axes: str | None) -> str:
-    """Name the axes of a Zarr array, which has no letter for colours: three channels of 8 bits are taken for them."""
-    axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim)
-    three = "C" in axes and array.shape[axes.index("C")] == 3
-    return axes.replace("C", "S") if three and array.dtype == np.uint8 and "S" not in axes else axes
-
-
-def _are_stains(colours: tuple[str, ...]) -> bool:
-    """Whether the metadata give three channels different colours, and not red, green and blue."""
-    return len(colours) == 3 and all(colours) and len(set(colours)) > 1 and colours != RED_GREEN_BLUE
-
-
-def _check_level(path: Path, level: int, count: int) -> None:
-    if not 0 <= level < count:
-        known = f"give 0 to {count - 1}" if count > 1 else "it is no pyramid, its only level is 0"
-        raise ImageError(f"{path}: has no level {level}; {known}")
-
-
-def _open_zarr(path: Path, level: int) -> Opened:
-    node = zarr.open(path, mode="r")
-    if isinstance(node, zarr.Array):
-        _check_level(path, level, 1)
-        return Opened(node, None, {}, None, node.shape, UNPLACED)
-    facts = describe(node)
-    if facts is None:
-        raise ImageError(f"{path}: holds no image (no 'multiscales'); give the folder of an OME-Zarr image or an array")
-    _check_level(path, level, len(facts.paths))
-    largest: Any = node[facts.paths[0]]
-    width = facts.pixel_sizes[level]
-    sizes = {"X": width} if width else {}
-    array: Any = node[facts.paths[level]]
-    placement = facts.placements[level]
-    return Opened(array, facts.axes, sizes, None, largest.shape, placement, facts.channel_colours)
-
-
 def _open_tiff(path: Path, level: int) -> Opened:
     with tifffile.TiffFile(path) as file:
         series, sizes = file.series[0], pixel_sizes_of(file)
         axes, full = tiff_axes(series), series.shape
-        _check_level(path, level, len(series.levels))
+        check_level(path, level, len(series.levels))
         page = series.levels[level].keyframe
         chunk = int(np.prod(page.chunks)) * np.dtype(page.dtype).itemsize
         factor = series.levels[0].keyframe.imagewidth / page.imagewidth
