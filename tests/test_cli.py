@@ -39,6 +39,17 @@ def test_who_reads_the_output_may_have_enough():
         assert process.wait() == 0
 
 
+def test_images_are_segmented_when_nobody_reads_the_output(model, tmp_path):
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((64, 64), np.uint8))
+    command = [sys.executable, "-m", "napari_pffnet.cli", "segment", str(tmp_path), "--model", model]
+    command += ["--output", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        process.stdout.close()
+        assert process.wait() == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {"a.csv", "b.csv"}
+
+
 def evaluate(*arguments):
     return main(["evaluate", *map(str, arguments)])
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from napari_pffnet import __version__
 from napari_pffnet.commands import evaluate, export, models, segment
 from napari_pffnet.io.errors import reason
-from napari_pffnet.io.terminal import print_any_text
+from napari_pffnet.io.terminal import drop, print_any_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except BrokenPipeError:  # who reads the output has enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
         return 0
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(reason(error).split())}", file=sys.stderr)

@@ -9,6 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pffnet.io.terminal import tell
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -54,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
             _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), _image(file, name))
         except Exception as error:  # whatever is wrong with one file, the rest goes on
             failed += 1
-            print(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", file=sys.stderr)
+            tell(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", sys.stderr)
         else:
-            print(f"{file} -> {target}")
+            tell(f"{file} -> {target}")
     if failed:
-        print(f"{failed} of {len(files)} files failed", file=sys.stderr)
+        tell(f"{failed} of {len(files)} files failed", sys.stderr)
     return 1 if failed else 0
 
 

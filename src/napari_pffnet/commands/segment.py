@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, find_images, is_large, protect, targets_of
 from napari_pffnet.commands.segment_notes import notes_on
-from napari_pffnet.io.terminal import IN_FILES
+from napari_pffnet.io.terminal import IN_FILES, tell
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         warnings.showwarning = _note
         failed = _everything(segmenter, paths, options, cluster)
     if failed:
-        print(f"{failed} of {len(paths)} files failed", file=sys.stderr)
+        tell(f"{failed} of {len(paths)} files failed", sys.stderr)
     return 1 if failed else 0
 
 
@@ -209,16 +209,13 @@ def _try(work: Callable[[], int], choices: Mapping[str, str] = CHOICES) -> tuple
 
 def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
     if fault:
-        print(
-            f"failed: {path}: {fault.removeprefix(f'{path}: ').removeprefix(f'{path.absolute()}: ')}",
-            file=sys.stderr,
-            flush=True,
-        )
+        fault = fault.removeprefix(f"{path}: ").removeprefix(f"{path.absolute()}: ")
+        tell(f"failed: {path}: {fault}", sys.stderr)
         return False
     for note in notes_on(path, options):
         _note(f"{path}: {note}")
     files = ", ".join(map(str, targets_of(path, options.output)))
-    print(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}", flush=True)
+    tell(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}")
     return True
 
 
@@ -357,4 +354,4 @@ def _write(
 
 
 def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:
-    print(f"note: {message}", file=sys.stderr, flush=True)
+    tell(f"note: {message}", sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 
 def print_any_text() -> None:
@@ -14,13 +15,27 @@ def print_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once, to standard output if not elsewhere; who reads it may have enough, as in ``| head``."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        drop(stream)
+
+
+def drop(stream: TextIO) -> None:
+    """Let what is still written to a stream vanish."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class Lines:
     """Where a progress bar writes that nobody watches: each state is a line of its own."""
 
     def write(self, text: str) -> None:
         """Write what the bar shows, without what moves the cursor."""
         if shown := text.strip():
-            print(shown, file=sys.stderr, flush=True)
+            tell(shown, sys.stderr)
 
     def flush(self) -> None:
         """Do nothing: every line is out already."""
