@@ -15,6 +15,7 @@ from fakes import fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
 from napari_pffnet.commands.segment import _begin
+from napari_pffnet.commands.segment_files import protect
 from napari_pffnet.data.sizes import suitable_level, typical_diameter
 from napari_pffnet.io import lazy
 from napari_pffnet.io.images import pixel_sizes_of, read_image
@@ -94,7 +95,7 @@ def test_inputs_are_never_overwritten(segment, tmp_path, capsys):
     assert segment(*images) == 2
     assert f"overwrite the input {images[1]}; choose another --output" in capsys.readouterr().err
     assert segment(tmp_path / "out") == 2, "of a folder results are no images, but these labels are not from here"
-    assert f"{images[1]} was corrected since it was segmented, or is not" in capsys.readouterr().err
+    assert f"{images[1]} was changed since it was written, or is not" in capsys.readouterr().err
     assert [path.read_bytes() for path in images] == before
     assert len(list((tmp_path / "out").iterdir())) == 2
 
@@ -112,7 +113,7 @@ def test_a_folder_with_its_results_can_be_segmented_again_until_they_are_correct
     tifffile.imwrite(labels, corrected, software=software)  # as by programs that keep what they find
     capsys.readouterr()
     assert segment(path) == 2
-    assert "a_labels.tif was corrected since" in capsys.readouterr().err
+    assert "a_labels.tif was changed since" in capsys.readouterr().err
     np.testing.assert_array_equal(tifffile.imread(labels), corrected)
     assert segment(path, "--overwrite") == 0
     assert tifffile.imread(labels).max() == COUNT
@@ -167,13 +168,64 @@ def test_a_result_is_never_written_over_its_own_image(segment, tmp_path, capsys)
     np.testing.assert_array_equal(zarr.open(tmp_path / "out" / "a.zarr", mode="r")[:], IMAGE)
 
 
-def test_tables_that_are_no_results_are_never_overwritten(segment, tmp_path, capsys):
-    path = write(tmp_path / "a.tif")
+def own_column(file):
+    pd.read_csv(file).assign(kind="tumour").to_csv(file, index=False)
+
+
+def other_picture(file):
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(file)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "change"),
+    [
+        (".csv", own_column),
+        (".csv", lambda file: file.write_text("index,slide\n1,a\n")),
+        ("_overlay.png", other_picture),
+        ("_semantic.tif", lambda file: tifffile.imwrite(file, IMAGE)),
+    ],
+)
+def test_files_that_were_changed_or_are_no_results_are_replaced_only_if_wished(
+    segment, tmp_path, capsys, suffix, change
+):
+    path, file = write(tmp_path / "a.tif"), tmp_path / "out" / f"a{suffix}"
     assert segment(path) == segment(path) == 0
-    (tmp_path / "out" / "a.csv").write_text("my,measurements\n1,2\n")
+    change(file)
+    before = file.read_bytes()
     assert segment(path) == 2
-    assert "a.csv is no table of nuclei and would be overwritten; choose another" in capsys.readouterr().err
-    assert (tmp_path / "out" / "a.csv").read_text().startswith("my,")
+    assert f"{file} was changed since it was written, or is not from here, and is not rep" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert segment(path, "--overwrite") == 0
+    assert file.read_bytes() != before
+
+
+def test_labels_that_are_corrected_while_a_run_goes_on_are_not_replaced(segment, tmp_path, capsys, monkeypatch):
+    for name in "ab":
+        write(tmp_path / "images" / f"{name}.tif")
+    assert segment(tmp_path / "images") == 0
+    labels = tmp_path / "out" / "a_labels.tif"
+
+    def protect_then_correct(*arguments):
+        protect(*arguments)
+        tifffile.imwrite(labels, np.zeros(IMAGE.shape, np.uint16))
+
+    monkeypatch.setattr("napari_pffnet.commands.segment.protect", protect_then_correct)
+    capsys.readouterr()
+    assert segment(tmp_path / "images") == 1
+    printed = capsys.readouterr()
+    assert f"b.tif: {COUNT} nuclei" in printed.out
+    assert f"a.tif: {labels} was changed since it was written, or is not from here, and is not" in printed.err
+    assert not tifffile.imread(labels).any()
+
+
+def test_results_are_no_images_where_the_labels_are_gone(segment, tmp_path, capsys):
+    write(tmp_path / "out" / "a.tif")
+    assert segment(tmp_path / "out") == 0
+    (tmp_path / "out" / "a_labels.tif").unlink()
+    capsys.readouterr()
+    assert segment(tmp_path / "out") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(list((tmp_path / "out").iterdir())) == 5
 
 
 def test_results_of_large_images_are_no_images(segment, tmp_path, monkeypatch, capsys):

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.io.images import pixel_sizes_of, read_image
-from napari_pffnet.io.results import OUTLINE, write_labels, write_overlay, write_semantic, write_table
+from napari_pffnet.io.results import OUTLINE, is_result, write_labels, write_overlay, write_semantic, write_table
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(0, np.uint16), (65535, np.uint16), (65536, np.uint32)])
@@ -78,6 +79,23 @@ def test_overlay_draws_outlines_inside_the_labels(colours, tmp_path):
     assert outline.sum() == 5 * 7 - 3 * 5
     assert outline[5:10, 5:12].sum() == outline.sum()
     assert (picture[:, 15:] == 255).all()
+
+
+def test_files_that_nobody_has_touched_are_told_from_others(tmp_path):
+    table = pd.DataFrame([range(8)], columns=["index", "y", "x", "area", "score", "quality", "mask_score", "overlap"])
+    write_labels(tmp_path / "a.tif", np.ones((5, 7), int))
+    write_table(tmp_path / "a.csv", table, 0.25)
+    write_table(tmp_path / "b.csv", table.assign(first=0, last=0))
+    write_overlay(tmp_path / "a.png", np.zeros((3, 5, 7), np.float32), np.ones((5, 7), int))
+    assert all(map(is_result, tmp_path.iterdir()))
+    with Image.open(tmp_path / "a.png") as picture:
+        facts = PngInfo()
+        facts.add_text("Software", picture.info["Software"])
+        picture.point(lambda value: 255 - value).save(tmp_path / "a.png", pnginfo=facts)
+    write_table(tmp_path / "a.csv", table.drop(columns="score"))
+    write_table(tmp_path / "b.csv", table.assign(kind=1))
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((5, 7), np.uint16))
+    assert not any(map(is_result, [*tmp_path.iterdir(), tmp_path / "none.csv"]))
 
 
 def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch):

@@ -114,9 +114,7 @@ def _image(file: Path, name: str) -> str:
 def _table(file: Path) -> pd.DataFrame | None:
     import pandas as pd
 
-    from napari_pffnet.io.results import is_table
-
-    return pd.read_csv(file) if is_table(file) else None
+    return pd.read_csv(file) if file.is_file() else None
 
 
 def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.DataFrame | None, image: str) -> None:

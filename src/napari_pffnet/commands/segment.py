@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, find_images, is_large, protect, targets_of
+from napari_pffnet.commands.segment_files import (
+    LARGE_OUTPUTS,
+    OUTPUTS,
+    check_results,
+    find_images,
+    is_large,
+    protect,
+    targets_of,
+)
 from napari_pffnet.commands.segment_notes import notes_on
 from napari_pffnet.io.terminal import IN_FILES, tell
 
@@ -40,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare options and help."""
     parser.description = (
         "Segment images. For each image NAME these files are written, results of earlier runs are replaced"
-        " unless they were corrected:"
+        " unless they were changed since:"
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += "".join(f"\n  NAME{suffix:14} {what}" for suffix, what in OUTPUTS.items())
@@ -80,7 +88,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="of large pyramids: which one, 0 is the largest (default); auto is the smallest that shows nuclei well",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace label images too that were corrected or made by others"
+        "--overwrite", action="store_true", help="replace files too that were changed since, or are not from here"
     )
     parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
     parser.add_argument(
@@ -308,15 +316,19 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
         if options.all_planes:
             with open_stack(path, options.channel, options.axes) as stack:
                 if len(stack.places) > 1:
-                    return _all_planes(segmenter, stack, options.link, progress, targets)
+                    result, shown, place = _all_planes(segmenter, stack, options.link, progress)
+                    _write(targets, options.overwrite, result, f"{stack.axes}YX", shown, stack.pixel_sizes, place)
+                    return len(result.table)
         image, sizes = read_plane(path, options.channel, options.plane, options.axes)
         result = sized(segmenter, image, sizes.get("X")).predict(image, progress).compose(segmenter.config)
-    _write(targets, result, "YX", image, sizes)
+    _write(targets, options.overwrite, result, "YX", image, sizes)
     return len(result.table)
 
 
-def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress, targets: list[Path]) -> int:
-    """Segment all planes at the zoom that suits the middle one; the number of nuclei."""
+def _all_planes(
+    segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress
+) -> tuple[Segmentation, Array, tuple[int, ...]]:
+    """Segment all planes at the zoom that suits the middle one; return this one and its place, too."""
     from napari_pffnet.segment import sized
     from napari_pffnet.segment.stack import StackComposer
 
@@ -329,13 +341,12 @@ def _all_planes(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: 
         part = fitting.predict(stack.read(place)).compose(segmenter.config)
         composer.add(place, part, stack.begins(place))
     progress(len(stack.places), len(stack.places))
-    result = composer.result()
-    _write(targets, result, f"{stack.axes}YX", shown, stack.pixel_sizes, middle)
-    return len(result.table)
+    return composer.result(), shown, middle
 
 
 def _write(
     targets: list[Path],
+    overwrite: bool,
     result: Segmentation,
     axes: str,
     image: Array,
@@ -346,6 +357,7 @@ def _write(
     from napari_pffnet.data.normalize import normalize
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
+    check_results(targets, overwrite)  # once more: the images before this one took their time
     write_labels(targets[0], result.labels, axes, sizes)
     write_semantic(targets[1], result.semantic, axes, sizes)
     # of several planes areas are sums: no area in µm²

@@ -21,10 +21,11 @@ LARGE_OUTPUTS = {
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:
     """Expand folders, without results in them; two images of one name would share results and are refused."""
-    from napari_pffnet.data.folder import list_images, results_among
+    from napari_pffnet.data.folder import RESULTS, list_images, results_among
     from napari_pffnet.io.images import SUFFIXES
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
+    from napari_pffnet.io.results import is_result as is_written
 
     paths: list[Path] = []
     for path in inputs:
@@ -33,7 +34,8 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
             continue
         found = list_images(path)
         results = results_among(found)
-        paths += [file for name, files in found.items() if name not in results for file in files]
+        images = [file for name, files in found.items() if name not in results for file in files]
+        paths += [file for file in images if not (file.stem.endswith(RESULTS) and is_written(file))]
         paths += sorted(folder for folder in path.iterdir() if is_zarr(folder) and not is_result(folder))
     if not paths:
         raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
@@ -61,22 +63,26 @@ def targets_of(path: Path, output: Path) -> list[Path]:
 
 
 def protect(paths: Sequence[Path], output: Path, overwrite: bool) -> None:
-    """Refuse to write over what is to be read, over tables that are no results, and over labels that were corrected."""
-    from napari_pffnet.io.results import is_result, is_table
-
+    """Refuse to write over what is to be read, and over files that are no results or were corrected."""
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output {output} is a file; give a folder")
     written = {target.resolve() for path in paths for target in targets_of(path, output)}
     lost = [path for path in paths if path.resolve() in written]
     if lost:
         raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
-    foreign = [file for file in sorted(written) if file.suffix == ".csv" and file.exists() and not is_table(file)]
+    check_results(sorted(written), overwrite)
+
+
+def check_results(targets: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to write over files that are no results or were corrected; those of large images say it themselves."""
+    from napari_pffnet.io.results import is_result
+
+    if overwrite:
+        return
+    foreign = [file for file in targets if file.suffix != ".zarr" and file.exists() and not is_result(file)]
     if foreign:
-        raise ValueError(f"{foreign[0]} is no table of nuclei and would be overwritten; choose another --output folder")
-    labels = [file for file in sorted(written) if file.suffix == ".tif" and file.exists() and not is_result(file)]
-    if labels and not overwrite:
-        more = f" (and {len(labels) - 1} more)" if len(labels) > 1 else ""
+        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
         raise ValueError(
-            f"{labels[0]}{more} was corrected since it was segmented, or is not from here;"
+            f"{foreign[0]}{more} was changed since it was written, or is not from here, and is not replaced;"
             " choose another --output folder, or replace such files with --overwrite"
         )

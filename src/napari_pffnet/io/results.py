@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from skimage.segmentation import find_boundaries
 
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.tiff import Sizes, checksum, label_tiff, tiff
 
 Array = np.ndarray[Any, Any]
-#: what TIFF calls the software, in files that nobody has touched since a run has written them
+#: what TIFF and PNG call the software, in files that nobody has touched since a run has written them
 RESULT = "napari-pffnet result"
+#: columns of every table of nuclei, and those that some have
+COLUMNS = {"index", "y", "x", "area", "score", "quality", "mask_score", "overlap"}
+SOMETIMES = {"area_um2", "first", "last"}
 OUTLINE = (255, 217, 26)
 
 
@@ -31,13 +35,31 @@ def write_semantic(path: str | Path, semantic: Array, axes: str = "YX", pixel_si
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a TIFF as the functions above wrote it; one whose pixels were changed since is none."""
+    """Whether a file is as the functions here wrote it; pixels or columns that were changed since make it none."""
     try:
-        with tifffile.TiffFile(path) as file:
-            software = file.pages.first.software
-            return software.startswith(RESULT) and software == f"{RESULT} {checksum(file.asarray())}"
+        if path.suffix == ".csv":
+            return _is_table(path)
+        return _is_overlay(path) if path.suffix == ".png" else _is_tiff(path)
     except Exception:  # whatever it is, it is not ours
         return False
+
+
+def _is_tiff(path: Path) -> bool:
+    with tifffile.TiffFile(path) as file:
+        software = file.pages.first.software
+        return software.startswith(RESULT) and software == f"{RESULT} {checksum(file.asarray())}"
+
+
+def _is_overlay(path: Path) -> bool:
+    with Image.open(path) as picture:
+        software = str(picture.info.get("Software", ""))
+        return software.startswith(RESULT) and software == f"{RESULT} {checksum(np.asarray(picture))}"
+
+
+def _is_table(path: Path) -> bool:
+    with path.open(encoding="utf-8") as file:
+        names = file.readline().strip().split(",")
+    return set(names) - SOMETIMES == COLUMNS and len(set(names)) == len(names)
 
 
 def write_table(path: str | Path, table: pd.DataFrame, pixel_area: float | None = None) -> None:
@@ -48,18 +70,11 @@ def write_table(path: str | Path, table: pd.DataFrame, pixel_area: float | None 
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file begins as `write_table` begins a table of nuclei."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.readline().startswith("index,")
-    except OSError:
-        return False
-
-
 def write_overlay(path: str | Path, planes: Array, labels: Array) -> None:
     """Write a PNG, H×W×3: a normalised image (float32 3×H×W in [0, 1]) with the labels' outlines in yellow."""
     picture = np.ascontiguousarray((planes * 255).round().astype(np.uint8).transpose(1, 2, 0))
     picture[find_boundaries(labels, mode="inner")] = OUTLINE
+    facts = PngInfo()
+    facts.add_text("Software", f"{RESULT} {checksum(picture)}")
     # stronger compression of noise takes many times longer and gains little
-    write_atomic(path, lambda file: Image.fromarray(picture).save(file, compress_level=1))
+    write_atomic(path, lambda file: Image.fromarray(picture).save(file, compress_level=1, pnginfo=facts))
