@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import roifile
 import tifffile
+from PIL import Image
 
 from napari_pffnet.cli import main
+from napari_pffnet.data.opening import check, open_source
 from napari_pffnet.io.ome_zarr import LabelPyramid
 from napari_pffnet.io.results import write_table
 
@@ -20,7 +22,7 @@ LABELS[1:4, 1:4], LABELS[5:, 6:] = 2, 7
 def results(tmp_path):
     tifffile.imwrite(tmp_path / "a_labels.tif", LABELS)
     tifffile.imwrite(tmp_path / "a.tif", LABELS)
-    write_table(tmp_path / "a.csv", pd.DataFrame({"index": [2, 7], "mask_score": [0.5, 0.75]}))
+    write_table(tmp_path / "a.csv", pd.DataFrame({"index": [2, 7], "area": 9, "mask_score": [0.5, 0.75]}))
     return tmp_path
 
 
@@ -76,6 +78,53 @@ def test_empty_tables_and_damaged_files_do_not_end_the_run(results, capsys):
     tifffile.imwrite(results / "other" / "a_labels.tif", LABELS)
     assert export(results / "a_labels.tif", results / "other", "--to", "rois", "--output", results / "new") == 2
     assert "several label images are named a; export them one by one" in capsys.readouterr().err
+
+
+def test_nuclei_that_were_changed_have_no_scores(results, capsys):
+    labels = LABELS.copy()
+    labels[1, 1] = 0  # 2 was trimmed, 3 is new
+    labels[7, :2] = 3
+    tifffile.imwrite(results / "a_labels.tif", labels)
+    table = pd.DataFrame({"index": [2, 7], "area": 9, "area_um2": 2.25, "mask_score": [0.5, 0.75]})
+    write_table(results / "a.csv", table)
+    assert export(results, "--to", "geojson") == 0
+    assert "a_labels.tif: 2 nuclei have no scores, they were changed since a.csv was" in capsys.readouterr().err
+    content = json.loads((results / "a.geojson").read_text())
+    found = {each["properties"]["name"]: each["properties"]["measurements"] for each in content["features"]}
+    assert found == {"2": {"area": 8}, "3": {"area": 2}, "7": {"area": 9, "area_um2": 2.25, "mask_score": 0.75}}
+
+
+def test_label_images_become_one_data_set_that_can_be_trained_on(results, capsys):
+    (results / "images").mkdir()
+    tifffile.imwrite(results / "b_labels.tif", np.fliplr(LABELS))
+    for name in ("a.png", "b.png"):
+        Image.fromarray(LABELS.astype(np.uint8)).save(results / "images" / name)
+    tifffile.imwrite(results / "c_labels.tif", LABELS)
+    arguments = [results, "--to", "coco", "--output", results / "new", "--images", results / "images"]
+    assert export(*arguments) == 1
+    told = capsys.readouterr()
+    assert "2 label images ->" in told.out
+    assert f"c_labels.tif: {results / 'images'} has no image c; give the folder of" in told.err
+    content = json.loads((results / "new" / "nuclei_coco.json").read_text())
+    assert [each["id"] for each in content["annotations"]] == [2, 7, 9, 14]
+    assert [each["file_name"] for each in content["images"]] == ["../images/a.png", "../images/b.png"]
+    assert content["info"]["version"]
+    source = open_source(results / "new")
+    check([source])
+    for number, labels in enumerate((LABELS, np.fliplr(LABELS))):
+        np.testing.assert_array_equal(source.read(number).labels > 0, labels > 0)
+    assert export(*arguments) == 2
+    assert "nuclei_coco.json is there already; replace it with --overwrite" in capsys.readouterr().err
+    assert export(results, "--to", "coco") == 0
+    assert "note: 2 images are not beside their labels; to train on the file say --images" in capsys.readouterr().err
+
+
+def test_masks_are_no_labels(results, capsys):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[::4, ::4] = 255
+    Image.fromarray(mask).save(results / "mask.png")
+    assert export(results / "mask.png", "--to", "geojson") == 1
+    assert "mask.png: a mask, not labels: 255 is the only id and lies in many pieces" in capsys.readouterr().err
 
 
 def test_large_results_are_exported(tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the nuclei of label images for other programs: geojson for QuPath (detections with scores as"
         " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
-        " (run lengths and scores). Outlines follow the edges of pixels. Scores come from NAME.csv beside"
-        " NAME_labels.tif."
+        " (a data set with run lengths and scores; one file of all images, nuclei_coco.json, if there are several)."
+        " Outlines follow the edges of pixels. Scores come from NAME.csv beside NAME_labels.tif; nuclei that were"
+        " changed since have none."
     )
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
     parser.add_argument(
@@ -36,32 +38,89 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", required=True, choices=SUFFIXES, help="format")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where files go (default: beside the labels)")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="of coco: where the images are (default: beside the labels)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Export every label image; report bad files and go on."""
-    from napari_pffnet.io.errors import reason
-
-    failed = 0
+    if options.images and options.to != "coco":
+        raise ValueError("--images is for --to coco; leave it out")
     files = _find(options.inputs)
-    for file in files:
-        name = _name(file)
-        target = (options.output or file.parent) / f"{name}{SUFFIXES[options.to]}"
-        try:
-            if target.exists() and not options.overwrite:
-                raise ValueError(f"{target} is there already; replace it with --overwrite, or give another --output")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write(options.to, target, _read(file), _table(file.with_name(f"{name}.csv")), _image(file, name))
-        except Exception as error:  # whatever is wrong with one file, the rest goes on
-            failed += 1
-            tell(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", sys.stderr)
-        else:
-            tell(f"{file} -> {target}")
+    if options.to == "coco" and len(files) > 1:
+        failed = _export_together(files, options)
+    else:
+        failed = sum(not _attempt(file, _export, file, options) for file in files)
     if failed:
         tell(f"{failed} of {len(files)} files failed", sys.stderr)
     return 1 if failed else 0
+
+
+def _attempt(file: Path, work: Callable[..., None], *arguments: Any) -> bool:
+    """Do what is to be done with a file; say what was wrong with it."""
+    from napari_pffnet.io.errors import reason
+
+    try:
+        work(*arguments)
+    except Exception as error:  # whatever is wrong with one file, the rest goes on
+        tell(f"failed: {file}: {reason(error).removeprefix(f'{file}: ')}", sys.stderr)
+        return False
+    return True
+
+
+def _export(file: Path, options: argparse.Namespace) -> None:
+    from napari_pffnet.io import export
+
+    target = (options.output or file.parent) / f"{_name(file)}{SUFFIXES[options.to]}"
+    _prepare(target, options.overwrite)
+    labels = _read(file)
+    if options.to == "geojson":
+        export.write_geojson(target, labels, _table(file, labels))
+    elif options.to == "rois":
+        export.write_rois(target, labels)
+    else:
+        image = _image(file, options.images, target.parent)
+        export.write_coco(target, labels, _table(file, labels), image or _name(file))
+        _tell_missing(int(image is None))
+    tell(f"{file} -> {target}")
+
+
+def _export_together(files: Sequence[Path], options: argparse.Namespace) -> int:
+    """Write one data set of all label images; how many failed."""
+    from napari_pffnet.io.export import Coco
+
+    folders = {file.parent for file in files}
+    if options.output is None and len(folders) > 1:
+        raise ValueError("the label images lie in several folders; say with --output where their data set goes")
+    target = (options.output or folders.pop()) / f"nuclei{SUFFIXES['coco']}"
+    _prepare(target, options.overwrite)
+    coco, images = Coco(), []
+
+    def add(file: Path) -> None:
+        labels, image = _read(file), _image(file, options.images, target.parent)
+        coco.add(labels, _table(file, labels), image or _name(file))
+        images.append(image)
+
+    failed = sum(not _attempt(file, add, file) for file in files)
+    if failed < len(files):
+        coco.write(target)
+        _tell_missing(images.count(None))
+        tell(f"{len(files) - failed} label images -> {target}")
+    return failed
+
+
+def _tell_missing(count: int) -> None:
+    if count:
+        tell(f"note: {count} images are not beside their labels; to train on the file say --images DIR", sys.stderr)
+
+
+def _prepare(target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} is there already; replace it with --overwrite, or give another --output")
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _find(inputs: Sequence[Path]) -> list[Path]:
@@ -96,33 +155,41 @@ def _read(file: Path) -> np.ndarray[Any, Any]:
     """Read labels with their own ids; ValueError if they are those of several planes."""
     import numpy as np
 
+    from napari_pffnet.data.annotation import check_pieces
     from napari_pffnet.evaluate.label_files import LabelFile
 
     labels = LabelFile(file)
     if len(labels.shape) > 2:
         raise ValueError(f"labels of {prod(labels.shape[:-2])} planes; save those of one plane as an image of its own")
-    return np.concatenate(list(labels.parts()))
+    array = np.concatenate(list(labels.parts()))
+    if len(np.unique(array[array > 0])) == 1:
+        check_pieces(file, array)
+    return array
 
 
-def _image(file: Path, name: str) -> str:
-    """Return the file name of the image beside its labels; the name alone if it is elsewhere."""
+def _image(file: Path, images: Path | None, start: Path) -> str | None:
+    """Return the path of the image of a label file, seen from a folder; None if it is not beside it."""
     from napari_pffnet.data.folder import list_images
 
-    return next((each.name for each in list_images(file.parent).get(name, []) if each != file), name)
+    name = _name(file)
+    found = [each for each in list_images(images or file.parent).get(name, []) if each != file]
+    if images and not found:
+        raise ValueError(f"{images} has no image {name}; give the folder of the images with --images")
+    return Path(os.path.relpath(found[0], start)).as_posix() if found else None
 
 
-def _table(file: Path) -> pd.DataFrame | None:
+def _table(file: Path, labels: np.ndarray[Any, Any]) -> pd.DataFrame | None:
+    """Return the rows beside a label file that are of nuclei as they are now; say how many nuclei have none."""
+    import numpy as np
     import pandas as pd
 
-    return pd.read_csv(file) if file.is_file() else None
+    from napari_pffnet.io.export import unchanged
 
-
-def _write(kind: str, target: Path, labels: np.ndarray[Any, Any], table: pd.DataFrame | None, image: str) -> None:
-    from napari_pffnet.io import export
-
-    if kind == "geojson":
-        export.write_geojson(target, labels, table)
-    elif kind == "rois":
-        export.write_rois(target, labels)
-    else:
-        export.write_coco(target, labels, table, image)
+    path = file.with_name(f"{_name(file)}.csv")
+    if not path.is_file():
+        return None
+    table = unchanged(pd.read_csv(path), labels)
+    lost = np.count_nonzero(np.unique(labels)) - table["index"].nunique()
+    if lost:
+        tell(f"note: {file}: {lost} nuclei have no scores, they were changed since {path.name} was written", sys.stderr)
+    return table

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import find_objects
 
+from napari_pffnet import __version__
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.labels import renumber
+from napari_pffnet.labels import areas, renumber
 
 Array = np.ndarray[Any, Any]
 DIGITS = 4
@@ -67,48 +68,58 @@ def write_rois(path: str | Path, labels: Array) -> None:
     write_atomic(path, lambda temporary: roiwrite(temporary, rois, mode="w"))
 
 
+class Coco:
+    """A data set in COCO's format: run lengths, area, box and, where a table has it, the mask_score as score."""
+
+    def __init__(self) -> None:
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._used = 0
+
+    def add(self, labels: Array, table: pd.DataFrame | None = None, image: str = "") -> None:
+        """Add an image.
+
+        Parameters
+        ----------
+        labels : ndarray
+            int H×W, 0 is background; the ids of the first image become those of annotations, later ones go on there.
+        table : DataFrame, optional
+            Rows by the column `index`.
+        image : str
+            File name of the image.
+        """
+        height, width = labels.shape[-2:]
+        number, rows = len(self._images) + 1, _rows(table)
+        found = [_annotation(each, (height, width), rows) for each in _objects(labels)]
+        self._annotations += [{**each, "id": self._used + each["id"], "image_id": number} for each in found]
+        self._images.append({"id": number, "file_name": image, "height": height, "width": width})
+        self._used += max((each["id"] for each in found), default=0)
+
+    def write(self, path: str | Path) -> None:
+        """Write all images to a file that ends in ``.json``."""
+        content = {
+            "info": {"description": "nuclei, by napari-pffnet", "version": __version__},
+            "images": self._images,
+            "categories": [{"id": 1, "name": "nucleus"}],
+            "annotations": self._annotations,
+        }
+        _write_json(path, content)
+
+
 def write_coco(path: str | Path, labels: Array, table: pd.DataFrame | None = None, image: str = "") -> None:
-    """Write instances in COCO's format: run lengths, area, box and, where the table has a `mask_score`, the score.
+    """Write the instances of one image; arguments as of `Coco`."""
+    coco = Coco()
+    coco.add(labels, table, image)
+    coco.write(path)
 
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.json``.
-    labels : ndarray
-        int H×W, 0 is background; ids become those of annotations.
-    table : DataFrame, optional
-        Rows by the column `index`.
-    image : str
-        File name of the image.
-    """
-    from pycocotools.mask import frPyObjects
 
-    height, width = labels.shape
-    rows = _rows(table)
-    annotations = []
-    for label, (top, left), mask in _objects(labels):
-        y, x = np.nonzero(mask)
-        runs = _runs(np.sort((x + left) * height + y + top), height * width)
-        packed = frPyObjects({"counts": runs, "size": [height, width]}, height, width)
-        score = rows.get(label, {}).get("mask_score")
-        annotations.append(
-            {
-                "id": label,
-                "image_id": 1,
-                "category_id": 1,
-                "iscrowd": 0,
-                "area": len(y),
-                "bbox": [left, top, mask.shape[1], mask.shape[0]],
-                "segmentation": {"size": [height, width], "counts": packed["counts"].decode()},
-                **({} if score is None else {"score": score}),
-            }
-        )
-    content = {
-        "images": [{"id": 1, "file_name": image, "height": height, "width": width}],
-        "categories": [{"id": 1, "name": "nucleus"}],
-        "annotations": annotations,
-    }
-    _write_json(path, content)
+def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
+    """Return the rows of a table whose `area` is that of their label (int H×W): others are of former nuclei."""
+    numbers, ids = renumber(labels)
+    now = dict(zip(ids.tolist(), areas(numbers).tolist(), strict=True))
+    if not {"index", "area"} <= set(table):
+        return table.iloc[:0]
+    return table[table["index"].map(now) == table["area"]]
 
 
 def outlines(labels: Array) -> Iterator[tuple[int, Any]]:
@@ -129,6 +140,29 @@ def _objects(labels: Array) -> Iterator[tuple[int, tuple[int, int], Array]]:
     numbers, ids = renumber(labels)
     for number, place in enumerate(find_objects(numbers), start=1):
         yield int(ids[number - 1]), (place[0].start, place[1].start), numbers[place] == number
+
+
+def _annotation(
+    found: tuple[int, tuple[int, int], Array], size: tuple[int, int], rows: dict[int, dict[str, float]]
+) -> dict[str, Any]:
+    """Return the annotation of an object of an image of this size."""
+    from pycocotools.mask import frPyObjects
+
+    label, (top, left), mask = found
+    height, width = size
+    y, x = np.nonzero(mask)
+    runs = _runs(np.sort((x + left) * height + y + top), height * width)
+    packed = frPyObjects({"counts": runs, "size": [height, width]}, height, width)
+    score = rows.get(label, {}).get("mask_score")
+    return {
+        "id": label,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": len(y),
+        "bbox": [left, top, mask.shape[1], mask.shape[0]],
+        "segmentation": {"size": [height, width], "counts": packed["counts"].decode()},
+        **({} if score is None else {"score": score}),
+    }
 
 
 def _runs(places: Array, size: int) -> list[int]:
