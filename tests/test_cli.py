@@ -77,12 +77,26 @@ def test_evaluate_reports_what_is_missing_or_does_not_fit(truth, tmp_path, capsy
     assert "no truth for c" in printed.err
     tifffile.imwrite(predictions / "a_labels.tif", LABELS[1:])
     assert evaluate(predictions, truth, "--csv", tmp_path / "none.csv") == 1
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "labels are 1×5 but the truth is 2×5 (height×width)" in printed.err
     assert (tmp_path / "none.csv").read_text() == "image\n", "figures of an earlier run would be taken for these"
     assert evaluate(predictions, truth, "--json", tmp_path / "none.json") == 1
     told = json.loads((tmp_path / "none.json").read_text())
     assert told["images"] == {}
     assert len(told["faults"]) == 2
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_evaluate_writes_no_table_over_an_image(truth, tmp_path, option, capsys):
+    before = (truth / "a.tif").read_bytes()
+    for path in (truth / "a.tif", tmp_path / "new.PNG"):
+        assert evaluate(truth / "a.tif", truth / "b.tif", option, path) == 2
+        assert f"{path} is the name of an image, not of a table; give" in capsys.readouterr().err
+    assert evaluate(truth, truth, option, truth) == 2
+    assert f"{truth} is a folder; give the name of a file" in capsys.readouterr().err
+    assert (truth / "a.tif").read_bytes() == before
+    assert not (tmp_path / "new.PNG").exists()
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_bad_files_are_faults_and_the_rest_goes_on(folders):
     found, faults = evaluate_files(find_pairs(predictions, truth).files)
     assert found == {"a": evaluate_pair(ONE, ONE)}
     assert [fault.split(":")[0] for fault in faults] == [str(predictions / f"{name}.tif") for name in "bcd"]
-    assert "1×5 but the image is 1×6" in faults[0]
+    assert "1×5 but the truth is 1×6" in faults[0]
 
 
 def test_table_of_images_means_and_pooled_precision():
@@ -158,4 +158,4 @@ def test_labels_of_stacks_are_checked(folders):
     told = "\n".join(sorted(faults))
     assert "labels are a colour image" in told
     assert "a mask, not labels: 7 is the only id" in told
-    assert "labels are 1×6 but the image is 2×1×6; save both at one size" in told
+    assert "labels are 1×6 but the truth is 2×1×6; save both at one size" in told

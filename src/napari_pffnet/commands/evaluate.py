@@ -29,6 +29,9 @@ def run(options: argparse.Namespace) -> int:
     from napari_pffnet.evaluate import report
 
     pairs = report.find_pairs(options.predictions, options.truth)
+    inputs = {file.resolve() for pair in pairs.files.values() for file in pair}
+    for path in (options.csv, options.json):
+        _check(path, inputs)
     scores, faults = report.evaluate_files(pairs.files)
     faults = [*pairs.faults, *faults]
     if scores:
@@ -46,6 +49,18 @@ def run(options: argparse.Namespace) -> int:
     if pairs.extra:
         print(f"note: no truth for {', '.join(pairs.extra[:5])}{' …' * (len(pairs.extra) > 5)}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _check(path: Path | None, inputs: set[Path]) -> None:
+    """Refuse to write a table over images, or where none can be."""
+    from napari_pffnet.io.images import SUFFIXES
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of a file")
+    if path.resolve() in inputs or path.suffix.lower() in SUFFIXES:
+        raise ValueError(f"{path} is the name of an image, not of a table; give a name that ends in .csv or .json")
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -66,12 +66,14 @@ def check_type(path: Path, kind: np.dtype[Any]) -> None:
         raise DataError(f"{path}: labels are {said}; save integers (uint16), one id per nucleus, background 0")
 
 
-def check_shape(path: Path, what: str, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Raise DataError if sizes differ; `what` begins the sentence, "labels are"."""
+def check_shape(
+    path: Path, what: str, given: tuple[int, ...], expected: tuple[int, ...], other: str = "the image"
+) -> None:
+    """Raise DataError if sizes differ; `what` begins the sentence, "labels are", `other` has the expected size."""
     if given != expected:
         this, that = ("×".join(map(str, shape)) for shape in (given, expected))
         axes = " (height×width)" if len(given) == len(expected) == 2 else ""
-        raise DataError(f"{path}: {what} {this} but the image is {that}{axes}; save both at one size")
+        raise DataError(f"{path}: {what} {this} but {other} is {that}{axes}; save both at one size")
 
 
 def check_signs(path: Path, labels: NDArray[Any]) -> None:

@@ -65,7 +65,7 @@ class LabelFile:
 
 def overlaps_of_files(truth: LabelFile, prediction: LabelFile) -> Overlaps:
     """Count shared pixels of all pairs of objects; DataError if the files differ in size or hold no labels."""
-    check_shape(prediction.path, "labels are", prediction.shape, truth.shape)
+    check_shape(prediction.path, "labels are", prediction.shape, truth.shape, "the truth")
     table = overlaps_of_parts(zip(truth.parts(), prediction.parts(), strict=True))
     for file, areas in ((truth, table.truth_areas), (prediction, table.prediction_areas)):
         if len(areas) == 1:
