@@ -25,6 +25,7 @@ from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
 from napari_pffnet.segment.large import Done
+from projects import project
 
 IMAGE, COUNT = squares_image((200, 240))
 SUFFIXES = ("_labels.tif", "_semantic.tif", ".csv", "_overlay.png")
@@ -137,9 +138,18 @@ def test_an_output_that_is_a_file_and_a_zoom_that_is_absurd_are_refused(segment,
     assert "out is a file; give a folder" in capsys.readouterr().err
 
 
+def test_the_images_of_a_project_are_segmented(segment, tmp_path, capsys):
+    folder = project(tmp_path, copy=False).folder
+    (tmp_path / "raw" / "b.tif").unlink()
+    assert segment(folder) == 1
+    printed = capsys.readouterr()
+    assert [line.split(":")[0][-5:] for line in printed.out.splitlines()] == ["a.tif", "c.tif"]
+    assert "b.tif: no such file" in printed.err
+
+
 def test_an_image_given_twice_is_segmented_once(segment, tmp_path, capsys):
     path = write(tmp_path / "images" / "a.tif")
-    assert segment(path, path.parent) == 0
+    assert segment(path, path.parent, path.parent / ".." / "images" / "a.tif") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 

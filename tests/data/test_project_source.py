@@ -79,6 +79,7 @@ def test_faults_are_one_line_each(tmp_path):
     lines = str(error.value).splitlines()
     assert len(lines) == 3
     assert "image 'a' is not at" in lines[1]
+    assert "or train without it: finetune.images=[NAME, …], or mark it as not done in" in lines[1]
     assert "b.tif: " in lines[2]
     (folder / "regions" / "b.json").write_text("{")
     with pytest.raises(DataError, match=r"b.json: cannot be read"):

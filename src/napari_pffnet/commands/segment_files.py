@@ -20,17 +20,21 @@ LARGE_OUTPUTS = {
 
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:
-    """Expand folders, without results in them; two images of one name would share results and are refused."""
+    """Expand folders, without results in them, and projects; images of one name would share results and are refused."""
     from napari_pffnet.data.folder import RESULTS, list_images, results_among
     from napari_pffnet.io.images import SUFFIXES
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
+    from napari_pffnet.io.project import is_project
     from napari_pffnet.io.results import is_result as is_written
 
     paths: list[Path] = []
     for path in inputs:
         if not path.is_dir() or is_zarr(path):
             paths.append(path.resolve() if path.name in ("", "..") else path)  # results are named after it
+            continue
+        if is_project(path):
+            paths += _of_project(path)
             continue
         found = list_images(path)
         results = results_among(found)
@@ -39,13 +43,26 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
         paths += sorted(folder for folder in path.iterdir() if is_zarr(folder) and not is_result(folder))
     if not paths:
         raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
-    paths = list({path.absolute(): path for path in paths}.values())
+    paths = list({(path.parent.resolve(), path.name): path for path in paths}.values())
     names = [path.stem for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
             f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"
         )
+    return paths
+
+
+def _of_project(folder: Path) -> list[Path]:
+    """Return the image files of a project; one that is missing is said when it is read."""
+    from napari_pffnet.io.project import PROJECT_FILE, ProjectError, find_image, read_manifest
+
+    paths = []
+    for entry in read_manifest(folder / PROJECT_FILE).images:
+        try:
+            paths.append(find_image(folder, entry))
+        except ProjectError:
+            paths.append(folder / entry.path)
     return paths
 
 

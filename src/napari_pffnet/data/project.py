@@ -21,6 +21,9 @@ from napari_pffnet.io.project import (
 )
 from napari_pffnet.io.regions import Regions, read_regions
 
+#: how to fine-tune without an image that cannot be used
+WITHOUT = "; or train without it: finetune.images=[NAME, …], or mark it as not done in the panel"
+
 
 class ProjectSource:
     """The images of a project that are complete, as a whole or in some areas.
@@ -73,7 +76,7 @@ class ProjectSource:
             image, _ = read_plane(self.path, entry)
             regions = self._regions(entry)
         except (ImageError, ProjectError) as error:
-            raise DataError(str(error)) from None
+            raise DataError(f"{error}{WITHOUT}") from None
         shape = (image.shape[0], image.shape[1])
         labels, ignored = self._labels(entry, shape), self._ignored(entry, shape)
         return Sample(entry.name, image, *within(labels, regions.mask(shape), ignored))
