@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
+from imageio.v3 import imread
 from PIL import Image
 
 from napari_pffnet.io.images import ImageError, pixel_sizes_of, read_image, to_plane
@@ -20,6 +21,14 @@ def test_tiff_keeps_its_type(tmp_path, dtype):
 def test_png_keeps_its_type(tmp_path, dtype):
     Image.fromarray(GREY.astype(dtype)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], GREY.astype(dtype), strict=True)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_pictures_lie_as_napari_shows_them_whatever_the_camera_noted(tmp_path, suffix):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(GREY.astype(np.uint8)).save(tmp_path / f"a.{suffix}", exif=turned)
+    assert read_image(tmp_path / f"a.{suffix}")[0].shape == imread(tmp_path / f"a.{suffix}").shape == GREY.shape
 
 
 def test_palette_gives_colours_or_its_indices(tmp_path):
