@@ -144,6 +144,14 @@ def test_segment_writes_four_files_per_image_and_goes_on_after_a_bad_one(model, 
     assert tifffile.imread(output / "good_labels.tif").shape == (64, 48)
 
 
+def test_of_a_damaged_file_one_line_is_told(model, tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"II*\0junk")
+    command = [sys.executable, "-m", "napari_pffnet.cli", "segment", str(tmp_path / "a.tif"), "--model", model]
+    done = subprocess.run([*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["failed", "1 of 1 files failed"]
+
+
 def test_segment_refuses_two_images_of_one_name(model, tmp_path, capsys):
     for suffix in ("tif", "png"):
         (tmp_path / f"same.{suffix}").write_bytes(b"")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from napari_pffnet import __version__
 from napari_pffnet.commands import evaluate, export, models, segment
 from napari_pffnet.io.errors import reason
-from napari_pffnet.io.terminal import drop, print_any_text
+from napari_pffnet.io.terminal import drop, print_any_text, quiet_readers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     export.add(commands.add_parser("export", help="write nuclei for QuPath, ImageJ or machine learning"))
     models.add(commands.add_parser("models", help="list, share, rename and remove models"))
     print_any_text()
+    quiet_readers()
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

@@ -120,6 +120,25 @@ def test_a_folder_with_its_results_can_be_segmented_again_until_they_are_correct
     assert tifffile.imread(labels).max() == COUNT
 
 
+@pytest.mark.parametrize("option", ["--restart", "--level auto"])
+def test_options_of_large_images_are_refused_for_small_ones(segment, tmp_path, capsys, option):
+    assert segment(write(tmp_path / "a.tif"), *option.split()) == 1
+    assert f"a.tif: {option} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it" in capsys.readouterr().err
+
+
+def test_links_are_written_through_and_folders_named_like_images_are_none(segment, tmp_path):
+    path = write(tmp_path / "images" / "a.tif")
+    (tmp_path / "images" / "b.tif").mkdir()
+    assert segment(path.parent) == 0
+    table = tmp_path / "out" / "a.csv"
+    table.rename(tmp_path / "kept.csv")
+    table.symlink_to("../kept.csv")
+    (tmp_path / "kept.csv").write_text(table.read_text().splitlines()[0])
+    assert segment(path.parent) == 0
+    assert table.is_symlink()
+    assert len(pd.read_csv(tmp_path / "kept.csv")) == COUNT
+
+
 def test_links_to_one_file_are_images_of_their_own(segment, tmp_path):
     path = write(tmp_path / "store.tif")
     (tmp_path / "links").mkdir()
@@ -550,9 +569,9 @@ def test_levels_are_for_large_pyramids(segment, tmp_path, capsys):
     zarr.save_array(tmp_path / "b.zarr", IMAGE)
     assert segment(write(tmp_path / "a.tif"), tmp_path / "b.zarr", "--level", 1) == 1
     printed = capsys.readouterr().err
-    assert "a.tif: --level 1 is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level" in printed
+    assert "a.tif: --level 1 is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out" in printed
     assert "b.zarr: has no level 1; it is no pyramid, its only level is 0" in printed
-    assert segment(tmp_path / "a.tif", tmp_path / "b.zarr", "--level", "auto") == 0
+    assert segment(tmp_path / "b.zarr", "--level", "auto") == 0
 
 
 def test_tiles_of_an_earlier_run_do_not_count_as_speed():

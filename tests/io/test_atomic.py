@@ -28,6 +28,16 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "kept").mkdir()
+    link, file = tmp_path / "a.txt", tmp_path / "kept" / "b.txt"
+    file.write_bytes(b"old")
+    link.symlink_to(file)
+    write_atomic(link, b"new")
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_is_not_to_be_replaced_stays(tmp_path, monkeypatch, links):
     if not links:

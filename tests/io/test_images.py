@@ -49,6 +49,15 @@ def test_pixel_size_of_ome_and_imagej_in_micrometres(tmp_path):
     assert sizes == [pytest.approx(0.25), pytest.approx(0.5), None]
 
 
+@pytest.mark.parametrize(
+    ("unit", "size"), [("Å", 2000), ("\N{ANGSTROM SIGN}", 2000), ("pm", 2e5), ("m", 2e-7), ("in", 0.2 / 25400)]
+)
+def test_units_of_ome(tmp_path, unit, size):
+    facts = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeXUnit": unit}
+    tifffile.imwrite(tmp_path / "a.ome.tif", GREY.astype(np.uint8), metadata=facts)
+    assert read_image(tmp_path / "a.ome.tif")[2] == pytest.approx(0.2)
+
+
 def test_sizes_of_pixels_along_each_axis(tmp_path):
     stack = np.zeros((3, 12, 10), np.uint16)
     ome = {"PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 2, "PhysicalSizeX": 1}

@@ -58,7 +58,8 @@ def test_a_taken_name_is_refused_and_nothing_changes(model, own_models, tmp_path
     before = content(own_models)
     other = write_model(tmp_path / "other.safetensors", seed=1)
     for change in (lambda: add(other, name), lambda: import_model(other, name), lambda: rename("other", name)):
-        with pytest.raises(LibraryError, match=f"there is a model '{name}' already"):
+        known = "" if name in ("mine", "default") else f", as '{name.lower()}'"
+        with pytest.raises(LibraryError, match=f"there is a model '{name}' already{known}; choose another"):
             change()
     assert content(own_models) == before
 
@@ -126,9 +127,16 @@ def test_a_crash_while_copying_leaves_nothing(model, own_models, monkeypatch):
         raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(library_changes.shutil, "copyfile", half)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(LibraryError, match=r"cannot be written .*no space left.*; make room there, or set NAPARI"):
         add(model, "mine")
     assert content(own_models) == {}
+
+
+def test_a_library_that_cannot_be_made_is_said(model, own_models):
+    own_models.parent.mkdir(exist_ok=True)
+    own_models.write_bytes(b"")
+    with pytest.raises(LibraryError, match="the model library cannot be written"):
+        add(model, "mine")
 
 
 def test_a_file_that_changes_while_it_is_copied_is_not_added(model, own_models, monkeypatch):

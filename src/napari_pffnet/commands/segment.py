@@ -60,7 +60,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "inputs", type=Path, nargs="+", metavar="INPUT", help="image files, OME-Zarr folders, or folders of these"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where results go; made if missing")
-    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file")
+    parser.add_argument(
+        "--model", default="default", metavar="NAME|PATH", help="model name or .safetensors file (default: default)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument("--score", type=float, help="lowest mask_score of a nucleus, 0 to 1 (default: 0.5)")
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
@@ -75,7 +77,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         " and S (colours), such as ZYX for a stack",
     )
     planes = parser.add_mutually_exclusive_group()
-    planes.add_argument("--plane", type=int, metavar="N", help="of stacks and series: which, from 0 through all")
+    planes.add_argument(
+        "--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0, counted through all axes"
+    )
     planes.add_argument(
         "--all-planes", action="store_true", help="of stacks and series: every plane; not of large ones"
     )
@@ -85,12 +89,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_level,
         default=0,
         metavar="N|auto",
-        help="of large pyramids: which one, 0 is the largest (default); auto is the smallest that shows nuclei well",
+        help="of large images only: level of a pyramid, 0 is the largest (default: 0); auto is the smallest that shows"
+        " nuclei well",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace files too that were changed since, or are not from here"
+        "--overwrite",
+        action="store_true",
+        help="replace any file of these names, also corrected labels (default: those that are as a run wrote them)",
     )
-    parser.add_argument("--restart", action="store_true", help="forget what was done of large images before")
+    parser.add_argument(
+        "--restart", action="store_true", help="of large images only: begin anew, forget what an earlier run has done"
+    )
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
     )
@@ -100,7 +109,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="typical nucleus diameter, pixels (of the level, of level 0 with --level auto; default: found out)",
     )
-    size.add_argument("--scale", type=float, help="zoom before the network; 1 takes images as they are")
+    size.add_argument(
+        "--scale", type=float, help="zoom before the network; 1 takes images as they are (default: found out)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -302,10 +313,9 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
     from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.segment import sized
 
-    if options.level:
-        raise ValueError(
-            f"--level {options.level} is for large pyramids, OME-Zarr folders and TIFFs over 64 Mpx; leave --level out"
-        )
+    if options.level != 0 or options.restart:
+        given = "--restart" if options.restart else f"--level {'auto' if options.level is None else options.level}"
+        raise ValueError(f"{given} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
     targets = targets_of(path, options.output)
     with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 

@@ -85,6 +85,6 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of a folder by name without suffix; hidden files and a missing folder count as none."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
             files.setdefault(path.stem, []).append(path)
     return files

@@ -20,7 +20,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
     Parameters
     ----------
     path : str or Path
-        The file; its folder exists.
+        The file; its folder exists. Of a link, that to which it points.
     content : bytes or callable
         What to write, or a function that writes it to the path that it is given. That path lies in the same folder and
         ends in the same suffix.
@@ -34,7 +34,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
     OSError
         The folder is missing, full or not writable; it names `path`. The old file, if any, is unchanged.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     temporary = path.with_name(f".{path.stem[:SHOWN]}-{uuid.uuid4().hex[:16]}{path.suffix}")
     try:
         if isinstance(content, bytes):

@@ -23,9 +23,14 @@ MICROMETRES = {
     "micron": 1.0,
     "microns": 1.0,
     "\\u00B5m": 1.0,
+    "pm": 1e-6,
+    "Å": 1e-4,
+    "\N{ANGSTROM SIGN}": 1e-4,
     "nm": 1e-3,
     "mm": 1e3,
     "cm": 1e4,
+    "m": 1e6,
+    "in": 25_400.0,
 }
 
 

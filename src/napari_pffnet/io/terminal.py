@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from typing import Any, TextIO
@@ -13,6 +14,11 @@ def print_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def quiet_readers() -> None:
+    """Let tifffile log nothing to the terminal: what is wrong with a file is told once, with its name."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def tell(text: str, stream: TextIO | None = None) -> None:

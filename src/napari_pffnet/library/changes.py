@@ -11,8 +11,10 @@ from datetime import date
 from pathlib import Path
 
 from napari_pffnet.io.atomic import move_new, write_atomic
+from napari_pffnet.io.errors import reason
 from napari_pffnet.library.files import SUFFIX, LibraryError, build, fingerprint
 from napari_pffnet.library.folder import (
+    FOLDER_VARIABLE,
     Entry,
     Sidecar,
     available,
@@ -46,9 +48,9 @@ def add(path: str | Path, name: str, note: str = "") -> Entry:
     ------
     LibraryError
         Not a model that can be used, or the name is taken (in small or capital letters, also by a model of the package)
-        or no file name. The folder is unchanged.
+        or no file name, or the folder is full or not writable. The folder is unchanged.
     OSError
-        The folder is full or not writable; it is unchanged.
+        The file cannot be read.
     """
     source, name = Path(path), _free_name(name)
     if not source.is_file():
@@ -57,12 +59,19 @@ def add(path: str | Path, name: str, note: str = "") -> Entry:
     digest = fingerprint(source)
     build(source)
     target = user_folder() / f"{name}{SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, target, digest)
-    except FileExistsError:
-        raise LibraryError(_taken(name)) from None
-    write_sidecar(target, Sidecar(digest, note.strip(), date.today().isoformat()))
+        write_sidecar(target, Sidecar(digest, note.strip(), date.today().isoformat()))
+    except OSError as error:
+        if isinstance(error, FileExistsError) and target.exists():
+            raise LibraryError(_taken(name)) from None
+        if error.filename == str(source):
+            raise
+        raise LibraryError(
+            f"the model library cannot be written ({reason(error)}); make room there, or set {FOLDER_VARIABLE} to a"
+            " folder that can be written, and try again"
+        ) from error
     return read_entry(name, target)
 
 
@@ -151,9 +160,9 @@ def _free_name(name: str, besides: str = "") -> str:
     fault = _fault(name)
     if fault:
         raise LibraryError(f"'{name}' cannot be the name of a model: {fault}; choose another name")
-    others = (known for known in available() if known != besides or known == name)
-    if name.casefold() in (known.casefold() for known in others):
-        raise LibraryError(_taken(name))
+    others = {known.casefold(): known for known in available() if known != besides or known == name}
+    if name.casefold() in others:
+        raise LibraryError(_taken(name, others[name.casefold()]))
     return name
 
 
@@ -174,8 +183,9 @@ def _fault(name: str) -> str:
     return "it is a reserved word" if RESERVED.fullmatch(name) else ""
 
 
-def _taken(name: str) -> str:
-    return f"there is a model '{name}' already; choose another name"
+def _taken(name: str, known: str = "") -> str:
+    spelled = f", as '{known}'" if known not in ("", name) else ""
+    return f"there is a model '{name}' already{spelled}; choose another name"
 
 
 def _copy(source: Path, target: Path, digest: str) -> None:
