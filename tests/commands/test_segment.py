@@ -120,10 +120,10 @@ def test_a_folder_with_its_results_can_be_segmented_again_until_they_are_correct
     assert tifffile.imread(labels).max() == COUNT
 
 
-@pytest.mark.parametrize("option", ["--restart", "--level auto"])
-def test_options_of_large_images_are_refused_for_small_ones(segment, tmp_path, capsys, option):
-    assert segment(write(tmp_path / "a.tif"), *option.split()) == 1
-    assert f"a.tif: {option} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it" in capsys.readouterr().err
+def test_a_level_is_refused_for_an_image_that_has_none(segment, tmp_path, capsys):
+    assert segment(write(tmp_path / "a.tif"), "--level", "1") == 1
+    assert "a.tif: --level 1 is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out" in capsys.readouterr().err
+    assert segment(tmp_path / "a.tif", "--level", "auto", "--restart") == 0
 
 
 def test_links_are_written_through_and_folders_named_like_images_are_none(segment, tmp_path):

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 STACKS = """
 With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
-plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the middle
-plane."""
+plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the plane
+that shows most."""
 CHANNEL = "--channel N; if they are no channels, name the axes with --axes"
 CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": CHANNEL}
 LARGE_CHOICES = {"plane": "--plane N", "channel": CHANNEL}
@@ -89,7 +89,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_level,
         default=0,
         metavar="N|auto",
-        help="of large images only: level of a pyramid, 0 is the largest (default: 0); auto is the smallest that shows"
+        help="of large images: level of a pyramid, 0 is the largest (default: 0); auto is the smallest that shows"
         " nuclei well",
     )
     parser.add_argument(
@@ -98,7 +98,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="replace any file of these names, also corrected labels (default: those that are as a run wrote them)",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="of large images only: begin anew, forget what an earlier run has done"
+        "--restart", action="store_true", help="of large images: begin anew, forget what an earlier run has done"
     )
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="spread tiles and files over this dask.distributed cluster"
@@ -313,9 +313,8 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
     from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.segment import sized
 
-    if options.level != 0 or options.restart:
-        given = "--restart" if options.restart else f"--level {'auto' if options.level is None else options.level}"
-        raise ValueError(f"{given} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
+    if options.level:
+        raise ValueError(f"--level {options.level} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
     targets = targets_of(path, options.output)
     with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 
@@ -338,12 +337,12 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
 def _all_planes(
     segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress
 ) -> tuple[Segmentation, Array, tuple[int, ...]]:
-    """Segment all planes at the zoom that suits the middle one; return this one and its place, too."""
+    """Segment all planes at the zoom that suits the one that shows most; return this one and its place, too."""
     from napari_pffnet.segment import sized
-    from napari_pffnet.segment.stack import StackComposer
+    from napari_pffnet.segment.stack import StackComposer, telling_plane
 
-    middle = stack.places[len(stack.places) // 2]
-    shown = stack.read(middle)
+    telling = stack.places[telling_plane(len(stack.places), lambda number: stack.read(stack.places[number]))]
+    shown = stack.read(telling)
     fitting = sized(segmenter, shown, stack.pixel_sizes.get("X"))
     composer = StackComposer(stack.shape, linked)
     for number, place in enumerate(stack.places):
@@ -351,7 +350,7 @@ def _all_planes(
         part = fitting.predict(stack.read(place)).compose(segmenter.config)
         composer.add(place, part, stack.begins(place))
     progress(len(stack.places), len(stack.places))
-    return composer.result(), shown, middle
+    return composer.result(), shown, telling
 
 
 def _write(
