@@ -1,6 +1,7 @@
 """Whole runs on tiny networks: learning, resuming, keeping the last good weights."""
 
 import json
+from itertools import repeat
 
 import pytest
 import torch
@@ -174,6 +175,44 @@ def test_float16_goes_on_after_a_setback(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainState, "start", scaled)
     events = run(config, folder, tmp_path / "out")
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
+
+
+class Unbounded(torch.nn.Module):
+    """A loss of 0 whose gradient is not a number from a given step on."""
+
+    def __init__(self, network, good):
+        super().__init__()
+        self.weight, self.good = next(network.parameters()), good
+
+    def forward(self, _images, _targets):
+        self.good -= 1
+        value = self.weight.flatten()[0]
+        return {"loss": value * 0 if self.good >= 0 else (value - value).abs().sqrt()}
+
+
+def float16_run(good):
+    config = recipe(precision="float16", optimizer=OptimizerConfig(name="adamw", rate=1e-3, ema=0.5))
+    network = initial_network(config)
+    state = TrainState.start(network, config, CPU, torch.float16)
+    model, watch = Unbounded(network, good), loop.Watch()
+    return state, lambda: loop.train_step(model, state, repeat(([], [])), config, CPU, torch.float16, watch=watch)
+
+
+def test_a_step_that_float16_skips_moves_neither_schedule_nor_average():
+    state, step = float16_run(good=1)
+    step()
+    moved = state.schedule.last_epoch, int(state.average.n_averaged)
+    step()
+    assert (state.schedule.last_epoch, int(state.average.n_averaged)) == moved == (1, 1)
+    assert (state.step, state.skipped) == (2, 1)
+
+
+def test_float16_that_skips_every_step_is_a_fault():
+    _, step = float16_run(good=0)
+    for _ in range(10):
+        step()
+    with pytest.raises(TrainingError, match="not finite in 10 steps in a row at step 11"):
+        step()
 
 
 def fails_once(fault):

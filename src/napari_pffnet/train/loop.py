@@ -29,6 +29,7 @@ from napari_pffnet.train.validation import Validator
 
 SEED_STRIDE = 7919
 SETBACKS = 3
+SKIPPED = 10
 PREVIEWS = "previews"
 Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
 
@@ -182,8 +183,8 @@ def train_step(
     Raises
     ------
     DivergedError
-        A loss or gradient is not finite, or losses have grown many times over; the weights are those of the step
-        before.
+        A loss or gradient is not finite (in float16: gradients of the last 10 steps), or losses have grown many times
+        over; the weights are those of the step before.
     """
     parts = config.optimizer.accumulate
     sums: dict[str, Tensor] = {}
@@ -199,6 +200,8 @@ def train_step(
     *means, length = torch.stack([*sums.values(), norm]).tolist()
     values = dict(zip(sums, means, strict=True))
     fault = (watch or Watch()).fault(values) or ("" if math.isfinite(length) else "a gradient is not finite")
+    if state.skipped >= SKIPPED:
+        fault = fault or f"gradients were not finite in {state.skipped} steps in a row"
     _check(fault, state, group, device)
     if not unscaled:
         _clip(state, config)
@@ -217,11 +220,16 @@ def _clip(state: TrainState, config: TrainConfig) -> Tensor:
 
 
 def _update(state: TrainState) -> None:
+    """Change the weights; where the scaler of float16 skips that, the step counts for the batches alone."""
+    scale = state.scaler.get_scale()
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
-    state.schedule.step()
     state.step += 1
+    state.skipped = state.skipped + 1 if state.scaler.get_scale() < scale else 0
+    if state.skipped:
+        return
+    state.schedule.step()
     state.pull()
     if state.average is not None:
         state.average.update_parameters(state.network)

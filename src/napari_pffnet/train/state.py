@@ -50,8 +50,9 @@ class DivergedError(TrainingError):
 class TrainState:
     """Weights, average, optimiser, schedule, scaler, step and best value of a run.
 
-    `stale` counts validations since the best one, `setbacks` how often the run went back; `base` and `strength` are the
-    weights that it is pulled to, and how strongly.
+    `stale` counts validations since the best one, `setbacks` how often the run went back, `skipped` the last steps
+    whose gradients were too large for float16; `base` and `strength` are the weights that it is pulled to, and how
+    strongly.
     """
 
     network: PFFNet
@@ -63,6 +64,7 @@ class TrainState:
     best: float = float("-inf")
     stale: int = 0
     setbacks: int = 0
+    skipped: int = 0
     base: list[Tensor] | None = None
     strength: float = 0.0
 
@@ -148,7 +150,7 @@ class TrainState:
         if saved["scaler"]:  # empty from a run of another precision
             self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best = saved["step"], saved["best"]
-        self.stale = saved.get("stale", 0)
+        self.stale, self.skipped = saved.get("stale", 0), 0
 
     def _parts(self) -> dict[str, Any]:
         return {
