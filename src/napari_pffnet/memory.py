@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,22 @@ SIGNS = (
     *("out of memory", "outofmemory", "memoryerror", "allocate memory", "not enough memory"),
     *("unable to find an engine", "valid cudnn algorithm", "status_alloc_failed"),
 )
+
+
+@dataclass
+class Allowed:
+    """What memory has turned out to allow; all that segment with a model hold to it.
+
+    Attributes
+    ----------
+    tile : int or None
+        Largest side of a tile, pixels of the scaled image.
+    tile_batch : int or None
+        Most tiles at once.
+    """
+
+    tile: int | None = None
+    tile_batch: int | None = None
 
 
 def tells_of_memory(text: str) -> bool:

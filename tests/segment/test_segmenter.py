@@ -139,10 +139,11 @@ def test_progress_counts_tiles_and_cancel_stops_before_the_next():
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 def test_out_of_memory_halves_the_tiles_for_good(error):
     image, count = squares_image((300, 600))
-    segmenter = Segmenter(fake_model(Hungry(520, error)), SegmentConfig(tile=1024))
+    model, config = fake_model(Hungry(520, error)), SegmentConfig(tile=1024)
     with pytest.warns(UserWarning, match="going on with tiles of 512 pixels"):
-        assert len(segmenter.predict(image).boxes) == count
-    assert len(segmenter.predict(image).boxes) == count
+        assert len(Segmenter(model, config).predict(image).boxes) == count
+    assert len(Segmenter(model, config).predict(image).boxes) == count
+    assert Segmenter(model, config.model_copy(update={"tile": 256})).predict(image).config.tile == 256
 
 
 def test_out_of_memory_first_means_one_tile_at_a_time():
@@ -153,10 +154,12 @@ def test_out_of_memory_first_means_one_tile_at_a_time():
             return super().encode(images)
 
     image, count = squares_image((300, 420))
-    segmenter = Segmenter(fake_model(Narrow()), TILED.model_copy(update={"tile_batch": 4}))
+    model, config = fake_model(Narrow()), TILED.model_copy(update={"tile_batch": 4})
     with pytest.warns(UserWarning, match="one tile at a time"):
-        assert len(segmenter.predict(image).boxes) == count
-    assert segmenter.config.tile == TILED.tile
+        assert len(Segmenter(model, config).predict(image).boxes) == count
+    again = Segmenter(model, config)
+    assert len(again.predict(image).boxes) == count, "it is remembered"
+    assert again.config.tile == TILED.tile
 
 
 class Greedy(BrightSquares):

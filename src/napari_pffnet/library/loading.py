@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pffnet.config import ModelConfig
 from napari_pffnet.library.files import LibraryError, build
 from napari_pffnet.library.folder import find, verify
+from napari_pffnet.memory import Allowed
 
 if TYPE_CHECKING:
     import torch
@@ -32,12 +33,15 @@ class Model:
         Free-form facts: data, licences, recipe, validation figures.
     path : Path
         The file it came from.
+    allowed : Allowed
+        What memory allows to do with it.
     """
 
     network: PFFNet
     config: ModelConfig
     card: dict[str, Any]
     path: Path
+    allowed: Allowed = field(default_factory=Allowed)
 
 
 def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -> Model:

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image, limits, scaled
 from napari_pffnet.library import Model
-from napari_pffnet.memory import empty_cache, is_out_of_memory
+from napari_pffnet.memory import Allowed, empty_cache, is_out_of_memory
 from napari_pffnet.model import Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
@@ -95,9 +95,10 @@ class Segmenter:
         Notes
         -----
         Where memory is short, one tile at a time is tried, then smaller ones, then fewer proposals at once, then the
-        CPU, to which the model's network is moved. Each step is a warning, and holds for later images too.
+        CPU, to which the model's network is moved. Each step is a warning, and holds for all later images of the model.
         """
         image = as_image(image)
+        self._hold_to(self.model.allowed)
         while True:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
@@ -270,21 +271,26 @@ class Segmenter:
     @property
     def tiles_at_once(self) -> int:
         """How many tiles the network looks at together."""
-        return self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
+        wanted = self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
+        return min(wanted, self.model.allowed.tile_batch or wanted)
+
+    def _hold_to(self, allowed: Allowed) -> None:
+        if allowed.tile is not None and allowed.tile < self.config.tile:
+            self.config = self.config.model_copy(update={"tile": allowed.tile})
 
     def _use_less_memory(self) -> None:
         if self.tiles_at_once > 1:
             self._look_one_by_one()
         elif self.config.tile > SMALLEST_TILE:
-            tile = max(SMALLEST_TILE, self.config.tile // 2)
-            self.config = self.config.model_copy(update={"tile": tile})
+            self.model.allowed.tile = tile = max(SMALLEST_TILE, self.config.tile // 2)
+            self._hold_to(self.model.allowed)
             _tell(f"going on with tiles of {tile} pixels")
             empty_cache(self.device)
         else:
             self._work_on_less(f"a tile of {self.config.tile} pixels")
 
     def _look_one_by_one(self) -> None:
-        self.config = self.config.model_copy(update={"tile_batch": 1})
+        self.model.allowed.tile_batch = 1
         _tell("going on with one tile at a time")
         empty_cache(self.device)
 
