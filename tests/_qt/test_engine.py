@@ -79,6 +79,18 @@ def test_model_is_loaded_once(request_):
     assert engine._load(request_.model, "cpu") is engine._load(request_.model, "cpu")
 
 
+def test_after_a_run_that_memory_drove_to_the_cpu_the_device_is_tried_again(request_, monkeypatch):
+    monkeypatch.setattr("napari_pffnet.library.pick_device", lambda _name: torch.device("meta"))
+    engine = Engine()
+    model = engine._load(request_.model, "auto")
+    model.network.to_empty(device="cpu")
+    model.network.most_regions, model.allowed.tile = 64, 256
+    again = engine._load(request_.model, "auto")
+    assert (model.device.type, again.device.type) == ("cpu", "meta")
+    assert (again.network.most_regions, again.allowed.tile) == (64, 256)
+    assert engine._load(request_.model, "auto") is again
+
+
 def test_pixels_that_are_not_square_keep_both_sides():
     image = Image(np.zeros((3, 20, 30)), scale=(2, 0.5, 0.25), units=("um", "um", "um"))
     lazy = _lazy(take_plane(image, (0, 0, 0), (0, 1, 2)))

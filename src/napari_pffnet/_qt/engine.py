@@ -239,8 +239,11 @@ class Engine:
 
         file = find(name)
         key = (file, file.stat().st_mtime_ns, device)  # a name can be given to another file
+        wanted = pick_device(device)
         if self._model is None or self._key != key:
-            self._model, self._key = load_model(name, pick_device(device)), key
+            self._model, self._key = load_model(name, wanted), key
+        elif self._model.device.type != wanted.type:
+            self._model = self._model.copied_to(wanted)
         return self._model
 
 

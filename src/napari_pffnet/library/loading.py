@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,15 @@ class Model:
     card: dict[str, Any]
     path: Path
     allowed: Allowed = field(default_factory=Allowed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is: the CPU if memory ran out elsewhere."""
+        return next(self.network.parameters()).device
+
+    def copied_to(self, device: torch.device) -> Model:
+        """Return the model with a network of its own on another device; what memory allows is the same."""
+        return replace(self, network=copy.deepcopy(self.network).to(device))
 
 
 def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -> Model:

@@ -61,7 +61,7 @@ class Segmenter:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next(self.model.network.parameters()).device
+        return self.model.device
 
     def predict(
         self,
