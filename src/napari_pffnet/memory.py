@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ SIGNS = (
 )
 
 
+def nothing() -> int:
+    """Free nothing."""
+    return 0
+
+
 @dataclass
 class Allowed:
     """What memory has turned out to allow; all that segment with a model hold to it.
@@ -25,10 +31,13 @@ class Allowed:
         Largest side of a tile, pixels of the scaled image.
     tile_batch : int or None
         Most tiles at once.
+    forget : callable
+        Frees what is kept for later and can be computed again; returns how many bytes that were.
     """
 
     tile: int | None = None
     tile_batch: int | None = None
+    forget: Callable[[], int] = nothing
 
 
 def tells_of_memory(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,22 @@ def test_after_a_run_that_memory_drove_to_the_cpu_the_device_is_tried_again(requ
     assert (model.device.type, again.device.type) == ("cpu", "meta")
     assert (again.network.most_regions, again.allowed.tile) == (64, 256)
     assert engine._load(request_.model, "auto") is again
+
+
+def test_without_memory_the_features_of_earlier_images_are_forgotten_first(request_, monkeypatch):
+    engine = Engine()
+    engine.run(request_, lambda *_: None, lambda: False)
+    encode = PFFNet.encode
+
+    def full(network, images):
+        if engine.memory():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(network, images)
+
+    monkeypatch.setattr(PFFNet, "encode", full)
+    with pytest.warns(UserWarning, match="without the features kept"):
+        engine.run(replace(request_, config=SegmentConfig(tile=128)), lambda *_: None, lambda: False)
+    assert engine.memory() > 0, "those of the image in view are kept"
 
 
 def test_pixels_that_are_not_square_keep_both_sides():

@@ -234,6 +234,9 @@ class Engine:
         """Memory that the kept features take, bytes."""
         return self._cache.nbytes if self._cache else 0
 
+    def _forget(self) -> int:
+        return self._cache.clear() if self._cache else 0
+
     def _load(self, name: str, device: str) -> Model:
         from napari_pffnet.library import find, load_model, pick_device
 
@@ -244,6 +247,7 @@ class Engine:
             self._model, self._key = load_model(name, wanted), key
         elif self._model.device.type != wanted.type:
             self._model = self._model.copied_to(wanted)
+        self._model.allowed.forget = self._forget
         return self._model
 
 

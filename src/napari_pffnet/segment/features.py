@@ -76,7 +76,9 @@ class FeatureCache:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self) -> int:
+        """Forget everything; return how many bytes that were."""
         with self._lock:
+            freed = self.nbytes
             self._kept.clear()
+        return freed

@@ -94,11 +94,13 @@ class Segmenter:
 
         Notes
         -----
-        Where memory is short, one tile at a time is tried, then smaller ones, then fewer proposals at once, then the
-        CPU, to which the model's network is moved. Each step is a warning, and holds for all later images of the model.
+        Where memory is short, kept features are forgotten, then one tile at a time is tried, then smaller ones, then
+        fewer proposals at once, then the CPU, to which the model's network is moved. Each step is a warning, and all
+        but the first hold for later images of the model too.
         """
         image = as_image(image)
         self._hold_to(self.model.allowed)
+        forgotten = False
         while True:
             try:
                 return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
@@ -106,7 +108,12 @@ class Segmenter:
                 if not is_out_of_memory(error):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
-            self._use_less_memory()
+            freed = self.model.allowed.forget()
+            if freed and not forgotten:
+                self._tell_forgotten()
+            else:
+                self._use_less_memory()
+            forgotten = True
 
     def _predict(
         self,
@@ -194,8 +201,7 @@ class Segmenter:
         """Run the network on tiles of one shape (H×W or H×W×3).
 
         Returns, for each, `boxes`, `scores`, `quality`, `masks` and `semantic` as `Prediction` has them, in the tile's
-        pixels. Where memory is short, one tile at a time is tried, then fewer proposals at once, then the CPU, as in
-        `predict`.
+        pixels. Where memory is short, it does as `predict`, but leaves the tiles as they are.
         """
         if len(parts) > self.tiles_at_once:
             return [result for part in parts for result in self.look([part], bounds)]
@@ -206,7 +212,9 @@ class Segmenter:
             if not is_out_of_memory(error):
                 raise
         # outside the handler: the error's traceback holds the tensors that are to be freed
-        if len(parts) > 1:
+        if self.model.allowed.forget():
+            self._tell_forgotten()
+        elif len(parts) > 1:
             self._look_one_by_one()
         else:
             self._work_on_less(f"a tile of {max(parts[0].shape[:2])} pixels")
@@ -288,6 +296,10 @@ class Segmenter:
             empty_cache(self.device)
         else:
             self._work_on_less(f"a tile of {self.config.tile} pixels")
+
+    def _tell_forgotten(self) -> None:
+        _tell("going on without the features kept of images")
+        empty_cache(self.device)
 
     def _look_one_by_one(self) -> None:
         self.model.allowed.tile_batch = 1
