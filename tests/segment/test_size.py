@@ -9,7 +9,7 @@ from napari_pffnet.data.sizes import typical_diameter
 from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
-from napari_pffnet.segment import Segmenter, estimate_diameter, sized
+from napari_pffnet.segment import Cancelled, Segmenter, estimate_diameter, sized
 from napari_pffnet.segment.size import liveliest
 
 
@@ -54,6 +54,14 @@ def test_where_no_nuclei_are_seen_the_size_of_the_pixels_tells():
     assert estimate_diameter(segmenter, nothing, 0.1) == 80
     assert sized(segmenter, nothing, 0.1).scale == pytest.approx(1.3 * 24 / 80)
     assert sized(segmenter, nothing, 0.3) is segmenter
+
+
+@pytest.mark.parametrize("looks", [0, 2])
+def test_cancel_stops_before_the_next_look(looks):
+    segmenter = Segmenter(fake_model(diameter=24))
+    with pytest.raises(Cancelled):
+        sized(segmenter, squares(8), cancelled=lambda: len(segmenter.model.network.seen) == looks)
+    assert len(segmenter.model.network.seen) == looks
 
 
 def test_nothing_found_is_no_diameter():

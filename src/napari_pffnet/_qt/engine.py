@@ -139,7 +139,7 @@ class Engine:
         pointer = self.pointer(request)
         start = time.perf_counter()
         try:
-            pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size)
+            pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size, cancelled)
             pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
         finally:
             empty_cache(pointer.segmenter.device)

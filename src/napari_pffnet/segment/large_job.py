@@ -146,7 +146,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
     if (work / "tiles").exists():  # of which nothing is known
         discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
-    fitting = going_on(sized(segmenter, liveliest_place(plane, going_on=going_on), plane.pixel_size))
+    fitting = going_on(sized(segmenter, liveliest_place(plane, going_on=going_on), plane.pixel_size, stop))
     if fitting.device.type != "cpu":
         _find_what_fits(plane, fitting)
     lowest = KEPT_BELOW_THRESHOLD * score

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -39,7 +39,12 @@ class Look(NamedTuple):
     evidence: float
 
 
-def sized(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -> Segmenter:
+def sized(
+    segmenter: Segmenter,
+    image: Array,
+    pixel_size: float | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Segmenter:
     """Return a segmenter with the zoom that suits an image, the same one if a zoom or a diameter is set already.
 
     Parameters
@@ -50,6 +55,13 @@ def sized(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -
         H×W or H×W×3/4, as stored; at most 512×512 pixels of it are looked at.
     pixel_size : float, optional
         µm.
+    cancelled : callable, optional
+        Asked before each look.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` returned True.
 
     Notes
     -----
@@ -59,23 +71,29 @@ def sized(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -
     config, trained = segmenter.config, segmenter.model.config.diameter
     if config.scale is not None or config.diameter is not None or trained is None:
         return segmenter
-    zoom = suitable_zoom(estimate_diameter(segmenter, image, pixel_size), trained)
+    zoom = suitable_zoom(estimate_diameter(segmenter, image, pixel_size, cancelled), trained)
     return segmenter if zoom == 1 else Segmenter(segmenter.model, config.model_copy(update={"scale": zoom}))
 
 
-def estimate_diameter(segmenter: Segmenter, image: Array, pixel_size: float | None = None) -> float | None:
+def estimate_diameter(
+    segmenter: Segmenter,
+    image: Array,
+    pixel_size: float | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> float | None:
     """Typical diameter of the nuclei, pixels: the median one of the zoom at which nuclei explain most of the image.
 
     What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
     at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
     larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
     known, nuclei are 2 to 30 µm large. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
+    `Cancelled` is raised if `cancelled`, asked before each look, returns True.
     """
     image = as_image(image)
     least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)
     looks: list[Look] = []
     best: Look | None = None
-    for look in _looks(segmenter, image[liveliest(image, PART)]):
+    for look in _looks(segmenter, image[liveliest(image, PART)], cancelled):
         if look.evidence and least <= look.diameter / look.zoom <= most:
             looks.append(look)
         agreed = [each for each in looks if any(_agree(each, other) for other in looks if other is not each)]
@@ -110,11 +128,11 @@ def liveliness(pixels: Array) -> float:
     return float(np.std(finite, dtype=np.float64)) if finite.size else 0.0
 
 
-def _looks(segmenter: Segmenter, part: Array) -> Iterator[Look]:
+def _looks(segmenter: Segmenter, part: Array, cancelled: Callable[[], bool] | None) -> Iterator[Look]:
     how = {name: getattr(segmenter.config, name) for name in HOW}
     for zoom in ZOOMS:
         config = SegmentConfig(scale=zoom, **how)
-        found = Segmenter(segmenter.model, config).predict(part).compose(config)
+        found = Segmenter(segmenter.model, config).predict(part, cancelled=cancelled).compose(config)
         seen = diameters(_whole_ones(found.labels)) * zoom
         enough = len(seen) >= FEWEST
         share = float((found.labels > 0).mean()) if enough else 0.0
