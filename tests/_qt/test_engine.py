@@ -15,6 +15,7 @@ from model_files import write_model
 from napari_pffnet._qt.engine import Engine, Request, _lazy
 from napari_pffnet._qt.layers.planes import take_plane, whole
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.data.normalize import limits
 from napari_pffnet.library import LibraryError, add, available, remove, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Cancelled
@@ -50,6 +51,20 @@ def test_run_gives_a_prediction_of_the_plane(request_):
     assert outcome.device == "CPU"
     assert steps[-1][0] == steps[-1][1] > 1
     assert outcome.prediction.compose(request_.config).labels.shape == (64, 96)
+
+
+def test_the_whole_image_is_measured_once_a_run_and_never_for_its_zoom(request_, monkeypatch):
+    measured = []
+    for module in ("segmenter", "pointer"):
+        monkeypatch.setattr(
+            f"napari_pffnet.segment.{module}.limits", lambda *given: measured.append(1) or limits(*given)
+        )
+    engine = Engine()
+    engine.zoom(request_)
+    assert measured == []
+    pointer = engine.run(request_, lambda *_: None, lambda: False).pointer
+    pointer.prepare((10, 10, 20, 20))
+    assert measured == [1]
 
 
 def test_level_is_that_of_the_diameter_given_or_seen(monkeypatch):

@@ -211,10 +211,10 @@ class Engine:
         LibraryError
             The model or the device cannot be used.
         """
-        from napari_pffnet.segment import sized
+        from napari_pffnet.segment import Segmenter, sized
 
-        pointer = self.pointer(request)
-        return sized(pointer.segmenter, pointer.image, request.plane.pixel_size).scale
+        segmenter = Segmenter(self._load(request.model, request.device), request.config)
+        return sized(segmenter, request.plane.read(), request.plane.pixel_size).scale
 
     def pointer(self, request: Request) -> Pointer:
         """Return what finds single nuclei in the plane; nothing is computed yet.

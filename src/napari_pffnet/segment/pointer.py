@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,9 +65,13 @@ class Pointer:
         self, segmenter: Segmenter, image: Array, cache: FeatureCache, prediction: Prediction | None = None
     ) -> None:
         self.segmenter, self.image, self.cache, self.prediction = segmenter, image, cache, prediction
-        self._bounds = limits(image, segmenter.model.config.input.percentiles)
         self._windows: list[Window] = []
         self._token = object()
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        known = self.prediction.bounds if self.prediction is not None else None
+        return known or limits(self.image, self.segmenter.model.config.input.percentiles)
 
     def keep(self, features: TileFeatures) -> None:
         """Keep the features of a tile; for `Segmenter.predict`."""

@@ -57,6 +57,8 @@ class Prediction:
         float16 H×W, probability of nucleus by the semantic branch.
     config : SegmentConfig
         With which it was made; `compose` takes its thresholds if no others are given.
+    bounds : (float, float), optional
+        Intensities of the image that the network saw as 0 and 1.
     """
 
     boxes: Array
@@ -65,6 +67,7 @@ class Prediction:
     masks: Array
     semantic: Array
     config: SegmentConfig = SegmentConfig()
+    bounds: tuple[float, float] | None = None
 
     @property
     def mask_scores(self) -> Array:

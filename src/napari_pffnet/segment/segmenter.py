@@ -99,11 +99,12 @@ class Segmenter:
         but the first hold for later images of the model too.
         """
         image = as_image(image)
+        bounds = limits(image, self.model.config.input.percentiles)
         self._hold_to(self.model.allowed)
         forgotten = False
         while True:
             try:
-                return self._predict(image, progress or _ignore, cancelled or _never, keep or _ignore)
+                return self._predict(image, bounds, progress or _ignore, cancelled or _never, keep or _ignore)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -118,11 +119,11 @@ class Segmenter:
     def _predict(
         self,
         image: Array,
+        bounds: tuple[float, float],
         progress: Callable[[int, int], None],
         cancelled: Callable[[], bool],
         keep: Callable[[TileFeatures], None],
     ) -> Prediction:
-        bounds = limits(image, self.model.config.input.percentiles)
         shape = (image.shape[0], image.shape[1])
         if 0 in shape:
             raise ValueError(f"the image has no pixels (shape {shape[0]}×{shape[1]})")
@@ -139,7 +140,7 @@ class Segmenter:
                     found.append(in_image(result, tile, self.margin))
         progress(len(tiles), len(tiles))
         whole = merge(found, tiles) if len(tiles) > 1 else found[0]
-        return Prediction(**whole, semantic=semantic, config=self.config)
+        return Prediction(**whole, semantic=semantic, config=self.config, bounds=bounds)
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """Return the tiles of an image of that height and width, those of one shape together."""
