@@ -1,5 +1,7 @@
 """Putting found masks among the objects of a plane."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,20 @@ def test_replacing_takes_pixels_and_objects_that_lose_most_vanish():
     before = plane(PLANE)
     check(before, place(before, square(0, 2), replace=True), "11333 11333 ..333 22222")
     check(before, place(before, square(0, 1), replace=True), ".333. .333. .333. 22222")
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda plane, found: redraw(plane, 1, found), lambda plane, found: place(plane, found, replace=True)]
+)
+def test_the_plane_is_never_copied(edit):
+    before = np.zeros((1000, 1000), np.int32)
+    before[900:910, 900:910], before[912:915, 900:910], before[0, 0] = 1, 2, 3
+    tracemalloc.start()
+    edited = edit(before, square(902, 902, 10))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < before.nbytes
+    assert edited.applied_to(before)[0, 0] == 3
 
 
 def test_no_free_pixel_and_no_free_id_are_said():

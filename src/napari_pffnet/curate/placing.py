@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pffnet.curate.change import Array, Change, OperationError, change, new_ids, window_of
+from napari_pffnet.curate.change import (
+    Array,
+    Change,
+    OperationError,
+    Window,
+    change,
+    new_ids,
+    window_around,
+    window_of,
+)
 
 MOSTLY = 0.5
 TAKEN = "another nucleus is there already; delete it first, or let new nuclei replace others"
@@ -37,14 +46,16 @@ def place(plane: Array, indices: tuple[Array, Array], *, replace: bool = False, 
     if not len(indices[0]) or len(indices[0]) < MOSTLY * wanted:
         raise OperationError(TAKEN)
     value = new_ids(plane, 1, used_up_to)
-    covered = _mostly_covered(plane, indices) if replace else []
-    window = window_of(plane, covered)
-    painted = Change(indices, np.repeat(value, len(indices[0])))
-    if window is None:
-        return painted
-    edited = painted.applied_to(plane)
-    edited[np.isin(edited, covered)] = 0
-    return change(plane, (slice(0, plane.shape[0]), slice(0, plane.shape[1])), edited)
+    if not replace:
+        return Change(indices, np.repeat(value, len(indices[0])))
+    ids, lost = np.unique(plane[indices], return_counts=True)
+    window = _window_with(plane.shape, window_of(plane, ids.tolist()), indices)
+    part = plane[window]
+    areas = np.array([np.count_nonzero(part == label) for label in ids])
+    covered = ids[(lost > MOSTLY * areas) & (ids != 0)]
+    edited = np.where(np.isin(part, covered), 0, part)
+    edited[_within(window, indices)] = value
+    return change(plane, window, edited)
 
 
 def redraw(plane: Array, label: int, indices: tuple[Array, Array]) -> Change:
@@ -55,24 +66,31 @@ def redraw(plane: Array, label: int, indices: tuple[Array, Array]) -> Change:
     OperationError
         There is no such object, or all the pixels are others'.
     """
-    own = plane == label
-    if label == 0 or not own.any():
+    around = window_of(plane, [label])
+    if around is None:
         raise OperationError(f"there is no nucleus {label}; point at a nucleus")
-    wanted = np.zeros(plane.shape, bool)
-    wanted[indices] = True
-    wanted &= own | (plane == 0)
+    window = _window_with(plane.shape, around, indices)
+    part = plane[window]
+    own = part == label
+    wanted = np.zeros(part.shape, bool)
+    wanted[_within(window, indices)] = True
+    wanted &= own | (part == 0)
     if not wanted.any():
         raise OperationError("the network sees no nucleus of its own there")
-    edited = np.where(own, 0, plane)
+    edited = np.where(own, 0, part)
     edited[wanted] = label
-    return change(plane, (slice(0, plane.shape[0]), slice(0, plane.shape[1])), edited)
+    return change(plane, window, edited)
 
 
-def _mostly_covered(plane: Array, indices: tuple[Array, Array]) -> list[int]:
-    """Objects that lose more than `MOSTLY` of their pixels."""
-    ids, lost = np.unique(plane[indices], return_counts=True)
-    return [
-        int(label)
-        for label, count in zip(ids, lost, strict=True)
-        if label != 0 and count > MOSTLY * np.count_nonzero(plane == label)
-    ]
+def _window_with(shape: tuple[int, ...], around: Window | None, indices: tuple[Array, Array]) -> Window:
+    """Return the smallest window that holds another one and pixels."""
+    points = np.transpose(indices)
+    if around is not None:
+        rows, columns = around
+        points = np.concatenate([points, [(rows.start, columns.start), (rows.stop - 1, columns.stop - 1)]])
+    return window_around(shape, points)
+
+
+def _within(window: Window, indices: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Rows and columns in a window's own pixels."""
+    return indices[0] - window[0].start, indices[1] - window[1].start
