@@ -49,6 +49,17 @@ def test_a_true_nucleus_that_is_to_be_ignored_need_not_be_found():
     assert set(np.unique(within_complete(plane(), truth, RIGHT)[1]).tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("top", [900, 2**31 - 1])
+def test_ids_with_gaps_and_large_ones_count_as_any_without_sorting_small_ones(monkeypatch, top):
+    boxes = (2, 8), (14, 24), (30, 36)
+    ids = np.array([0, 7, 500, top], np.int32)
+    monkeypatch.setattr(np, "unique", np.unique if top > 900 else None)
+    predicted, truth = within_complete(ids[plane(*boxes)], ids[plane(boxes[0], boxes[2])], RIGHT)
+    assert predicted.dtype == np.int32
+    monkeypatch.undo()
+    assert [np.unique(each).tolist() for each in (predicted, truth)] == [[0, 7], [0, 7]]
+
+
 def test_nothing_is_changed_and_empty_images_stay_empty():
     predicted = plane((30, 36))
     before = predicted.copy()

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pffnet.labels import renumber
+
 Array = np.ndarray[Any, Any]
 MOST_UNKNOWN = 0.25
 
@@ -36,18 +38,19 @@ def within_complete(predicted: Array, truth: Array, ignored: Array | None) -> tu
     """
     if ignored is None or not ignored.any():
         return predicted, truth
-    truth = _keep(truth, _share(truth, ignored) <= 0.5)
-    kept = (_share(predicted, ignored) <= MOST_UNKNOWN) | (_share(predicted, truth > 0) >= 0.5)
-    return _keep(predicted, kept), truth
+    codes, _ = renumber(truth)
+    truth = _keep(truth, codes, _share(codes, ignored) <= 0.5)
+    codes, _ = renumber(predicted)
+    kept = (_share(codes, ignored) <= MOST_UNKNOWN) | (_share(codes, truth > 0) >= 0.5)
+    return _keep(predicted, codes, kept), truth
 
 
-def _share(labels: Array, mask: Array) -> Array:
-    """Share of each id's pixels that lie in a mask, in the order of the ids."""
-    _, codes, areas = np.unique(labels, return_inverse=True, return_counts=True)
-    return np.asarray(np.bincount(codes.ravel(), mask.ravel(), len(areas)) / areas)
+def _share(codes: Array, mask: Array) -> Array:
+    """Share of the pixels of each code (0..N) that lie in a mask."""
+    areas = np.bincount(codes.ravel())
+    return np.asarray(np.bincount(codes[mask], minlength=len(areas)) / np.maximum(areas, 1))
 
 
-def _keep(labels: Array, kept: Array) -> Array:
-    """Keep some of the ids, in their order."""
-    ids, codes = np.unique(labels, return_inverse=True)
-    return np.asarray(np.where(kept, ids, 0)[codes].reshape(labels.shape).astype(labels.dtype))
+def _keep(labels: Array, codes: Array, kept: Array) -> Array:
+    """Keep the ids of some codes."""
+    return np.asarray(np.where(kept[codes], labels, 0))
