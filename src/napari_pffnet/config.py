@@ -291,7 +291,7 @@ class TrainConfig(Frozen):
         default="auto", description="auto: bfloat16 on CUDA where supported, else float16 on CUDA, else float32"
     )
     seed: Count = 0
-    deterministic: bool = False
+    deterministic: bool = Field(default=False, description="repeatable algorithms where PyTorch has them")
     init: str = Field(default="none", description="none, imagenet, or the path of a model or of published weights")
     validate_every: Count = Field(default=1000, description="steps between validations; 0 is never")
     validation_images: Positive | None = Field(

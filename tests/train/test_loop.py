@@ -11,6 +11,7 @@ from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, Sch
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.library import load_model
+from napari_pffnet.model import PFFNet
 from napari_pffnet.train import loop
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.events import Checkpoint, Step, Validation
@@ -127,6 +128,17 @@ def test_wrong_input_is_one_clear_line(folder, tmp_path, capsys, extra, message)
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_training_is_deterministic_if_told(folder, tmp_path, wanted):
+    config = recipe(deterministic=wanted)
+    events = fit(config, PFFNet(config.model), [open_source(folder)], [], _made(tmp_path / "out"), device=CPU)
+    try:
+        next(events)
+        assert torch.are_deterministic_algorithms_enabled() is wanted
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])

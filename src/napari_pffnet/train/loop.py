@@ -80,6 +80,8 @@ def fit(
     TrainingError
         A loss is not finite (the last good weights are kept), or the resume file does not fit.
     """
+    if config.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
     dtype = pick_precision(config, device)
     base = None if base is None else base.to(device)
     state = TrainState.start(network.to(device).train(), config, device, dtype, base)

@@ -47,8 +47,6 @@ def prepare(output: Path, resume: Path | None) -> None:
 def initial_network(config: TrainConfig) -> PFFNet:
     """Build the network with seeded random weights, then load what ``init`` names."""
     seed_all(config.seed)
-    if config.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
     network = PFFNet(config.model)
     if config.init == "imagenet":
         _load_body(network, _imagenet(config.model.body))
