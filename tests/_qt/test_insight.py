@@ -9,9 +9,10 @@ from panel_fakes import FakeEngine, options
 
 from label_planes import TURNED
 from napari_pffnet._qt.engine import Request
-from napari_pffnet._qt.insight import KEPT_PLANES, Insights
+from napari_pffnet._qt.insight import KEPT_PLANES, Insight, Insights
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.planes import take_plane
+from napari_pffnet.config import SegmentConfig
 
 
 def run(viewer, image):
@@ -38,6 +39,16 @@ def test_labels_made_elsewhere_get_what_is_known_of_the_image_under_them(placing
     assert found.semantic.shape == (16, 20)
     assert [round(c.score, 1) for c in found.candidates(labels.data)] == [0.9, 0.4]
     assert insights.image_under(label_plane(labels, viewer.dims))[0] is image
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(0.5, 2), (0.7, 0)])
+def test_candidates_have_the_run_s_mask_threshold(threshold, count):
+    viewer = ViewerModel()
+    outcome = run(viewer, viewer.add_image(np.zeros((16, 20))))
+    found, config = outcome.prediction, SegmentConfig(mask_threshold=threshold)
+    found = replace(found, masks=0.6 * found.masks, config=config)
+    insight = Insight(replace(outcome, prediction=found), {})
+    assert len(insight.candidates(np.zeros((16, 20), int))) == count
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ class Insight:
         from napari_pffnet.curate.candidates import candidates
 
         p, inside = self.outcome.prediction, self.outcome.request.plane.inside
-        found = candidates(labels, p.boxes, p.masks, p.mask_scores, p.semantic)
+        threshold = p.config.mask_threshold
+        found = candidates(labels, p.boxes, p.masks, p.mask_scores, p.semantic, mask_threshold=threshold)
         return [each for each in found if inside is None or inside[each.indices].mean() >= 0.5]
 
 
