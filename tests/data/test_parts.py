@@ -119,7 +119,7 @@ def test_what_is_kept_does_not_change_with_the_files_as_far_as_memory_allows(tmp
     source = FolderSource(write_folder(tmp_path / "squares", 2))
     size = sum(each.nbytes for each in (source.read(0).image, source.read(0).labels))
     kept = Kept(source, limit=size)
-    before = source.read(0).labels
+    before = kept.read(0).labels
     for name in "01":
         tifffile.imwrite(tmp_path / "squares" / "labels" / f"{name}.tif", np.zeros_like(before, np.uint16))
     assert (kept.read(0).labels == before).all()

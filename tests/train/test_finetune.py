@@ -12,6 +12,7 @@ import torch
 
 from helpers import tiny, write_folder
 from napari_pffnet.config import ConfigError, FinetuneConfig
+from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.sources import DataError, hold_out
@@ -77,13 +78,18 @@ def test_images_are_held_out_by_name_or_one_in_five(folder):
     assert (chosen.names, len(chosen.train), chosen.train.name(0)) == (("2",), 1, "1")
 
 
-def test_of_a_single_image_a_quarter_is_held_out(tmp_path):
-    folder = write_folder(tmp_path / "squares", 1)
+def row(path):
+    """A folder of one image with six nuclei."""
+    folder = write_folder(path / "row", 1)
     labels = np.zeros((96, 128), np.uint16)
     for number in range(1, 7):
         labels[40:50, 20 * number - 15 : 20 * number] = number
     tifffile.imwrite(folder / "labels" / "0.tif", labels)
-    material = open_material(folder, FinetuneConfig())
+    return folder
+
+
+def test_of_a_single_image_a_quarter_is_held_out(tmp_path):
+    material = open_material(row(tmp_path), FinetuneConfig())
     assert material.names == ("0 (a quarter)",)
     assert [len(np.unique(side.read(0).labels)) - 1 for side in (material.train, material.held_out)] == [4, 2]
     assert material.nuclei == 4
@@ -469,6 +475,17 @@ def test_what_failed_for_memory_is_gone_before_training_goes_on(base, folder, tm
     monkeypatch.setattr(loop, "train_step", large_fails)
     list(events_of(base, folder, tmp_path / "out", "batch_size=2", "schedule.steps=1"))
     assert seen == [(True, True)]
+
+
+def test_each_image_is_read_once_and_its_pixels_are_kept_once(folder, tmp_path, monkeypatch):
+    files, read = [], FolderSource.read
+    monkeypatch.setattr(FolderSource, "read", lambda source, i: files.append(i) or read(source, i))
+    for place, count in ((folder, 3), (row(tmp_path), 1)):
+        material = open_material(place, FinetuneConfig())
+        parts = [part.read(i) for part in (material.train, material.held_out) for i in range(len(part))]
+        assert sorted(files) == list(range(count))
+        assert len({id(part.image) for part in parts}) == count
+        files.clear()
 
 
 @pytest.mark.parametrize(("cpus", "workers"), [(1, 0), (3, 2), (64, 4)])

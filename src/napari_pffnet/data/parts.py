@@ -56,7 +56,7 @@ class Chosen(Part):
 
 
 class Kept(Part):
-    """A source as it is now: its samples are read once, so that later changes of the files are not seen.
+    """A source whose samples are read once: what is changed in their files later is not seen.
 
     Parameters
     ----------
@@ -69,17 +69,18 @@ class Kept(Part):
     def __init__(self, source: Source, limit: int = KEPT_BYTES) -> None:
         self.source = source
         self._samples: dict[int, Sample] = {}
-        for i in range(len(source)):
-            sample = source.read(i)
-            maps = (sample.image, sample.labels, sample.semantic)
-            limit -= sum(each.nbytes for each in maps if each is not None)
-            if limit < 0:
-                break
-            self._samples[i] = sample
+        self._room = limit
 
     def read(self, index: int) -> Sample:
-        """Return an image as it was."""
-        return self._samples[index] if index in self._samples else self.source.read(index)
+        """Return an image as it was first read."""
+        if index in self._samples:
+            return self._samples[index]
+        sample = self.source.read(index)
+        size = sum(each.nbytes for each in (sample.image, sample.labels, sample.semantic) if each is not None)
+        if size <= self._room:
+            self._samples[index] = sample
+            self._room -= size
+        return sample
 
 
 @dataclass(frozen=True)

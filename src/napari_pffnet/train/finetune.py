@@ -126,7 +126,7 @@ class Material:
 def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> Material:
     """Open a project, or any annotated images, and part them into those to learn from and those to check on.
 
-    They are read now; what is changed in the files later does not count (as far as 2 GiB each hold them).
+    They are read now; what is changed in the files later does not count (as far as 2 GiB hold them).
 
     Parameters
     ----------
@@ -152,12 +152,12 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
     rest = [name for name in used if name not in held]
     if not rest:
         raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")
-    train: Source = Chosen(source, [names.index(name) for name in rest])
-    checked: Source = Chosen(source, [names.index(name) for name in held])
-    check([train, Chosen(source, [names.index(name) for name in held if name not in rest])])
+    kept = Kept(source)
+    check([Chosen(kept, [names.index(name) for name in (*rest, *held)])])
+    train: Source = Chosen(kept, [names.index(name) for name in rest])
+    checked: Source = Chosen(kept, [names.index(name) for name in held])
     if not held:
-        train, checked = Side(train, "train"), Side(train, "held out")
-    train, checked = Kept(train), Kept(checked)
+        train, checked = Kept(Side(train, "train")), Kept(Side(train, "held out"))
     counts = [_nuclei(part) for part in (train, checked)]
     if not all(counts):
         raise DataError(
