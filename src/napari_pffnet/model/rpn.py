@@ -21,13 +21,13 @@ class Anchors(AnchorGenerator):
 
     cell_anchors: list[Tensor]
 
+    def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Move them to the maps' device; they stay float32 also where the maps are shorter."""
+        super().set_cell_anchors(torch.float32, device)
+
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
-        """Shift the cell anchors over each level's grid; float32 also where the maps are shorter."""
-        device = strides[0][0].device
-        self.cell_anchors = [cell.float() for cell in self.cell_anchors]
-        anchors: list[Tensor] = super().grid_anchors(
-            grid_sizes, [[torch.tensor(s, device=device)] * 2 for s in STRIDES]
-        )
+        """Shift the cell anchors over each level's grid."""
+        anchors: list[Tensor] = super().grid_anchors(grid_sizes, [[torch.tensor(s)] * 2 for s in STRIDES])
         return anchors
 
 
