@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -42,6 +42,10 @@ class Processes:
         if self.world == 1:
             return network
         return DistributedDataParallel(network)
+
+    def apart(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Within it a wrapped model's gradients add up in each process alone; the next ones outside are averaged."""
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def wait(self) -> None:
         """Let every process reach this point."""

@@ -4,14 +4,22 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import repeat
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
 
 from helpers import annotated, tiny
+from napari_pffnet.config import OptimizerConfig, TrainConfig
 from napari_pffnet.distributed import processes
 from napari_pffnet.model import PFFNet
+from napari_pffnet.train.loop import train_step
+from napari_pffnet.train.state import TrainState
+
+CPU = torch.device("cpu")
 
 IMAGES = [annotated(), annotated(boxes=((30, 30, 70, 60), (80, 10, 120, 50)))]
 
@@ -49,6 +57,40 @@ def test_two_processes_give_the_gradients_of_the_doubled_batch(tmp_path):
     # single precision rounds a batch of two differently, which moves a few boxes; a wrong average would be far off
     for found, expected in zip(torch.load(tmp_path / "grads.pt"), gradients(network(), IMAGES), strict=True):
         assert torch.allclose(found, expected, atol=1e-5 + 1e-2 * float(expected.abs().max()))
+
+
+class Sum(torch.nn.Module):
+    """A loss that rises with every weight of a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, _images, _targets):
+        return {"loss": sum(p.sum() for p in self.network.parameters())}
+
+
+def test_accumulated_gradients_are_averaged_once_a_step():
+    dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+    sent = []
+
+    def note(_state, bucket):
+        sent.append(bucket.index())
+        done = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    try:
+        for parts in (1, 3):
+            config = TrainConfig(model=tiny(), optimizer=OptimizerConfig(accumulate=parts))
+            state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
+            model = DistributedDataParallel(Sum(state.network))
+            model.register_comm_hook(None, note)
+            train_step(model, state, repeat(([], [])), config, CPU, torch.float32)
+            assert sent.count(0) == 1
+            sent.clear()
+    finally:
+        dist.destroy_process_group()
 
 
 def test_one_process_needs_nothing(monkeypatch):

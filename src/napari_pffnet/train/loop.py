@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,12 +191,13 @@ def train_step(
     """
     parts = config.optimizer.accumulate
     sums: dict[str, Tensor] = {}
-    for _ in range(parts):
+    for part in range(1, parts + 1):
         images, targets = _to_device(next(batches), device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            losses: dict[str, Tensor] = model(images, targets)
-        weighted = [config.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
-        state.scaler.scale(torch.stack(weighted).sum() / parts).backward()
+        with group.apart(model) if part < parts else nullcontext():
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                losses: dict[str, Tensor] = model(images, targets)
+            weighted = [config.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
+            state.scaler.scale(torch.stack(weighted).sum() / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
     unscaled = not state.scaler.is_enabled()  # otherwise the scaler looks for gradients that are not finite
     norm = _clip(state, config) if unscaled else torch.zeros((), device=device)
