@@ -26,6 +26,15 @@ def test_training_gives_the_nine_losses_and_every_weight_a_gradient():
     assert all(p.grad is not None for p in network.parameters())
 
 
+@pytest.mark.parametrize(("kind", "ordered"), [("cuda", True), ("cpu", False)])
+def test_weights_lie_as_the_images_do_on_cuda(monkeypatch, kind, ordered):
+    network, moves, to = PFFNet(tiny()), [], PFFNet.to
+    monkeypatch.setattr(PFFNet, "to", lambda net, *at, **how: to(net, **how) if how else moves.append(at[0]) or net)
+    assert network.to_device(torch.device(kind)) is network
+    assert network.rpn.head.conv[0][0].weight.is_contiguous(memory_format=torch.channels_last) is ordered
+    assert moves == [torch.device(kind)]
+
+
 @pytest.mark.parametrize(
     ("switch", "gone"),
     [({"consistency": False}, "loss_sem_consistence"), ({"mask_quality": False}, "loss_maskiou")],

@@ -36,6 +36,11 @@ def test_area_counts_what_lies_outside_the_box():
     assert torch.allclose(quality, torch.tensor(0.5 * 0.5 + 0.5 * 2 / 3))
 
 
+def test_on_a_device_that_computes_ahead_nothing_is_waited_for():
+    boxes, semantic = torch.zeros(3, 4, device="meta"), torch.zeros(40, 60, dtype=torch.uint8, device="meta")
+    assert mostly_ignored(boxes, semantic).shape == (3,)
+
+
 def test_ignored_pixels_are_not_valid():
     semantic = SEMANTIC.clone()
     semantic[:, 25:] = 255

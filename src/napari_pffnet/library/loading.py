@@ -75,9 +75,7 @@ def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -
     path = find(name)
     verify(path)
     network, config, card = build(path)
-    if torch.device(device).type == "cuda":
-        network.to(memory_format=torch.channels_last)
-    return Model(network.to(device), config, card, path)
+    return Model(network.to_device(torch.device(device)), config, card, path)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -147,6 +148,12 @@ class PFFNet(nn.Module):
         if targets is None:
             raise ValueError("training needs targets: call model(images, targets), or model.eval() to predict")
         return self.losses(self.encode(images), targets)
+
+    def to_device(self, device: torch.device) -> Self:
+        """Move to a device; on CUDA the weights lie channels-last, as the images do."""
+        if device.type == "cuda":
+            self.to(memory_format=torch.channels_last)
+        return self.to(device)
 
     def encode(self, images: list[Tensor]) -> Features:
         """Normalise, pad to a common multiple of 32, run the body and the pyramid once."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STRIDES = (4, 8, 16, 32)
+FINEST = 4  # stride of P2; it doubles from level to level
 CANONICAL_SIDE, CANONICAL_LEVEL = 224, 4
 
 
@@ -62,7 +62,7 @@ class RegionPool(nn.Module):
         rois, device = torch.cat(boxes).float().nan_to_num(), cells.values.device
         image = torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
         level = _level(rois)
-        rois = rois / torch.tensor(STRIDES, device=device)[level, None]
+        rois = rois / (FINEST * 2 ** level[:, None])
         height, width = (torch.tensor(sides, device=device)[level] for sides in zip(*cells.shapes, strict=True))
         level_starts = torch.tensor([0, *accumulate(cells.images * h * w for h, w in cells.shapes)], device=device)
         start = level_starts[level] + image * height * width

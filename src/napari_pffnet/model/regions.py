@@ -69,7 +69,7 @@ def _means(samples: Tensor) -> Tensor:
 def mostly_ignored(boxes: Tensor, semantic: Tensor) -> Tensor:
     """Tell which boxes (M×4) have more than 30 % of their area on ignored pixels (255) of `semantic`: M bool."""
     ignored = semantic == IGNORE
-    if not bool(ignored.any()):
+    if ignored.device.type == "cpu" and not bool(ignored.any()):  # a GPU would have to be waited for
         return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     height, width = semantic.shape
     integral = F.pad(ignored.int().cumsum(0).cumsum(1), (1, 0, 1, 0))

@@ -112,10 +112,8 @@ class RPN(RegionProposalNetwork):
         """Per image: the best per level, NMS per level, again the best per level, and at inference the best of all."""
         objectness = objectness.detach().reshape(len(proposals), -1).float()
         top = self._get_top_n_idx(objectness, num_anchors_per_level)
-        levels = torch.repeat_interleave(
-            torch.arange(len(num_anchors_per_level), device=proposals.device),
-            torch.tensor(num_anchors_per_level, device=proposals.device),
-        )
+        counts = enumerate(num_anchors_per_level)
+        levels = torch.cat([torch.full((count,), level, device=proposals.device) for level, count in counts])
         kept = [
             self._filter(boxes[i], scores[i].sigmoid(), levels[i], shape)
             for boxes, scores, i, shape in zip(proposals, objectness, top, image_shapes, strict=True)

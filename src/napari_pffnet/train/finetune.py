@@ -234,7 +234,7 @@ def finetune(
             yield Message(f"the base model has learnt from {', '.join(known)}: the comparison flatters it there")
         if resume is None:
             _keep_base(base.path, output)
-            yield Validation(0, Validator([material.held_out], config, device)(base.network.to(device)))
+            yield Validation(0, Validator([material.held_out], config, device)(network.to_device(device)))
     while True:
         try:
             yield from fit(
@@ -296,7 +296,7 @@ def _finish(
     crops: Mapping[str, Crops],
 ) -> Iterator[Event]:
     """Blend the trained weights with the base model's, compare the two models and write the result."""
-    start = base.network.to(device).eval()
+    start = base.network.to_device(device).eval()
     validator = Validator([material.held_out], config, device)
     trained = _best(output, device, validator)
     part = config.finetune.blend

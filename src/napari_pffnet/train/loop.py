@@ -84,8 +84,10 @@ def fit(
     if config.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     dtype = pick_precision(config, device)
-    base = None if base is None else base.to(device)
-    state = TrainState.start(network.to(device).train(), config, device, dtype, base)
+    distil = base is not None and config.finetune.distillation > 0
+    if base is not None and (distil or config.finetune.pull):
+        base.to_device(device)
+    state = TrainState.start(network.to_device(device).train(), config, device, dtype, base)
     if resume is not None:
         state.load(resume, config)
         yield Message(f"resumed {resume} at step {state.step}")
@@ -93,7 +95,6 @@ def fit(
         write_atomic(output / "config.yaml", dump(config).encode())
         if base is not None and resume is None:
             state.save(output / RESUME_FILE, config)
-    distil = base is not None and config.finetune.distillation > 0
     model = group.wrap(Student(network, base, config.finetune.distillation) if base is not None and distil else network)
     validator = Validator(validation, config, device) if group.is_main else None
     run = _Run(config, state, model, data, output, device, dtype, group, validator, base is not None)

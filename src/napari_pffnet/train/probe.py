@@ -83,7 +83,7 @@ def measure(
 
     The network's weights do not change.
     """
-    network.to(device).train()
+    network.to_device(device).train()
     choices = [config]
     if config.precision == "auto" and device.type == "cpu":
         choices = [config.model_copy(update={"precision": name}) for name in ("float32", "bfloat16")]
@@ -114,7 +114,7 @@ def _kept(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: 
         sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    network.to(device).train()
+    network.to_device(device).train()
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             _backward(config, network, collate([_crops(config, data, 1)[0]]), device)
