@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-#: In small letters; the last three are what CUDA libraries say when no memory is left to work in.
-SIGNS = (
-    *("out of memory", "outofmemory", "memoryerror", "allocate memory", "not enough memory"),
-    *("unable to find an engine", "valid cudnn algorithm", "status_alloc_failed"),
-)
+#: In small letters.
+SIGNS = ("out of memory", "outofmemory", "memoryerror", "allocate memory", "not enough memory", "status_alloc_failed")
+#: What cuDNN says when no memory is left to work in, and of convolutions that it cannot do.
+VAGUE_SIGNS = ("unable to find an engine", "valid cudnn algorithm")
+LITTLE = 0.1
 
 
 def nothing() -> int:
@@ -47,7 +47,21 @@ def tells_of_memory(text: str) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on whatever device."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and tells_of_memory(str(error)))
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
+    text = str(error).lower()
+    return tells_of_memory(text) or (any(sign in text for sign in VAGUE_SIGNS) and _little_is_free())
+
+
+def _little_is_free() -> bool:
+    """Whether a CUDA device that this process uses has less than a tenth of its memory to spare."""
+    from torch import cuda
+
+    for device in (i for i in range(cuda.device_count()) if cuda.memory_reserved(i)):
+        free, total = cuda.mem_get_info(device)
+        if free + cuda.memory_reserved(device) - cuda.memory_allocated(device) < LITTLE * total:
+            return True
+    return False
 
 
 def empty_cache(device: torch.device) -> None:
