@@ -257,6 +257,13 @@ def test_short_floats_where_the_processor_has_them_or_as_told(monkeypatch, preci
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
+def test_a_torch_that_does_not_tell_of_short_floats_has_none(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    with Segmenter(fake_model()).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
 def test_places_to_measure_on_overlap_little_and_lie_within_the_image():
     for length in (100, 1200, 2048, 4000):
         windows = sample_windows((length, 900), 768)
