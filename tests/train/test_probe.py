@@ -65,6 +65,16 @@ def test_measuring_times_steps_and_leaves_the_weights_alone(setting):
     assert all(p.grad is None for p in network.parameters())
 
 
+def test_the_time_of_a_step_is_not_that_of_drawing_its_crops(setting, monkeypatch):
+    config, network, data = setting
+    small = config.model_copy(update={"data": DataConfig(augment=AugmentConfig(crop=64)), "precision": "float32"})
+    order, draw, clock = [], probe.CropDataset.__getitem__, probe.time.perf_counter
+    monkeypatch.setattr(probe.CropDataset, "__getitem__", lambda crops, i: order.append("draw") or draw(crops, i))
+    monkeypatch.setattr(probe.time, "perf_counter", lambda: order.append("clock") or clock())
+    probe.measure(small, network, data, CPU)
+    assert order == ["draw"] * 12 + ["clock"] * 6
+
+
 def runs_out(monkeypatch, network):
     """A GPU on which a step does not fit and leaves nothing free; tensors of the step, once it has failed."""
     left = []

@@ -372,7 +372,7 @@ def _short_float(device: torch.device) -> torch.dtype:
 
 def _cpu_has_short_floats() -> bool:
     asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: not in every version
-    return any(getattr(torch.cpu, name, bool)() for name in asked)
+    return any(getattr(torch.cpu, name, _never)() for name in asked)
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:
