@@ -93,6 +93,63 @@ def test_accumulated_batches_make_one_step(folder, tmp_path):
     assert [e.step for e in events if isinstance(e, Step)] == [1]
 
 
+class Brightness(torch.nn.Module):
+    """A loss that is the mean over the images of a product."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.weight = next(network.parameters())
+
+    def forward(self, images, _targets):
+        return {"loss": torch.stack([(image * self.weight.mean()).mean() for image in images]).mean()}
+
+
+def test_two_accumulated_batches_move_the_weights_as_their_union_does():
+    images, moved = [torch.full((3, 8, 8), 1.0), torch.full((3, 8, 8), 5.0)], []
+    for parts in (1, 2):
+        config = recipe(optimizer=OptimizerConfig(name="sgd", rate=1e-2, accumulate=parts))
+        state = TrainState.start(initial_network(config), config, CPU, torch.float32)
+        model = Brightness(state.network)
+        before = model.weight.detach().clone()
+        batches = iter([(images, []) if parts == 1 else ([image], []) for image in images])
+        losses = loop.train_step(model, state, batches, config, CPU, torch.float32)
+        moved.append((losses["loss"], model.weight.detach() - before))
+    assert moved[0][0] == pytest.approx(moved[1][0])
+    assert moved[0][1].abs().max() > 0
+    assert torch.allclose(moved[0][1], moved[1][1])
+
+
+class Unconnected(Processes):
+    """One of several processes, without the others."""
+
+    def wrap(self, network):
+        return network
+
+    def any(self, flag, device):
+        return flag
+
+    def wait(self):
+        pass
+
+
+def test_no_two_steps_of_any_process_draw_the_same(folder, tmp_path, monkeypatch):
+    seeds, crops = [], []
+
+    def note(_model, state, batches, *_):
+        state.step += 1
+        seeds.append(torch.initial_seed())
+        crops.append(next(batches)[0][0])
+        return {"loss": 0.0}
+
+    monkeypatch.setattr(loop, "train_step", note)
+    for rank in (0, 1):
+        config, group = recipe(steps=2), Unconnected(rank, 2)
+        output = _made(tmp_path / str(rank))
+        list(fit(config, initial_network(config), [open_source(folder)], [], output, device=CPU, group=group))
+    assert len(set(seeds)) == 4
+    assert len({crop.numpy().tobytes() for crop in crops}) == 4
+
+
 def test_bfloat16_trains(folder, tmp_path):
     events = run(recipe(steps=1, precision="bfloat16"), folder, tmp_path / "out")
     assert all(value == value for e in events if isinstance(e, Step) for value in e.losses.values())

@@ -94,7 +94,7 @@ def measure(
 
 
 def _seconds(config: TrainConfig, network: PFFNet, crops: CropDataset, device: torch.device) -> float:
-    """Seconds of a batch, forward and back; the first of three does not count. Crops are drawn meanwhile or quickly."""
+    """Seconds of a batch, forward and back; the first of three does not count, nor does drawing it."""
     starts = range(0, len(crops), config.batch_size)
     batches = [collate([crops[start + i] for i in range(config.batch_size)]) for start in starts]
     times = []
