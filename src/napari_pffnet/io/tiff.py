@@ -35,9 +35,8 @@ def tiff(array: Array, pixel_size: Sizes = None, axes: str | None = None, softwa
     """Return a zlib TIFF of an array in its own type; an OME-TIFF if the pixels' size in µm is known.
 
     `pixel_size` is the side of a square pixel, or sizes by axis (X, Y, Z). `axes` has a letter for each dimension;
-    without it the array is H×W or H×W×3. `software` and a checksum of
-    the pixels are noted as the writer. OME knows T, Z and C only: with other stack
-    axes the size is left out.
+    without it the array is H×W or H×W×3. `software` and a checksum of the pixels are noted as the writer. OME knows T,
+    Z and C only: with other stack axes the size is left out.
     """
     sizes = pixel_size if isinstance(pixel_size, Mapping) else dict.fromkeys("XY", pixel_size)
     file = BytesIO()

@@ -23,9 +23,8 @@ class DoubleSize(nn.Module):
 class DualModalMaskHead(nn.Module):
     """Mask logits from a convolutional and a dense view of the same features (paper, section III-C).
 
-    The convolutional modality applies the fourth convolution a second time; the dense one sees the whole region
-    through a
-    fully connected layer, and its one map is added to each class.
+    The convolutional modality applies the fourth convolution a second time; the dense one sees the whole region through
+    a fully connected layer, and its one map is added to each class.
 
     Shapes: N×C×14×14 -> N×K×28×28 logits.
     """
