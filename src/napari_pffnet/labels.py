@@ -9,6 +9,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 BOXES_AT_ONCE = 256
+#: pixels of a semantic map that count in no loss
+IGNORE = 255
 
 
 class Composed(NamedTuple):

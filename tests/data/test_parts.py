@@ -8,7 +8,7 @@ from helpers import write_folder
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.parts import Chosen, Kept, Side, Window, known, quarter
 from napari_pffnet.data.sources import Sample, hold_out
-from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.labels import IGNORE
 
 
 class One:

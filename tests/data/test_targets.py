@@ -27,14 +27,6 @@ def test_given_semantic_map_is_kept():
     np.testing.assert_array_equal(to_target(LABELS, semantic)["semantic"], semantic)
 
 
-def test_classes_go_into_labels_and_semantic_map():
-    classes = np.zeros(10, np.int64)
-    classes[[4, 9]] = 2, 1
-    target = to_target(LABELS, classes=classes)
-    assert target["labels"].tolist() == [2, 1]
-    np.testing.assert_array_equal(target["semantic"], classes[LABELS])
-
-
 def test_without_nuclei():
     target = to_target(np.zeros((6, 8), np.int32))
     assert target["boxes"].shape == (0, 4)

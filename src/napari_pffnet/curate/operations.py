@@ -24,8 +24,9 @@ from napari_pffnet.curate.change import (
     window_around,
     window_of,
 )
+from napari_pffnet.labels import IGNORE
 
-BACKGROUND, FOREGROUND, IGNORE = 0, 1, 255
+BACKGROUND, FOREGROUND = 0, 1
 
 
 def delete(plane: Array, ids: Iterable[int]) -> Change:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from skimage.measure import label as connected
 
 from napari_pffnet.data.sources import DataError
-from napari_pffnet.data.targets import IGNORE
 from napari_pffnet.io.images import ImageError, read_image, to_plane
-from napari_pffnet.labels import renumber
+from napari_pffnet.labels import IGNORE, renumber
 
 MOST_PIECES = 5
 

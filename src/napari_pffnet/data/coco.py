@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from napari_pffnet.data.annotation import read_pixels, read_semantic
 from napari_pffnet.data.sources import DataError, Sample
-from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.labels import IGNORE
 
 Annotation = dict[str, Any]
 KEYS = (int, float, str)

@@ -21,9 +21,9 @@ from napari_pffnet.config import DataConfig
 from napari_pffnet.data.normalize import PERCENTILES, normalize
 from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import DataError, Sample, Source
-from napari_pffnet.data.targets import IGNORE, Target, to_target
+from napari_pffnet.data.targets import Target, to_target
 from napari_pffnet.data.transforms import augment
-from napari_pffnet.labels import renumber
+from napari_pffnet.labels import IGNORE, renumber
 
 CACHE_BYTES = 4 * 2**30
 MOSTLY, GRID = 0.9, 8

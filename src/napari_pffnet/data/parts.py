@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.labels import IGNORE
 
 HELD_OUT = 0.25
 KEPT_BYTES = 2 * 2**30

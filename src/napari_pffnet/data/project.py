@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from napari_pffnet.data.annotation import read_labels, read_semantic
 from napari_pffnet.data.sources import DataError, Sample
-from napari_pffnet.data.targets import IGNORE
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.project import (
     PROJECT_FILE,
@@ -20,6 +19,7 @@ from napari_pffnet.io.project import (
     read_plane,
 )
 from napari_pffnet.io.regions import Regions, read_regions
+from napari_pffnet.labels import IGNORE
 
 #: how to fine-tune without an image that cannot be used
 WITHOUT = "; or train without it: finetune.images=[NAME, …], or mark it as not done in the panel"

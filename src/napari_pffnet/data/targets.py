@@ -11,13 +11,10 @@ from torch import Tensor
 
 from napari_pffnet.labels import renumber
 
-IGNORE = 255
 Target = dict[str, Tensor]
 
 
-def to_target(
-    labels: NDArray[Any], semantic: NDArray[np.uint8] | None = None, classes: NDArray[np.int64] | None = None
-) -> Target:
+def to_target(labels: NDArray[Any], semantic: NDArray[np.uint8] | None = None) -> Target:
     """Describe the nuclei of one image.
 
     Parameters
@@ -25,9 +22,7 @@ def to_target(
     labels : ndarray
         Integer H×W, 0 background, ids ≥ 1 with or without gaps.
     semantic : ndarray, optional
-        uint8 H×W: 0 background, class, or 255 (counts in no loss). Made of `labels` if absent.
-    classes : ndarray, optional
-        int64, class of each id (``classes[id]``, entry 0 is 0); all nuclei are class 1 if absent.
+        uint8 H×W: 0 background, 1 nucleus, or 255 (counts in no loss). Made of `labels` if absent.
 
     Returns
     -------
@@ -36,12 +31,11 @@ def to_target(
         `semantic` uint8 H×W. N may be 0.
     """
     instances, ids = renumber(labels)
-    kinds = np.ones(len(ids), np.int64) if classes is None else classes[ids]
     if semantic is None:
-        semantic = np.concatenate([[0], kinds]).astype(np.uint8)[instances]
+        semantic = (instances > 0).astype(np.uint8)
     return {
         "boxes": torch.from_numpy(_boxes(instances, len(ids))),
-        "labels": torch.from_numpy(kinds),
+        "labels": torch.ones(len(ids), dtype=torch.int64),
         "instances": torch.from_numpy(instances),
         "semantic": torch.from_numpy(semantic.copy()),
     }

@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
 from napari_pffnet.config import AugmentConfig
-from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.labels import IGNORE
 
 SMALLEST_AREA = 4
 SMALLEST_FRACTION = 0.15

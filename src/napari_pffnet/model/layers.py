@@ -43,13 +43,9 @@ def norms_replaced(norm: Norm) -> Iterator[None]:
         _instead.reset(before)
 
 
-def conv_norm(
-    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True
-) -> Conv2dNormActivation:
-    """Convolution without bias, GroupNorm of 32 groups and, by default, ReLU; size kept at stride 1."""
-    return Conv2dNormActivation(
-        inputs, outputs, kernel, stride, norm_layer=GroupNorm32, activation_layer=nn.ReLU if relu else None
-    )
+def conv_norm(inputs: int, outputs: int, *, stride: int = 1) -> Conv2dNormActivation:
+    """3×3 convolution without bias, GroupNorm of 32 groups, ReLU; size kept at stride 1."""
+    return Conv2dNormActivation(inputs, outputs, 3, stride, norm_layer=GroupNorm32)
 
 
 def linear_norm(inputs: int, outputs: int) -> nn.Sequential:
@@ -70,8 +66,7 @@ class UpsampledConv(nn.Conv2d):
     """Nearest upsampling by `factor` followed by a 3x3 convolution with zero padding, without the wide full-size map.
 
     Nearest upsampling commutes with 1x1 convolutions, so each of the nine taps is applied at low resolution and only
-    its
-    few output channels are upsampled, shifted and added. The result is that of ``conv(upsample(x))``.
+    its few output channels are upsampled, shifted and added. The result is that of ``conv(upsample(x))``.
 
     Shapes: N×C×h×w -> N×K×(factor·h)×(factor·w).
     """

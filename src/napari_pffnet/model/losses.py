@@ -1,9 +1,8 @@
 """Losses of the semantic maps, and how every loss is averaged.
 
-Each loss is the mean over the images of a batch of that image's own mean. So a batch, the same images accumulated
-one by
-one and the same images spread over several processes give the same gradient, and a batch of one is the published loss.
-Pixels marked 255 count in none.
+Each loss is the mean over the images of a batch of that image's own mean. So a batch, the same images accumulated one
+by one and the same images spread over several processes give the same gradient, and a batch of one is the published
+loss. Pixels marked 255 count in none.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_pffnet.model.regions import IGNORE
+from napari_pffnet.labels import IGNORE
 
 
 def image_mean(values: Tensor, counts: list[int]) -> Tensor:

@@ -14,6 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from napari_pffnet.config import ModelConfig
+from napari_pffnet.labels import IGNORE
 from napari_pffnet.model.body import build_body
 from napari_pffnet.model.box import BoxHead, Detections, Regions, RegionSampler, box_losses, detect, refine
 from napari_pffnet.model.fusion import AttentionFusion
@@ -22,7 +23,7 @@ from napari_pffnet.model.losses import consistency_loss, semantic_loss
 from napari_pffnet.model.mask import DualModalMaskHead, mask_loss, of_class
 from napari_pffnet.model.pooling import Cells, RegionPool
 from napari_pffnet.model.quality import MaskQualityHead, measured_quality, quality_loss
-from napari_pffnet.model.regions import IGNORE, mask_targets
+from napari_pffnet.model.regions import mask_targets
 from napari_pffnet.model.rpn import RPN
 from napari_pffnet.model.semantic import SemanticBranch
 

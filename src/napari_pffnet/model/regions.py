@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from napari_pffnet.labels import IGNORE
+
 IGNORED_AREA = 0.3
+CELLS = 28
 # Odd: with 2×2 samples a cell half covered counted as object, and the masks learnt were a quarter of a cell too wide.
 SAMPLES = 3
 
@@ -35,8 +37,8 @@ def sample_map(values: Tensor, boxes: Tensor, cells: int) -> Tensor:
     return values[y[:, :, None], x[:, None, :]]
 
 
-def mask_targets(instances: Tensor, semantic: Tensor, boxes: Tensor, rows: Tensor, size: int = 28) -> MaskTargets:
-    """Cut the object of each box out of the instance map.
+def mask_targets(instances: Tensor, semantic: Tensor, boxes: Tensor, rows: Tensor) -> MaskTargets:
+    """Cut the object of each box out of the instance map, on 28×28 cells; each is what most of its 3×3 samples are.
 
     Parameters
     ----------
@@ -48,16 +50,14 @@ def mask_targets(instances: Tensor, semantic: Tensor, boxes: Tensor, rows: Tenso
         float32 M×4, xyxy in pixels, inside the image.
     rows : Tensor
         int64 M, the object that belongs to each box.
-    size : int
-        Cells along a side; each is what most of its 3×3 samples are.
     """
-    inside = sample_map(instances, boxes, SAMPLES * size) == (rows + 1)[:, None, None]
-    ignored = sample_map(semantic, boxes, SAMPLES * size) == IGNORE
+    inside = sample_map(instances, boxes, SAMPLES * CELLS) == (rows + 1)[:, None, None]
+    ignored = sample_map(semantic, boxes, SAMPLES * CELLS) == IGNORE
     masks = _means(inside) > 0.5
     valid = _means(ignored) < 0.5
     areas = torch.bincount(instances.flatten().long())
     box_area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=1e-6)
-    whole = areas[rows + 1] / box_area * size * size
+    whole = areas[rows + 1] / box_area * CELLS * CELLS
     return MaskTargets(masks.float(), valid, torch.maximum(whole, masks.flatten(1).sum(1).float()))
 
 

@@ -71,7 +71,6 @@ def segment_large(
     shown: Callable[[Shown], None] | None = None,
     spread: Spread | None = None,
     restart: bool = False,
-    version: str = "0.5",
 ) -> Done:
     """Segment a plane of any size; memory is that of a tile and of a block.
 
@@ -95,8 +94,6 @@ def segment_large(
         Computes tiles in other processes, see `segment.cluster`.
     restart : bool
         Whether to forget what was done before.
-    version : str
-        OME-Zarr version of the result, 0.4 or 0.5.
 
     Raises
     ------
@@ -117,7 +114,7 @@ def segment_large(
             discard(work)
         fitting, setting = begin(work, plane, segmenter, stop)
         tiles, files = fitting.tiles(plane.shape), TileFiles(work / "tiles")
-        nuclei, semantic = _pyramids(work / RESULT, plane, version)
+        nuclei, semantic = _pyramids(work / RESULT, plane)
         blocks = Blocks(tiles, files, fitting.config, fitting.overlap / fitting.scale, nuclei, semantic)
         done = files.done() & set(range(len(tiles)))
         left = {number: tiles[number] for number in _in_order(tiles) if number not in done}
@@ -148,13 +145,13 @@ def segment_large(
     return Done(target, table, len(rows), fitting.scale)
 
 
-def _pyramids(folder: Path, plane: LazyPlane, version: str) -> tuple[LabelPyramid, LabelPyramid]:
+def _pyramids(folder: Path, plane: LazyPlane) -> tuple[LabelPyramid, LabelPyramid]:
     """Nuclei and semantic map, empty."""
     if folder.exists():
         shutil.rmtree(folder)
     return (
-        LabelPyramid(folder, "nuclei", plane.shape, "uint32", plane.placement, version),
-        LabelPyramid(folder, "semantic", plane.shape, "uint8", plane.placement, version),
+        LabelPyramid(folder, "nuclei", plane.shape, "uint32", plane.placement),
+        LabelPyramid(folder, "semantic", plane.shape, "uint8", plane.placement),
     )
 
 

@@ -15,7 +15,7 @@ from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image, limits, scaled
 from napari_pffnet.library import Model
 from napari_pffnet.memory import Allowed, empty_cache, is_out_of_memory
-from napari_pffnet.model import Features
+from napari_pffnet.model.pffnet import STRIDE, Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.seams import in_image, merge
@@ -26,7 +26,6 @@ Array = np.ndarray[Any, Any]
 SMALLEST_TILE = 256
 FEWEST_REGIONS = 64
 TILES_ON_GPU = 8
-STRIDE = 32
 MOST_ZOOM = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does

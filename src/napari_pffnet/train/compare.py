@@ -10,10 +10,10 @@ import numpy as np
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.data.targets import IGNORE
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.evaluate.metrics import ImageScores, evaluate_pair, pool
 from napari_pffnet.io.results import write_labels
+from napari_pffnet.labels import IGNORE
 from napari_pffnet.library import Model
 from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate, gate_file

@@ -22,7 +22,6 @@ TIMED = 2
 STATES = 6  # weights, gradients, two moments, average, one to spare
 SPARE = 0.7
 PEAK = 2.0  # what a step takes at most, relative to what it keeps for the way back
-SMALLEST_CROP = 128
 CROPS = (256, 192, 128)
 
 

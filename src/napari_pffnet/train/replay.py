@@ -19,7 +19,7 @@ from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.parts import Side, known
 from napari_pffnet.data.sources import Sample, Source
-from napari_pffnet.data.targets import IGNORE
+from napari_pffnet.labels import IGNORE
 from napari_pffnet.library import LibraryError, read_extras
 
 SIDE = 256

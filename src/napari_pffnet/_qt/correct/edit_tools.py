@@ -13,7 +13,6 @@ from napari_pffnet.curate.change import Array, Change
 from napari_pffnet.curate.operations import (
     BACKGROUND,
     FOREGROUND,
-    IGNORE,
     delete,
     fill_holes,
     grow,
@@ -26,6 +25,7 @@ from napari_pffnet.curate.operations import (
     smooth,
 )
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
+from napari_pffnet.labels import IGNORE
 
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
 
