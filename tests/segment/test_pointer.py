@@ -100,6 +100,15 @@ def test_only_the_tile_around_is_computed_and_again_when_forgotten(encoded):
     assert len(seen) == 2
 
 
+def test_what_another_run_makes_forgotten_meanwhile_is_no_fault(model):
+    class Forgetful(FeatureCache):
+        def put(self, key, features):
+            pass
+
+    pointer = Pointer(Segmenter(model, SegmentConfig(tile=160)), IMAGE, Forgetful())
+    assert iou(pointer.nucleus_in(bounds(2)), 2) > 0.7
+
+
 def test_on_background_nothing_is_found(encoded):
     segmenter, _ = encoded
     pointer = Pointer(segmenter, IMAGE, FeatureCache())

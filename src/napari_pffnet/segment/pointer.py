@@ -86,8 +86,7 @@ class Pointer:
 
     def prepare(self, box: Box) -> None:
         """Compute the features of the tile around a box; takes as long as segmenting that tile."""
-        window = _window_around(box, self.image.shape, round(self.segmenter.config.tile / self.segmenter.scale))
-        self.keep(self.segmenter.encode(self.image, window, self._bounds))
+        self._compute(box)
 
     def nucleus_in(self, box: Box) -> Found | None:
         """Find the nucleus that a drawn box (y0, x0, y1, x1) holds; None if no pixel is found."""
@@ -122,12 +121,13 @@ class Pointer:
         return _Rated(p.boxes[around], p.scores[around], p.quality[around], p.masks[around])
 
     def _needed(self, box: Box) -> TileFeatures:
-        tile = self._tile(box)
-        if tile is None:
-            self.prepare(box)
-            tile = self._tile(box)
-        assert tile is not None
-        return tile
+        return self._tile(box) or self._compute(box)
+
+    def _compute(self, box: Box) -> TileFeatures:
+        window = _window_around(box, self.image.shape, round(self.segmenter.config.tile / self.segmenter.scale))
+        features = self.segmenter.encode(self.image, window, self._bounds)
+        self.keep(features)
+        return features
 
     def _tile(self, box: Box) -> TileFeatures | None:
         """Return kept features whose tile leaves the most room around the box."""
