@@ -7,7 +7,6 @@ computes. On CPUs this takes a tenth of the time of torchvision's kernel, forwar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -25,24 +24,26 @@ class Cells:
     ----------
     values : Tensor
         float32 T×C, level by level, image by image, row by row.
-    shapes : list of (int, int)
-        Height and width of each level's maps.
-    images : int
-        Images in the batch.
+    sides : Tensor
+        int64 4×2: height and width of each level's maps.
+    starts : Tensor
+        int64 4: row of each level's first cell.
     dtype : torch.dtype
         Type of the maps, and of what is pooled.
     """
 
     values: Tensor
-    shapes: list[tuple[int, int]]
-    images: int
+    sides: Tensor
+    starts: Tensor
     dtype: torch.dtype
 
     @classmethod
     def of(cls, maps: list[Tensor]) -> Cells:
         """Collect the cells of N×C×h×w maps; cheap where they are channels-last."""
         values = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps]).float()
-        return cls(values, [(m.shape[2], m.shape[3]) for m in maps], maps[0].shape[0], maps[0].dtype)
+        sides = torch.tensor([m.shape[2:] for m in maps], device=values.device)
+        counts = len(maps[0]) * sides.prod(1)
+        return cls(values, sides, counts.cumsum(0) - counts, maps[0].dtype)
 
 
 class RegionPool(nn.Module):
@@ -63,9 +64,8 @@ class RegionPool(nn.Module):
         image = torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
         level = _level(rois)
         rois = rois / (FINEST * 2 ** level[:, None])
-        height, width = (torch.tensor(sides, device=device)[level] for sides in zip(*cells.shapes, strict=True))
-        level_starts = torch.tensor([0, *accumulate(cells.images * h * w for h, w in cells.shapes)], device=device)
-        start = level_starts[level] + image * height * width
+        height, width = cells.sides[level].unbind(1)
+        start = cells.starts[level] + image * height * width
         rows, row_weights = self._along(rois[:, 1], rois[:, 3], height)
         columns, column_weights = self._along(rois[:, 0], rois[:, 2], width)
         rows = start[:, None, None] + rows * width[:, None, None]
