@@ -429,7 +429,7 @@ def pyramid(folder, image, count, size=None):
 def test_the_size_of_pixels_is_used_and_handed_on(segment, tmp_path, monkeypatch):
     sizes = []
 
-    def estimate(segmenter, image, pixel_size):
+    def estimate(segmenter, image, pixel_size, _cancelled):
         sizes.append(pixel_size)
 
     monkeypatch.setattr("napari_pffnet.segment.size.estimate_diameter", estimate)
