@@ -64,7 +64,7 @@ def augment(
     areas = torch.bincount(labels.flatten()) if areas is None else areas
     semantic = (labels > 0).byte() if semantic is None else semantic
     window, size, padding = _place(labels.shape, config, generator, places)
-    image, labels, semantic = image[:, *window].float(), labels[window], semantic[window]
+    image, labels, semantic = _noisy(image[:, *window].float(), config, generator), labels[window], semantic[window]
     visible = torch.bincount(labels.flatten(), minlength=len(areas)) / areas.clamp(min=1)
     image, labels, semantic = _resize(image, size), _nearest(labels, size), _nearest(semantic, size)
     labels, semantic = _drop_slivers(labels, semantic, visible)
@@ -121,7 +121,7 @@ def _drop_slivers(labels: Tensor, semantic: Tensor, visible: Tensor) -> tuple[Te
 
 def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
     """Change C×h×w in [0, 1]; grey stays grey."""
-    coloured = len(image) == 3 and bool((image.amax(0) - image.amin(0)).mean() > COLOURED)
+    coloured = _is_coloured(image)
     if coloured and config.grey and generator.random() < config.grey:
         image, coloured = V.rgb_to_grayscale(image), False
     image = image if coloured else image[:1]
@@ -139,15 +139,21 @@ def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Gene
         image = image.clamp(0, 1) ** 2.0 ** generator.uniform(-config.gamma, config.gamma)
     if config.blur:
         image = _blur(image, config.blur * generator.random() ** 2)
-    if config.noise:
-        image = image + _noise(image, config.noise * generator.random() ** 2, generator)
     return image.clamp(0, 1)
 
 
-def _noise(image: Tensor, sigma: float, generator: np.random.Generator) -> Tensor:
-    """Gaussian noise, of a detector everywhere the same, or of photons strongest where the image is bright."""
-    noise = torch.from_numpy(generator.standard_normal(image.shape, np.float32)) * sigma
-    return noise * image.clamp(0, 1).sqrt() if generator.random() < PHOTONS else noise
+def _is_coloured(image: Tensor) -> bool:
+    return len(image) == 3 and bool((image.amax(0) - image.amin(0)).mean() > COLOURED)
+
+
+def _noisy(image: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
+    """Add noise before any zoom, as cameras do: of a detector, or of photons, strongest where the image is bright."""
+    if not config.noise:
+        return image
+    shape = image.shape if _is_coloured(image) else (1, *image.shape[1:])
+    sigma = config.noise * float(generator.random()) ** 2
+    noise = torch.from_numpy(generator.standard_normal(shape, np.float32)) * sigma
+    return image + (noise * image.clamp(0, 1).sqrt() if generator.random() < PHOTONS else noise)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
