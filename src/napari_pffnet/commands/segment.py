@@ -310,6 +310,7 @@ def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> Spread
 def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.segment import sized
 
@@ -325,32 +326,36 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
         if options.all_planes:
             with open_stack(path, options.channel, options.axes) as stack:
                 if len(stack.places) > 1:
-                    result, shown, place = _all_planes(segmenter, stack, options.link, progress)
-                    _write(targets, options.overwrite, result, f"{stack.axes}YX", shown, stack.pixel_sizes, place)
+                    result, seen, place = _all_planes(segmenter, stack, options.link, progress)
+                    _write(targets, options.overwrite, result, f"{stack.axes}YX", seen, stack.pixel_sizes, place)
                     return len(result.table)
         image, sizes = read_plane(path, options.channel, options.plane, options.axes)
-        result = sized(segmenter, image, sizes.get("X")).predict(image, progress).compose(segmenter.config)
-    _write(targets, options.overwrite, result, "YX", image, sizes)
+        found = sized(segmenter, image, sizes.get("X")).predict(image, progress)
+        result = found.compose(segmenter.config)
+    _write(targets, options.overwrite, result, "YX", apply_limits(image, found.bounds), sizes)
     return len(result.table)
 
 
 def _all_planes(
     segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress
 ) -> tuple[Segmentation, Array, tuple[int, ...]]:
-    """Segment all planes at the zoom that suits the one that shows most; return this one and its place, too."""
+    """Segment all planes at the zoom of the one that shows most; return how this one was seen, and its place."""
+    from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.segment import sized
     from napari_pffnet.segment.stack import StackComposer, telling_plane
 
     telling = stack.places[telling_plane(len(stack.places), lambda number: stack.read(stack.places[number]))]
-    shown = stack.read(telling)
-    fitting = sized(segmenter, shown, stack.pixel_sizes.get("X"))
+    fitting = sized(segmenter, stack.read(telling), stack.pixel_sizes.get("X"))
     composer = StackComposer(stack.shape, linked)
     for number, place in enumerate(stack.places):
         progress(number, len(stack.places))
-        part = fitting.predict(stack.read(place)).compose(segmenter.config)
-        composer.add(place, part, stack.begins(place))
+        image = stack.read(place)
+        found = fitting.predict(image)
+        composer.add(place, found.compose(segmenter.config), stack.begins(place))
+        if place == telling:
+            seen = apply_limits(image, found.bounds)
     progress(len(stack.places), len(stack.places))
-    return composer.result(), shown, telling
+    return composer.result(), seen, telling
 
 
 def _write(
@@ -358,12 +363,11 @@ def _write(
     overwrite: bool,
     result: Segmentation,
     axes: str,
-    image: Array,
+    seen: Array,
     sizes: Mapping[str, float],
     place: tuple[int, ...] = (),
 ) -> None:
-    """Write labels and semantic (`axes`), table, and the overlay of the image at a place in them."""
-    from napari_pffnet.data.normalize import normalize
+    """Write labels and semantic (`axes`), table, and the overlay of a plane as it was seen, at a place in them."""
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
     check_results(targets, overwrite)  # once more: the images before this one took their time
@@ -371,7 +375,7 @@ def _write(
     write_semantic(targets[1], result.semantic, axes, sizes)
     # of several planes areas are sums: no area in µm²
     write_table(targets[2], result.table, None if place else sizes.get("X", 0) * sizes.get("Y", 0))
-    write_overlay(targets[3], normalize(image), result.labels[place])
+    write_overlay(targets[3], seen, result.labels[place])
 
 
 def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:

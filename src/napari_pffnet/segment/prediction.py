@@ -67,7 +67,7 @@ class Prediction:
     masks: Array
     semantic: Array
     config: SegmentConfig = SegmentConfig()
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def mask_scores(self) -> Array:
