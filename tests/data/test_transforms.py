@@ -119,6 +119,15 @@ def test_noise_of_photons_leaves_the_dark_alone():
     assert not all(dark)
 
 
+def test_noise_is_zoomed_with_the_image():
+    config = AugmentConfig(crop=64, scale=(4, 4), noise=1, horizontal_flip=0, vertical_flip=0)
+    grey = torch.full((1, 64, 64), 0.5)
+    crop, _, _ = augment(grey, torch.zeros(64, 64, dtype=torch.int32), None, config, generator(1))
+    assert crop.std() > 0.01
+    neighbours = np.corrcoef(crop[0, :, :-1].flatten(), crop[0, :, 1:].flatten())[0, 1]
+    assert neighbours > 0.8, "a pixel of the image has become four of the crop"
+
+
 @pytest.mark.parametrize("name", ["intensity", "gamma", "blur", "noise", "stain"])
 def test_each_strength_changes_the_image_and_zero_does_not(name):
     image = torch.from_numpy(generator().random((3, 64, 64), np.float32)) * torch.tensor([1, 0.4, 0.6])[:, None, None]
