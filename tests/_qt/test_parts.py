@@ -64,24 +64,70 @@ def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
     assert crashed(controller).now.rows[1]["score"] == pytest.approx(0.9)
 
 
-def test_another_threshold_replaces_what_was_predicted_and_not_what_was_corrected(project_image):
+def test_another_run_replaces_what_was_predicted_and_not_what_was_corrected(project_image):
     controller, segment = project_image
     segment.run()
     own = controller.image.layers["labels"]
     segment.view.now = drawn(score_threshold=0.3)
     segment.recompose()
+    assert "press Segment to apply" in segment.view.last("set_status").args[0]
+    segment.run()
     assert controller.image.layers["labels"] is own
     assert len(np.unique(own.data)) == 3
     controller.active.rows.set_state([int(own.data.max())], "accepted")
     before = own.data.copy()
     segment.view.now = drawn(score_threshold=0.95)
-    segment.recompose()
+    segment.run()
     np.testing.assert_array_equal(own.data, np.where(before == before.max(), before, 0))
     controller.active.rows.undo()
     np.testing.assert_array_equal(own.data, before)
     controller.next()
     assert controller.image.name == "b"
     assert on_disk(controller, "a").any()
+
+
+def test_nothing_is_put_into_an_image_that_is_done_unasked(project_image):
+    controller, segment = project_image
+    segment.run()
+    controller.toggle_done()
+    before = controller.image.layers["labels"].data.copy()
+    controller.view.ask.return_value = False
+    segment.view.now = drawn(score_threshold=0.3)
+    segment.run()
+    assert "'a' is done" in controller.view.ask.call_args.args[0]
+    np.testing.assert_array_equal(controller.image.layers["labels"].data, before)
+    part = controller.viewer.layers["nuclei [1]"]
+    assert len(np.unique(part.data)) == 3
+    controller.next()
+    assert controller.image.name == "a", "asked whether it may be left, and the user stays"
+    controller.viewer.layers.selection.active = part
+    controller.offers.use_layer()
+    assert len(np.unique(controller.image.layers["labels"].data)) == 3
+
+
+def test_nobody_is_disturbed_in_the_middle_of_work(project_image):
+    controller, segment = project_image
+    segment.run()
+    own = controller.image.layers["labels"]
+    before = own.data.copy()
+    segment.view.now = drawn(score_threshold=0.3)
+    with own.block_history():
+        segment.run()
+    assert "is being painted" in status(controller)
+    np.testing.assert_array_equal(own.data, before)
+    part = controller.viewer.layers["nuclei [1]"]
+    controller.viewer.layers.selection.active = part
+    controller.offers.use_layer()
+    assert len(np.unique(own.data)) == 3
+    theirs = controller.viewer.add_labels(np.ones(controller.image.shape, int), name="theirs")
+    theirs.metadata["napari-pffnet"] = {"image_id": "of another"}
+    controller.viewer.layers.selection.active = theirs
+    segment.view.now = drawn(score_threshold=0.95)
+    segment.run()
+    assert controller.viewer.layers.selection.active is theirs
+    assert len(np.unique(own.data)) == 3
+    assert "score" not in theirs.features
+    assert [layer.name for layer in controller.viewer.layers if layer.name.startswith("nuclei")][1:]
 
 
 def test_a_part_of_a_slide_becomes_an_image_of_a_project(tmp_path):

@@ -50,3 +50,9 @@ def test_of_a_nucleus_the_free_half_is_painted():
     after = joined.change.applied_to(plane)
     assert (after == 9).sum() == 36
     assert (after == joined.ids[1]).sum() == 18
+
+
+def test_nothing_is_left_of_a_nucleus_that_crosses_the_edge():
+    plane = square(np.zeros((40, 40), np.int32), 20, 12, 1, size=16)
+    joined = join(plane, np.zeros((20, 20), np.int32), WINDOW, None, [1])
+    assert not joined.change.applied_to(plane).any()

@@ -119,6 +119,15 @@ def test_noise_of_photons_leaves_the_dark_alone():
     assert not all(dark)
 
 
+def test_noise_on_black_is_a_number_in_every_colour():
+    blue = torch.zeros(3, 64, 64)
+    blue[2, 10:50, 10:50] = 0.8
+    config = AugmentConfig(crop=64, noise=0.2, hue=1, stain=0.25, grey=0.1, gamma=0.8)
+    for seed in range(20):
+        crop, _, _ = augment(blue, torch.zeros(64, 64, dtype=torch.int32), None, config, generator(seed))
+        assert crop.isfinite().all()
+
+
 def test_noise_is_zoomed_with_the_image():
     config = AugmentConfig(crop=64, scale=(4, 4), noise=1, horizontal_flip=0, vertical_flip=0)
     grey = torch.full((1, 64, 64), 0.5)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_pffnet.curate.change import Array, Change, Window, change, new_ids
+from napari_pffnet.curate.change import Array, Change, Window, change, new_ids, window_of
 
 
 class Joined(NamedTuple):
@@ -41,14 +41,24 @@ def join(plane: Array, found: Array, window: Window, inside: Array | None, repla
     there, areas = np.unique(plane[np.isin(plane, np.unique(before[before != 0]))], return_counts=True)
     covered = _counts(before[wanted | (found != 0)], there)
     gone = there[(2 * covered >= areas) & np.isin(there, list(replaced))]
-    edited = np.where(np.isin(before, gone), 0, before)
-    free = (edited == 0) & (found != 0)
+    around = _hull(window, window_of(plane, gone.tolist()))
+    edited = np.where(np.isin(plane[around], gone), 0, plane[around])
+    place = edited[tuple(slice(w.start - a.start, w.stop - a.start) for w, a in zip(window, around, strict=True))]
+    free = (place == 0) & (found != 0)
     ids, sizes = np.unique(found[found != 0], return_counts=True)
     fits = ids[2 * _counts(found[free], ids) >= sizes]
     new = new_ids(plane, len(fits))
     painted = free & np.isin(found, fits)
-    edited[painted] = new[np.searchsorted(fits, found[painted])]
-    return Joined(change(plane, window, edited), dict(zip(fits.tolist(), new.tolist(), strict=True)))
+    place[painted] = new[np.searchsorted(fits, found[painted])]
+    return Joined(change(plane, around, edited), dict(zip(fits.tolist(), new.tolist(), strict=True)))
+
+
+def _hull(window: Window, other: Window | None) -> Window:
+    """Return the smallest window that holds both."""
+    if other is None:
+        return window
+    rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(window, other, strict=True))
+    return rows, columns
 
 
 def _counts(values: Array, ids: Array) -> Array:

@@ -153,7 +153,8 @@ def _noisy(image: Tensor, config: AugmentConfig, generator: np.random.Generator)
     shape = image.shape if _is_coloured(image) else (1, *image.shape[1:])
     sigma = config.noise * float(generator.random()) ** 2
     noise = torch.from_numpy(generator.standard_normal(shape, np.float32)) * sigma
-    return image + (noise * image.clamp(0, 1).sqrt() if generator.random() < PHOTONS else noise)
+    image = image.clamp(0, 1)
+    return (image + (noise * image.sqrt() if generator.random() < PHOTONS else noise)).clamp(0, 1)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:

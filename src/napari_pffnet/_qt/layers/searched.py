@@ -12,10 +12,14 @@ from napari_pffnet._qt.layers.planes import Array, Part, Plane
 
 
 class Searched(NamedTuple):
-    """`part`: what the layer covers; `inside`: bool, its size, where nuclei were wanted (None: everywhere)."""
+    """`part`: what the layer covers; `inside`: bool, its size, where nuclei were wanted (None: everywhere).
+
+    `semantic`: the semantic map that was found with the nuclei.
+    """
 
     part: Part
     inside: Array | None
+    semantic: Labels
 
     def wanted(self) -> tuple[slice, slice]:
         """Return the smallest window of the layer that holds all of what was wanted."""
@@ -28,9 +32,9 @@ class Searched(NamedTuple):
 _SEARCHED: WeakKeyDictionary[Labels, Searched] = WeakKeyDictionary()
 
 
-def note_searched(layer: Labels, plane: Plane) -> None:
-    """Note where the nuclei of a layer were looked for."""
-    _SEARCHED[layer] = Searched(plane.part, plane.inside)
+def note_searched(layer: Labels, semantic: Labels, plane: Plane) -> None:
+    """Note where the nuclei of a layer, and the semantic map, were looked for."""
+    _SEARCHED[layer] = Searched(plane.part, plane.inside, semantic)
 
 
 def searched_in(layer: Labels) -> Searched | None:

@@ -7,9 +7,11 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.label_rows import rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin, made_of
+from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.layers.searched import searched_in
 from napari_pffnet._qt.project.layers import OpenImage, plane_of
 from napari_pffnet.curate.joining import join
@@ -38,13 +40,23 @@ def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
 def join_part(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
     """Put the nuclei of a part into the annotation, in place of predicted ones; return how many.
 
-    What was corrected stays. It is one step of the annotation's undo history; the layers of the part are removed.
+    Nuclei that were edited, accepted or painted stay. It is one step of the annotation's undo history; the layers of
+    the part are removed.
+
+    Raises
+    ------
+    OperationError, PlaneError
+        The annotation cannot be edited now; nothing is changed.
     """
     window, found = place_in(image, layer), searched_in(layer)
     if window is None or found is None:
         return 0
     own = _annotation(active.viewer, image, layer)
-    active.viewer.layers.selection.active = own
+    if reason := hindrance(own):
+        raise PlaneError(reason)
+    if own._block_history:
+        raise PlaneError(f"something is being painted in '{own.name}'")
+    active.viewer.layers.selection.active, own.visible = own, True
     rows = active.rows
     assert rows is not None
     known = rows.table()
@@ -56,7 +68,10 @@ def join_part(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
             plane.write(joined.change)
         table = rows_by_id(layer).loc[list(joined.ids)].rename(index=joined.ids)
         rows.describe(table[[name for name in PREDICTED if name in table]])
-    _remove(active.viewer, image, layer)
+    for each in (layer, found.semantic):
+        each.visible = False
+        if each in active.viewer.layers:
+            active.viewer.layers.remove(each)
     return len(joined.ids)
 
 
@@ -72,22 +87,3 @@ def _annotation(viewer: ViewerModel, image: OpenImage, part: Labels) -> Labels:
     own = image.layers["labels"]
     assert isinstance(own, Labels)
     return own
-
-
-def _remove(viewer: ViewerModel, image: OpenImage, part: Labels) -> None:
-    """Take the layers of a part away: its nuclei, and the semantic map that was found with them."""
-    shown = image.layers["image"]
-    assert isinstance(shown, Image)
-    both = [
-        layer
-        for layer in viewer.layers
-        if isinstance(layer, Labels) and image.role(layer) is None and made_of(layer, shown)
-    ]
-    for layer in [each for each in both if each is part or _is_map_of(each, part)]:
-        layer.visible = False
-        viewer.layers.remove(layer)
-
-
-def _is_map_of(layer: Labels, part: Labels) -> bool:
-    same = layer.data.shape == part.data.shape and np.allclose(layer.translate, part.translate)
-    return plane_of(layer) == "semantic" and bool(same)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.project.image import ImageKeeper
 from napari_pffnet._qt.project.joining import is_partial, join_part, place_in
-from napari_pffnet._qt.project.layers import as_plane, plane_of
+from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet._qt.project.pairing import beside
-from napari_pffnet._qt.project.texts import BESIDE, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
+from napari_pffnet._qt.project.texts import BESIDE, DONE_ALREADY, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
+from napari_pffnet.curate.change import OperationError
 
 
 class Offers:
@@ -48,17 +50,24 @@ class Offers:
     def found(self, layer: Labels) -> None:
         """Put nuclei that were just found in a part of the image in view into its annotation."""
         image, project = self.keeper.image, self.keeper.project
-        if image is None or project is None or project.readonly or "labels" in image.missing():
+        if image is None or project is None or place_in(image, layer) is None:
             return
-        if place_in(image, layer) is not None:
-            self._join(layer)
+        if project.readonly or "labels" in image.missing():
+            self.keeper.view.set_status(NOT_TAKEN)
+        elif project.entry(image.name).state != "done" or self.keeper.view.ask(DONE_ALREADY.format(image.name)):
+            self._join(image, layer)
+        else:
+            self.keeper.view.set_status(NOT_TAKEN)
 
-    def _join(self, layer: Labels) -> None:
-        image = self.keeper.image
-        if image is not None:
+    def _join(self, image: OpenImage, layer: Labels) -> None:
+        try:
             count = join_part(self.active, image, layer)
+        except (OperationError, PlaneError) as error:
+            self.keeper.view.set_status(f"{NOT_TAKEN} ({error})")
+            return
+        if self.keeper.save():
             found = "1 nucleus of this part is" if count == 1 else f"{count} nuclei of this part are"
-            self.keeper.view.set_status(f"{found} in the project; what you have corrected there stays.")
+            self.keeper.view.set_status(f"{found} in the project; those that you have edited or accepted stay.")
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
@@ -69,7 +78,8 @@ class Offers:
             return False
         for layer in left:
             layer.visible = False
-        self.keeper.image.layers["labels"].visible = True
+        if "labels" in self.keeper.image.layers:
+            self.keeper.image.layers["labels"].visible = True
         return True
 
     def use_layer(self) -> None:
@@ -79,7 +89,7 @@ class Offers:
             return
         role = plane_of(layer) if layer is not None else None
         if layer is not None and place_in(image, layer) is not None:
-            self._join(layer)
+            self._join(image, layer)
             return
         if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.keeper.view.set_status("Select a Labels layer of the image's size first.")

@@ -137,7 +137,7 @@ def name_of(image: Image, order: Sequence[int], plane: Plane) -> str:
 def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:
     """Return visible nuclei that were found in an image of a project and lie beside its annotation, not in it."""
     shown = image.layers.get("image")
-    if not isinstance(shown, Image) or "labels" not in image.layers:
+    if not isinstance(shown, Image):
         return []
     return [layer for layer in nuclei_of(viewer, shown) if image.role(layer) is None]
 

@@ -14,7 +14,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_pffnet._qt.layers.label_rows import is_worked_on
 from napari_pffnet._qt.layers.planes import Plane, Stack, is_image
 from napari_pffnet._qt.layers.searched import note_searched
-from napari_pffnet.readers import FEATURES, colours_of_semantic
+from napari_pffnet.readers import FEATURES, IN_PROJECT, colours_of_semantic
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
@@ -65,8 +65,8 @@ class ResultLayers:
             result.table[FEATURES],
         )
         self.draw_outlines(outlines)
-        if isinstance(self.plane, Plane) and self.nuclei is not None:
-            note_searched(self.nuclei, self.plane)
+        if isinstance(self.plane, Plane) and self.nuclei is not None and self._semantic.layer is not None:
+            note_searched(self.nuclei, self._semantic.layer, self.plane)
         return kept
 
     @property
@@ -123,7 +123,8 @@ class _Output:
         for other in self.viewer.layers:
             if other is layer or not isinstance(other, Labels) or not other.visible:
                 continue
-            if _same_origin(other, layer) and _covers(layer, other) and _is_untouched(other):
+            kept = IN_PROJECT in other.metadata
+            if not kept and _same_origin(other, layer) and _covers(layer, other) and _is_untouched(other):
                 other.visible = False
 
 

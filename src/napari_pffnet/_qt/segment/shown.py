@@ -61,7 +61,7 @@ class ShownResults:
         Whether a run is under way: results then wait.
     """
 
-    #: Nuclei of a run are shown, or shown anew with other thresholds: their layer.
+    #: Nuclei of a run are shown, and nobody works in another layer: their layer.
     found = Signal(object)
 
     def __init__(
@@ -89,6 +89,11 @@ class ShownResults:
         """
         with keep_selection(self.viewer) if quietly else nullcontext():
             self._add(image, outcome)
+        layer = self._shown[image].layers.nuclei
+        if not quietly and layer is not None:
+            self.found.emit(layer)
+            if layer not in self.viewer.layers:  # its nuclei are in a project's annotation now
+                self.forget(image)
 
     def _add(self, image: Image, outcome: Outcome | StackOutcome) -> None:
         for each in outcome.outcomes if isinstance(outcome, StackOutcome) else [outcome]:
@@ -176,7 +181,6 @@ class ShownResults:
         kept = shown.layers.show(result, self.view.options().outlines, source(image, outcome.request, config))
         text = summary(len(result.table), outcome, kept)
         self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
-        self.found.emit(shown.layers.nuclei)
 
 
 def source(
