@@ -3,6 +3,7 @@
 import gc
 import weakref
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -105,6 +106,9 @@ def test_after_a_run_that_memory_drove_to_the_cpu_the_device_is_tried_again(requ
     assert (model.device.type, again.device.type) == ("cpu", "meta")
     assert (again.network.most_regions, again.allowed.tile) == (64, 256)
     assert engine._load(request_.model, "auto") is again
+    again.network.to_empty(device="cpu")
+    monkeypatch.setattr(type(again), "copied_to", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    assert engine._load(request_.model, "auto") is again, "it goes on where it is"
 
 
 def test_without_memory_the_features_of_earlier_images_are_forgotten_first(request_, monkeypatch):

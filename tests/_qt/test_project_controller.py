@@ -819,3 +819,28 @@ def test_a_project_folder_that_is_gone_is_called_so(tmp_path):
     mine.fill((3, 3), 9)
     assert status(controller) == "All is saved again."
     np.testing.assert_array_equal(crashed(controller).now.labels, mine.data)
+
+
+def test_an_image_without_a_nucleus_is_not_done_by_a_key_alone(tmp_path):
+    controller = opened(tmp_path)
+    controller.view.ask.return_value = False
+    controller.done_and_next()
+    assert "No nucleus is annotated in 'a'" in controller.view.ask.call_args.args[0]
+    assert (controller.image.name, controller.project.entry("a").state) == ("a", "new")
+    controller.view.ask.return_value = True
+    controller.done_and_next()
+    assert (controller.image.name, controller.project.entry("a").state) == ("b", "done")
+
+
+def test_keys_wait_while_a_project_is_copied(tmp_path):
+    jobs = []
+    controller = opened(tmp_path, TWO_NUCLEI)
+    controller.background = lambda *args, **kwargs: jobs.append((args, kwargs))
+    controller.save_as(str(tmp_path / "copy"))
+    for key in (controller.next, controller.done_and_next):
+        key()
+        assert controller.image.name == "a"
+    args, kwargs = jobs.pop()
+    at_once(*args, **kwargs)
+    controller.next()
+    assert controller.image.name == "b"

@@ -357,3 +357,11 @@ def test_pixels_that_were_replaced_during_a_run_get_no_result_of_the_old_ones(vi
     controller.run()
     finish()
     assert "nuclei" in viewer.layers
+
+
+def test_an_image_that_waited_is_segmented_as_a_whole(viewer):
+    controller = make(viewer, engine := FakeEngine())
+    controller.view.now = replace(options(), where="drawn")
+    controller.run_soon(viewer.layers["cells"])
+    assert engine.requests[-1].plane.inside is None
+    assert "nuclei" in viewer.layers

@@ -11,7 +11,7 @@ import tifffile
 from shapely.geometry import shape as geometry
 
 from napari_pffnet.data.coco import CocoSource
-from napari_pffnet.io.export import outlines, write_coco, write_geojson, write_rois
+from napari_pffnet.io.export import outlines, unchanged, write_coco, write_geojson, write_rois
 from napari_pffnet.synthetic import synthetic_nuclei
 
 LABELS = np.zeros((12, 14), np.uint32)
@@ -85,3 +85,13 @@ def test_coco_is_read_back_as_it_was(tmp_path):
 def test_stacks_are_refused_in_words(tmp_path):
     with pytest.raises(ValueError, match="export the planes of a stack one by one"):
         write_geojson(tmp_path / "a.geojson", np.ones((2, 3, 3), int))
+
+
+def test_rows_of_nuclei_that_changed_places_are_outdated():
+    labels = np.zeros((20, 20), int)
+    labels[2:6, 2:6], labels[10:14, 10:14], labels[15:18, 2:5] = 1, 2, 5
+    table = pd.DataFrame(
+        {"index": [1, 2, 5, 9], "y": [11.5, 3.5, 16.0, 1.0], "x": [11.5, 3.5, 3.0, 1.0], "area": [16, 16, 9, 4]}
+    )
+    assert unchanged(table, labels)["index"].tolist() == [5]
+    assert unchanged(table[["index", "area"]], labels)["index"].tolist() == [1, 2, 5], "all that is known of them"

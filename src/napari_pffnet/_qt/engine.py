@@ -13,6 +13,8 @@ from napari_pffnet._qt.torch_import import import_torch
 from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_pffnet.io.lazy import LazyPlane
     from napari_pffnet.library import Model
     from napari_pffnet.segment import FeatureCache, Pointer, Prediction
@@ -246,9 +248,21 @@ class Engine:
         if self._model is None or self._key != key:
             self._model, self._key = load_model(name, wanted), key
         elif self._model.device.type != wanted.type:
-            self._model = self._model.copied_to(wanted)
+            self._model = _back_on(wanted, self._model)
         self._model.allowed.forget = self._forget
         return self._model
+
+
+def _back_on(device: torch.device, model: Model) -> Model:
+    """Return the model on the device that was wanted; where it is, the CPU, if there is still no memory there."""
+    from napari_pffnet.memory import is_out_of_memory
+
+    try:
+        return model.copied_to(device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return model
 
 
 def _lazy(plane: Plane) -> LazyPlane:

@@ -17,7 +17,7 @@ from scipy.ndimage import find_objects
 
 from napari_pffnet import __version__
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.labels import areas, renumber
+from napari_pffnet.labels import areas, centroids, renumber
 
 Array = np.ndarray[Any, Any]
 DIGITS = 4
@@ -114,12 +114,14 @@ def write_coco(path: str | Path, labels: Array, table: pd.DataFrame | None = Non
 
 
 def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
-    """Return the rows of a table whose `area` is that of their label (int H×W): others are of former nuclei."""
+    """Return the rows of a table whose `area`, `y` and `x` are those of their label (int H×W); others are outdated."""
     numbers, ids = renumber(labels)
-    now = dict(zip(ids.tolist(), areas(numbers).tolist(), strict=True))
+    now = pd.DataFrame(centroids(numbers), index=ids, columns=["y", "x"]).assign(area=areas(numbers))
     if not {"index", "area"} <= set(table):
         return table.iloc[:0]
-    return table[table["index"].map(now) == table["area"]]
+    known = [name for name in now if name in table]
+    moved = (now.reindex(table["index"])[known].to_numpy() - table[known].to_numpy(float)).T
+    return table.iloc[np.flatnonzero((np.abs(moved) < 1).all(0))]
 
 
 def outlines(labels: Array) -> Iterator[tuple[int, Any]]:

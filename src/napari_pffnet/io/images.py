@@ -177,12 +177,12 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:
         return np.asarray(series.asarray()), tiff_axes(series), pixel_sizes_of(file).get("X")
 
 
-def choose_axes(shape: Sequence[int], axes: str, given: str | None) -> str:
-    """Return the axes that were given for an image, or else its own; ImageError if their number does not fit."""
-    if given and len(given) != len(shape):
+def check_axes(shape: Sequence[int], given: str) -> str:
+    """Return the axes that were given for an image; ImageError if their number does not fit."""
+    if len(given) != len(shape):
         size = "×".join(map(str, shape))
         raise ImageError(f"axes={given} names {len(given)} axes, but the image has {len(shape)} ({size})")
-    return given or axes
+    return given
 
 
 def tiff_axes(series: tifffile.TiffPageSeries) -> str:

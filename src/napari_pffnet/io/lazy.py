@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from napari_pffnet.io.images import (
     TIFF,
     ImageError,
+    check_axes,
     choose,
-    choose_axes,
     fix_axes,
     name_axes,
     pixel_sizes_of,
@@ -260,7 +260,7 @@ def read_plane(
         with LazyPlane(array, letters, channel, plane, close=close, path=path) as opened:
             return opened.read((slice(None), slice(None))), sizes
     pixels, own, _ = read_image(path)
-    return to_plane(pixels, choose_axes(pixels.shape, own, axes), channel, plane), {}
+    return to_plane(pixels, own, channel, plane), {}  # pictures say what their axes are
 
 
 def open_stack(path: Path, channel: int | None = None, axes: str | None = None) -> LazyStack:
@@ -275,7 +275,7 @@ def open_stack(path: Path, channel: int | None = None, axes: str | None = None) 
         array, letters, sizes, close, *_ = _open(Source(str(path), channel, axes=axes), stack=True)
         return LazyStack(path, array, letters, channel, sizes, close)
     pixels, own, _ = read_image(path)
-    return LazyStack(path, pixels, choose_axes(pixels.shape, own, axes), channel)
+    return LazyStack(path, pixels, own, channel)
 
 
 def levels_of(path: Path, axes: str | None = None) -> list[Level]:
@@ -318,7 +318,7 @@ def _open(source: Source, stack: bool = False) -> Opened:
     with _readable(path):
         opened = (open_zarr if is_zarr(path) else _open_tiff)(path, source.level)
     if source.axes:
-        return opened._replace(axes=choose_axes(opened.array.shape, "", source.axes))
+        return opened._replace(axes=check_axes(opened.array.shape, source.axes))
     if stack and opened.axes == "SYX" and source.channel is None:
         return opened._replace(axes="QYX")
     return opened

@@ -20,7 +20,7 @@ from napari_pffnet._qt.project.layers import OpenImage
 from napari_pffnet._qt.project.offers import Offers
 from napari_pffnet._qt.project.pairing import find_pair
 from napari_pffnet._qt.project.teller import Teller
-from napari_pffnet._qt.project.texts import NO_NUCLEI
+from napari_pffnet._qt.project.texts import EMPTY, NO_NUCLEI
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked, check_new, check_there
 from napari_pffnet.io.project import is_project
@@ -93,6 +93,7 @@ class ProjectController:
         self.offers = Offers(active, self.keeper)
         self._cancel = threading.Event()
         self._tried: str | None = None
+        self._busy = False
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (self.viewer.layers.events.inserted, self._inserted),
             (view.new_requested, self.new),
@@ -186,7 +187,7 @@ class ProjectController:
 
     def next(self) -> None:
         """Open the next image that is not done."""
-        if self.project is None:
+        if self.project is None or self._busy:
             return
         name = self.image.name if self.image else self._tried
         following = self.project.following(name)
@@ -199,11 +200,14 @@ class ProjectController:
 
     def done_and_next(self) -> None:
         """Mark the image in view as done, if it is not, and open the next one."""
-        if self.project is None or self.image is None:
+        project, image = self.project, self.image
+        if project is None or image is None or self._busy:
             return
-        if self.project.entry(self.image.name).state != "done":
+        if project.entry(image.name).state != "done":
+            if not image.annotation().labels.any() and not self.view.ask(EMPTY.format(image.name)):
+                return
             self.toggle_done()
-        if self.project.entry(self.image.name).state == "done":
+        if project.entry(image.name).state == "done":
             self.next()
 
     def _leave_image(self) -> bool:
@@ -240,7 +244,7 @@ class ProjectController:
             return
         project, copy = self.project, self.view.copies()
         self._cancel = cancel = threading.Event()
-        self.view.set_busy(True)
+        self._set_busy(True)
         self.view.set_status("Adding images…")
         self.background(
             "PFFNet: adding images",
@@ -275,7 +279,7 @@ class ProjectController:
             return
         self.keeper.save()
         project = self.project
-        self.view.set_busy(True)
+        self._set_busy(True)
         self.view.set_status("Copying the project…")
         self.background(
             "PFFNet: copying the project",
@@ -380,8 +384,12 @@ class ProjectController:
         self.view.set_status(f"Now working in {copy.folder}.")
         self._show()
 
+    def _set_busy(self, busy: bool) -> None:
+        self._busy = busy
+        self.view.set_busy(busy)
+
     def _finish(self, action: Callable[[], None]) -> None:
-        self.view.set_busy(False)
+        self._set_busy(False)
         try:
             action()
         except FAULTS as error:

@@ -15,7 +15,7 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
-from napari_pffnet._qt.layers.parts import is_large, wanted_part
+from napari_pffnet._qt.layers.parts import Where, is_large, wanted_part
 from napari_pffnet._qt.layers.planes import (
     PlaneError,
     Stack,
@@ -120,7 +120,7 @@ class SegmentController:
         self._waiting = None
         if image in self.viewer.layers:
             self.choice.choose(image)
-            self.run()
+            self._segment(image, 0, "whole")
 
     def _find_level(self, image: Image) -> None:
         """Let the engine choose the level of a pyramid, then segment."""
@@ -149,12 +149,14 @@ class SegmentController:
         else:
             self._segment(image, level)
 
-    def _segment(self, image: Image, level: int) -> None:
+    def _segment(self, image: Image, level: int, where: Where | None = None) -> None:
+        """Segment a level of an image: where the view says, or all of it."""
         try:
-            request = self._wanted(image, level)
+            request = self._wanted(image, level, where or self.view.options().where)
         except PlaneError as error:
             self.view.set_status(f"Not done: {error}")
             show_error(str(error))
+            self._run_waiting()
             return
         if isinstance(request, LargeRequest):
             self._run_large(image, request)
@@ -194,10 +196,10 @@ class SegmentController:
         self.view.set_status(f"Segmenting with {short(model)}…")
         return self._cancel
 
-    def _wanted(self, image: Image, level: int) -> Request | StackRequest | LargeRequest | None:
+    def _wanted(self, image: Image, level: int, where: Where) -> Request | StackRequest | LargeRequest | None:
         """Return the run that the view asks for, on a level; None if the user does not want it after all."""
         options, dims = self.view.options(), self.viewer.dims
-        part, inside = wanted_part(self.viewer, image, options.where, level)
+        part, inside = wanted_part(self.viewer, image, where, level)
         factors = level_factors(image, level)[on_screen(image, dims.order)]
         config = _on_level(options.config, float(factors.max()))
         several = options.all_planes and plane_count(image, dims.order) > 1
