@@ -60,6 +60,7 @@ def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
     assert table.at[1, "score"] == pytest.approx(0.9)
     assert table.at[1, "state"] == ""
     assert controller.project.entry("a").state == "in work"
+    assert (controller.project.folder / "journal" / "a" / "predicted.csv").is_file()
     np.testing.assert_array_equal(crashed(controller).now.labels, own.data)
     assert crashed(controller).now.rows[1]["score"] == pytest.approx(0.9)
 

@@ -68,6 +68,7 @@ def join_part(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
             plane.write(joined.change)
         table = rows_by_id(layer).loc[list(joined.ids)].rename(index=joined.ids)
         rows.describe(table[[name for name in PREDICTED if name in table]])
+    image.fresh = True
     for each in (layer, found.semantic):
         each.visible = False
         if each in active.viewer.layers:
