@@ -11,7 +11,7 @@ from label_planes import TURNED
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.insight import KEPT_PLANES, Insight, Insights
 from napari_pffnet._qt.layers.label_plane import label_plane
-from napari_pffnet._qt.layers.planes import take_plane
+from napari_pffnet._qt.layers.planes import Part, take_plane
 from napari_pffnet.config import SegmentConfig
 
 
@@ -126,3 +126,21 @@ def test_nothing_is_missed_outside_of_what_was_wanted():
     assert 0.9 in [round(each.score, 1) for each in found.candidates(labels.data)]
     assert all(inside[each.indices].mean() >= 0.5 for each in found.candidates(labels.data))
     np.testing.assert_array_equal(found.semantic > 0, inside)
+
+
+def test_what_is_known_of_parts_is_known_of_the_plane():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((60, 80)))
+    labels = viewer.add_labels(np.zeros((60, 80), np.uint8))
+    insights = Insights(viewer)
+    for part in (Part(0, 0, 0, 20, 20), Part(0, 10, 30, 20, 20), Part(0, 11, 31, 20, 20), Part(1, 0, 0, 20, 20)):
+        plane = take_plane(image, viewer.dims.point, viewer.dims.order, part=part._replace(level=0))
+        plane = replace(plane, part=part)
+        request = Request(plane, "default", "cpu", options().config)
+        insights.remember(image, FakeEngine().run(request, lambda *_: None, lambda: False))
+    found = insight(insights, labels)
+    assert found.semantic is None
+    corners = [(int(each.indices[0].min()), int(each.indices[1].min())) for each in found.candidates(labels.data)]
+    assert sorted(corners) == [(1, 1), (8, 8), (12, 32), (19, 39)], "of two that overlap, those of the later one"
+    labels.data[:20, :20] = 1
+    assert len(insight(insights, labels).candidates(labels.data)) == 2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
@@ -53,6 +55,39 @@ class Insight:
         return [each for each in found if inside is None or inside[each.indices].mean() >= 0.5]
 
 
+@dataclass(frozen=True)
+class PartInsight:
+    """What runs found in parts of the image under a plane of labels, in its pixels.
+
+    Attributes
+    ----------
+    parts : list of (Insight, (slice, slice))
+        Each with its rows and columns of the plane, the latest first.
+    overlaps : dict
+        As of `Insight`.
+    """
+
+    parts: list[tuple[Insight, tuple[slice, slice]]]
+    overlaps: dict[int, float]
+
+    @property
+    def semantic(self) -> None:
+        """There is no map of the whole plane."""
+
+    def candidates(self, labels: Array) -> list[Candidate]:
+        """Return likely misses of labels (int H×W), the most likely first; where parts overlap, those of the latest."""
+        found: list[Candidate] = []
+        taken = np.zeros(labels.shape, bool)
+        for insight, (rows, columns) in self.parts:
+            before = taken.copy()
+            for each in insight.candidates(labels[rows, columns]):
+                place = each.indices[0] + rows.start, each.indices[1] + columns.start
+                if not before[place].any():
+                    taken[place] = True
+                    found.append(replace(each, indices=place))
+        return sorted(found, key=lambda each: -each.score)
+
+
 class Insights:
     """Keeps the outcomes of runs, the latest of each plane.
 
@@ -79,17 +114,32 @@ class Insights:
         if len(planes) > KEPT_PLANES:
             planes.popitem(last=False)
 
-    def of(self, layer: Labels, plane: LabelPlane) -> Insight | None:
+    def of(self, layer: Labels, plane: LabelPlane) -> Insight | PartInsight | None:
         """Return what is known of a plane of labels; None if no run was made there."""
         under = self.image_under(plane)
-        outcome = self._known(*under) if under else None
-        return Insight(outcome, _overlaps(layer)) if outcome else None
+        if under is None:
+            return None
+        outcome, overlaps = self._known(*under), _overlaps(layer)
+        if outcome:
+            return Insight(outcome, overlaps)
+        parts = [(Insight(each, overlaps), window) for each, window in self._parts(*under)]
+        return PartInsight(parts, overlaps) if parts else None
 
     def image_under(self, plane: LabelPlane) -> tuple[Image, Plane] | None:
         """Return the image under a plane of labels, and its plane in view: one with an outcome, else the first."""
         found = list(images_under(self.viewer, plane))
         known = [pair for pair in found if self._known(*pair)]
         return next(iter(known or found), None)
+
+    def _parts(self, image: Image, plane: Plane) -> Iterator[tuple[Outcome, tuple[slice, slice]]]:
+        """Outcomes of parts of a plane, the latest first, with their rows and columns of it."""
+        outcomes = self._outcomes.get(image, OrderedDict()) if self._pixels.get(image) is image.data else {}
+        whole, stack = _place(image, plane)
+        for (part, where), outcome in reversed(list(outcomes.items())):
+            y, x = part.y - whole.y, part.x - whole.x
+            inside = 0 <= y <= whole.height - part.height and 0 <= x <= whole.width - part.width
+            if where == stack and part.level == whole.level and inside:
+                yield outcome, (slice(y, y + part.height), slice(x, x + part.width))
 
     def _known(self, image: Image, plane: Plane) -> Outcome | None:
         if self._pixels.get(image) is not image.data:  # the layer shows another image since

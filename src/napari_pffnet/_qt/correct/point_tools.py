@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet._qt.engine import Engine, Request
-from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.insight import Insight, Insights
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Part
@@ -189,7 +189,7 @@ class PointTools:
     def _known(self, plane: LabelPlane, image: Image, wanted: Request) -> tuple[Pointer | None, str]:
         """Return the pointer of the run made on the plane, or of an earlier look, if any; and the model's name."""
         insight = self.insights.of(plane.layer, plane)
-        if insight is not None:
+        if isinstance(insight, Insight):
             return insight.outcome.pointer, insight.outcome.request.model
         where, model, pointer = self._pointers.get(image, ((None, {}), "", None))
         same = where == _where(wanted) and model == wanted.model

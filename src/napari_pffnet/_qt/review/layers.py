@@ -80,9 +80,10 @@ class ReviewLayers:
         """Add or remove the layer of where semantic map and nuclei differ; return whether it is there."""
         remove_if_there(self.viewer, self._difference)
         self._difference = None
-        if shown and self.review.insight is not None:
+        semantic = self.review.insight.semantic if self.review.insight else None
+        if shown and semantic is not None:
             plane = self.review.candidate_plane
-            self._difference = disagreement_layer(disagreement(plane.pixels, self.review.insight.semantic), plane)
+            self._difference = disagreement_layer(disagreement(plane.pixels, semantic), plane)
             with keep_selection(self.viewer):
                 self.viewer.add_layer(self._difference)
         return self._difference is not None

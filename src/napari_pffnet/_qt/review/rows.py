@@ -37,8 +37,8 @@ class Insight(Protocol):
     """What the network knows of a plane."""
 
     @property
-    def semantic(self) -> Array:
-        """Probability of nucleus, float H×W."""
+    def semantic(self) -> Array | None:
+        """Probability of nucleus, float H×W; None if there is no map of the whole plane."""
 
     @property
     def overlaps(self) -> dict[int, float]:
