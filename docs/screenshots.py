@@ -193,7 +193,6 @@ def project() -> None:
         panel.project.new_requested.emit(str(Path(folder) / "my nuclei"))
         panel.project.add_requested.emit([str(data / "images")])
         window.wait(lambda: panel.keeper.image is not None)
-        window.segment()
         panel.project.area_requested.emit()
         shapes = window.viewer.layers["complete here"]
         shapes.add_rectangles(np.array([[60, 60], [60, 300], [330, 300], [330, 60]]))
