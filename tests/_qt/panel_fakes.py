@@ -45,7 +45,9 @@ class FakeEngine:
     def memory(self):
         return 44_000_000
 
-    def zoom(self, request):
+    def zoom(self, request, cancelled):
+        if cancelled():
+            raise Cancelled
         return request.config.scale or 1.0
 
     def level(self, request, levels):

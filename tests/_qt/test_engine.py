@@ -61,7 +61,7 @@ def test_the_whole_image_is_measured_once_a_run_and_never_for_its_zoom(request_,
             f"napari_pffnet.segment.{module}.limits", lambda *given: measured.append(1) or limits(*given)
         )
     engine = Engine()
-    engine.zoom(request_)
+    engine.zoom(request_, lambda: False)
     assert measured == []
     pointer = engine.run(request_, lambda *_: None, lambda: False).pointer
     pointer.prepare((10, 10, 20, 20))

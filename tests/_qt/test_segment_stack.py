@@ -68,7 +68,7 @@ def test_linked_planes_are_one_layer_with_one_row_per_nucleus():
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 5, 16, 16), (40, 16, 16)])
 def test_all_planes_are_seen_at_the_zoom_of_the_one_that_shows_most(shape):
     class Estimating(StackEngine):
-        def zoom(self, request):
+        def zoom(self, request, cancelled):
             return 1 + float(request.plane.read().max())
 
     names = "tzyx"[-len(shape) :]
@@ -283,3 +283,17 @@ def test_a_stack_that_is_removed_is_freed():
     controller.view.reset_mock()
     gc.collect()
     assert image() is None
+
+
+def test_stop_reaches_the_look_that_tells_the_zoom():
+    jobs = []
+    viewer, controller = make(engine := StackEngine(), background=lambda *args, **kwargs: jobs.append((args, kwargs)))
+    args, kwargs = jobs.pop()
+    at_once(*args, **kwargs)
+    controller.run()
+    controller.cancel()
+    args, kwargs = jobs.pop()
+    at_once(*args, **kwargs)
+    assert engine.requests == []
+    assert status(controller) == "Stopped."
+    assert len(viewer.layers) == 1

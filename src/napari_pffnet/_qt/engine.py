@@ -205,18 +205,20 @@ class Engine:
         planes = [_lazy(level) for level in levels]
         return choose_level(segmenter, planes, request.config.diameter).level
 
-    def zoom(self, request: Request) -> float:
+    def zoom(self, request: Request, cancelled: Callable[[], bool]) -> float:
         """Zoom at which `run` would look at the plane.
 
         Raises
         ------
+        Cancelled
+            `cancelled` returned True.
         LibraryError
             The model or the device cannot be used.
         """
         from napari_pffnet.segment import Segmenter, sized
 
         segmenter = Segmenter(self._load(request.model, request.device), request.config)
-        return sized(segmenter, request.plane.read(), request.plane.pixel_size).scale
+        return sized(segmenter, request.plane.read(), request.plane.pixel_size, cancelled).scale
 
     def pointer(self, request: Request) -> Pointer:
         """Return what finds single nuclei in the plane; nothing is computed yet.

@@ -84,7 +84,7 @@ def run_stack(
     error: Exception | None = None
     places = request.plane.places
     telling = places[telling_plane(len(places), lambda number: _plane(request, places[number]).plane.read())]
-    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling))})
+    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling), cancelled)})
     for number, place in enumerate(places):
         try:
             run.add(engine.run(_plane(request, place, config), _part_of(progress, number, len(places)), cancelled))
