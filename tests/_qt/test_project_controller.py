@@ -14,8 +14,8 @@ from panel_fakes import at_once
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
-from napari_pffnet._qt.project.controller import ALL_DONE, LAST_ONE, NO_PROJECT, ProjectController
-from napari_pffnet._qt.project.texts import NO_NUCLEI, NOT_TAKEN
+from napari_pffnet._qt.project.controller import ProjectController
+from napari_pffnet._qt.project.texts import ALL_DONE, LAST_ONE, NO_NUCLEI, NO_PROJECT, NOT_TAKEN
 from napari_pffnet.curate.calibration import project_pairs
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.project import Project

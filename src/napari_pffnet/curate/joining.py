@@ -63,4 +63,5 @@ def _hull(window: Window, other: Window | None) -> Window:
 
 def _counts(values: Array, ids: Array) -> Array:
     """Return how often each of the sorted ids occurs."""
-    return np.searchsorted(ordered := np.sort(values), ids, "right") - np.searchsorted(ordered, ids, "left")
+    ordered = np.sort(values)
+    return np.searchsorted(ordered, ids, "right") - np.searchsorted(ordered, ids, "left")

@@ -16,6 +16,8 @@ Array = np.ndarray[Any, Any]
 Channel = int | Literal["view", "colour"]
 CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 MOST_UNNAMED_CHANNELS = 4
+#: What places a layer in the world.
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class PlaneError(ValueError):

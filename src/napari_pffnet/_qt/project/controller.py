@@ -14,23 +14,18 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.project import texts
 from napari_pffnet._qt.project.adding import about, add_pair
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.layers import OpenImage
 from napari_pffnet._qt.project.offers import Offers
 from napari_pffnet._qt.project.pairing import find_pair
 from napari_pffnet._qt.project.teller import Teller
-from napari_pffnet._qt.project.texts import EMPTY, NO_NUCLEI
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Added, Project, ProjectLocked, check_new, check_there
 from napari_pffnet.io.project import is_project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.readers import IN_PROJECT
-
-NO_PROJECT = "Nothing is saved until you make or open a project."
-NO_IMAGES = "Add images, or drop files or folders onto the list."
-ALL_DONE = "All images are done."
-LAST_ONE = "This is the last one that is not done."
 
 
 class View(Teller, Protocol):
@@ -111,7 +106,7 @@ class ProjectController:
         for signal, slot in self._connections:
             signal.connect(slot)
         self._show()
-        self.view.set_status(NO_PROJECT)
+        self.view.set_status(texts.NO_PROJECT)
         self._take_from_viewer()
 
     @property
@@ -173,7 +168,7 @@ class ProjectController:
         except FAULTS as error:
             self.keeper.fail(error)
         else:
-            self.view.set_status("" if self.image and "labels" in self.image.layers else NO_NUCLEI)
+            self.view.set_status("" if self.image and "labels" in self.image.layers else texts.NO_NUCLEI)
         self._show()
         self.keeper.tell_notes()
         self._want_nuclei()
@@ -194,7 +189,7 @@ class ProjectController:
         if following is None:
             self.keeper.save()
             here = self.image is not None and self.project.entry(self.image.name).state != "done"
-            self.view.set_status(LAST_ONE if here else ALL_DONE)
+            self.view.set_status(texts.LAST_ONE if here else texts.ALL_DONE)
         else:
             self.open_image(following)
 
@@ -204,7 +199,7 @@ class ProjectController:
         if project is None or image is None or self._busy:
             return
         if project.entry(image.name).state != "done":
-            if not image.annotation().labels.any() and not self.view.ask(EMPTY.format(image.name)):
+            if not image.annotation().labels.any() and not self.view.ask(texts.EMPTY.format(image.name)):
                 return
             self.toggle_done()
         if project.entry(image.name).state == "done":
@@ -228,9 +223,8 @@ class ProjectController:
         except FAULTS as error:
             self.keeper.fail(error)
         else:
-            whole = " It counts as complete as a whole." if self.image.regions.whole else ""
-            empty = "" if self.image.annotation().labels.any() else ", without a nucleus"
-            self.view.set_status("" if done else f"Done{empty}.{whole}")
+            image = self.image
+            self.view.set_status("" if done else texts.done(bool(image.annotation().labels.any()), image.regions.whole))
             if not done:
                 self._learn(self.project.folder)
         self._show()
@@ -270,8 +264,8 @@ class ProjectController:
             return
         pair.image.visible = False
         self.open_image(name)
-        if self.image and self.image.name == name and about(pair):
-            self.view.set_status(about(pair))
+        if self.image and self.image.name == name and (told := about(pair)):
+            self.view.set_status(told)
 
     def save_as(self, folder: str) -> None:
         """Copy the project in the background and go on in the copy."""
@@ -322,14 +316,14 @@ class ProjectController:
                 self.keeper.project = opening()
             except ProjectLocked as error:
                 if anyway is None or not self.view.ask(f"{error}.\n\nOpen it here all the same?"):
-                    self.view.set_status(NO_PROJECT)
+                    self.view.set_status(texts.NO_PROJECT)
                     return
                 self.keeper.project = anyway()
         except FAULTS as error:
             self.keeper.fail(error)
             return
         self._show()
-        self.view.set_status("" if self.project and self.project.manifest.images else NO_IMAGES)
+        self.view.set_status("" if self.project and self.project.manifest.images else texts.NO_IMAGES)
         self.keeper.tell_notes()
         self._open_first(image)
 

@@ -11,6 +11,7 @@ from napari.layers import Labels, Layer, Shapes
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
+from napari_pffnet._qt.layers.planes import PLACEMENT
 from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet._qt.project.texts import LOST
@@ -161,7 +162,7 @@ class ImageKeeper:
             layers = image_layers(project.folder, project.entry(image.name), now.labels, {}, now, image.regions)
             self._add_layers([each for each in layers if each[2] == "shapes"])
             shown, areas = image.layers.get("image", image.layers["regions"]), image.layers["regions"]
-            for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
+            for name in PLACEMENT:
                 setattr(areas, name, getattr(shown, name))
         layer = image.layers["regions"]
         self.viewer.layers.selection.active = layer

@@ -11,13 +11,12 @@ from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.label_rows import rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin, made_of
-from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.layers.planes import PLACEMENT, PlaneError
 from napari_pffnet._qt.layers.searched import searched_in
 from napari_pffnet._qt.project.layers import OpenImage, plane_of
 from napari_pffnet.curate.joining import join
 from napari_pffnet.readers import NUCLEI
 
-PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 PREDICTED = ["score", "quality", "mask_score", "overlap"]
 
 
@@ -80,7 +79,7 @@ def _annotation(viewer: ViewerModel, image: OpenImage, part: Labels) -> Labels:
     """Return the image's annotation; an empty one is made, and taken by the project, if there is none."""
     if "labels" not in image.layers:
         shown = image.layers["image"]
-        place = {name: getattr(shown, name) for name in PLACE}
+        place = {name: getattr(shown, name) for name in PLACEMENT}
         look = {"opacity": part.opacity, "metadata": {"napari-pffnet": {"image": image.name}}}
         part.name = f"{part.name} of a part"  # its name is free from now on
         layer = viewer.add_labels(np.zeros(image.shape, np.int32), name=NUCLEI, **look, **place)

@@ -1,5 +1,9 @@
-"""What the user is told and asked about the image of a project."""
+"""What the user is told and asked about a project and its image."""
 
+NO_PROJECT = "Nothing is saved until you make or open a project."
+NO_IMAGES = "Add images, or drop files or folders onto the list."
+ALL_DONE = "All images are done."
+LAST_ONE = "This is the last one that is not done."
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
 TO_TAKE = "to take it: Project > Add > Selected Labels layer."
 NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
@@ -11,3 +15,8 @@ LOST = "'{}' could not be saved (Save As… keeps it elsewhere). Leave it all th
 REMOVED = "The nuclei of '{}' were removed from the layers, but the project keeps them. Take '{}' in their place?"
 INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
+
+
+def done(labelled: bool, whole: bool) -> str:
+    """Say that an image is done; whether it has nuclei, and is complete as a whole."""
+    return f"Done{'' if labelled else ', without a nucleus'}.{' It counts as complete as a whole.' if whole else ''}"

@@ -10,6 +10,9 @@ from napari_pffnet._qt.layers.parts import Where
 from napari_pffnet._qt.layers.planes import Channel
 from napari_pffnet.config import SegmentConfig
 
+#: Names in SegmentConfig of what re-applies without the network.
+THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
+
 
 @dataclass(frozen=True)
 class Options:

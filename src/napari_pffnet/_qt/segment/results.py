@@ -12,14 +12,13 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_pffnet._qt.layers.label_rows import is_worked_on
-from napari_pffnet._qt.layers.planes import Plane, Stack, is_image
+from napari_pffnet._qt.layers.planes import PLACEMENT, Plane, Stack, is_image
 from napari_pffnet._qt.layers.searched import note_searched
 from napari_pffnet.readers import FEATURES, IN_PROJECT, colours_of_semantic
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
-PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OUTLINE_WIDTH = 2
 _FINGERPRINTS: WeakKeyDictionary[Labels, tuple[str, int]] = WeakKeyDictionary()
 

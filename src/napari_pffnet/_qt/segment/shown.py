@@ -19,7 +19,7 @@ from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Plane, Stack
 from napari_pffnet._qt.layers.selection import keep_selection
-from napari_pffnet._qt.segment.protocol import View
+from napari_pffnet._qt.segment.protocol import THRESHOLDS, View
 from napari_pffnet._qt.segment.results import ResultLayers, about_image
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest
 from napari_pffnet._qt.segment.summary import summary
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
 TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
-THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 MB = 1e6
 
 

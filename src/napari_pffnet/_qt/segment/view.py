@@ -29,7 +29,7 @@ from superqt import QLabeledDoubleSlider
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.layers.planes import Channel
-from napari_pffnet._qt.segment.protocol import Options
+from napari_pffnet._qt.segment.protocol import THRESHOLDS, Options
 from napari_pffnet._qt.tooltip import plain
 from napari_pffnet.config import SegmentConfig
 
@@ -37,7 +37,6 @@ FROM_FILE = "from a file…"
 MANAGE = "manage models…"
 AUTOMATIC = "automatic"
 PAUSE_MS = 40
-THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_area")
 TIPS = {
     "image": "The image layer to segment: grey or colour, any bit depth.",
     "planes": "Of a stack (Z) or a series (T): segment the plane in view, or all planes one after the other.",
