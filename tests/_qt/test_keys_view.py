@@ -3,7 +3,7 @@
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from test_correct import start
+from users import start
 
 from label_planes import squares
 from napari_pffnet._qt.correct.keys_view import KeysDialog

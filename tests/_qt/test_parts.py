@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from napari.components import ViewerModel
 from panel_fakes import FakeEngine, FakeView, at_once, options
-from test_project_controller import crashed, on_disk, opened, status
+from project_fakes import crashed, on_disk, opened, status
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.project.controller import ProjectController

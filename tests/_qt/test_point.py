@@ -7,7 +7,7 @@ import pytest
 from panel_fakes import dock
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from test_correct import User
+from users import User
 
 from napari_pffnet.synthetic import synthetic_nuclei
 

@@ -11,37 +11,17 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.transforms import Affine
 from panel_fakes import at_once
+from project_fakes import crashed, make, on_disk, opened, status
 
-from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.label_rows import ACCEPTED
-from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.project.texts import ALL_DONE, LAST_ONE, NO_NUCLEI, NO_PROJECT, NOT_TAKEN
 from napari_pffnet.curate.calibration import project_pairs
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.project import Project
-from napari_pffnet.curate.work import Annotation, Work
+from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.regions import Area, Regions
 from napari_pffnet.readers import get_reader
 from projects import SHAPE, images, paint, painted, project
-
-
-def make(viewer=None):
-    view = Mock()
-    view.ask.return_value = True
-    view.copies.return_value = True
-    return ProjectController(ActiveLabels(viewer or ViewerModel()), view, at_once)
-
-
-def opened(tmp_path, labels=None, **arguments):
-    made = project(tmp_path, **arguments)
-    if labels is not None:
-        work = made.work("a", SHAPE)
-        work.save(labels)
-        work.close()
-    made.close()
-    controller = make()
-    controller.open(str(made.folder))
-    return controller
 
 
 def nuclei(*edits):
@@ -51,18 +31,8 @@ def nuclei(*edits):
 TWO_NUCLEI = nuclei(paint(2, 2, 1), paint(20, 20, 2))
 
 
-def status(controller):
-    return controller.view.set_status.call_args.args[0]
-
-
 def warning(controller):
     return controller.view.warn.call_args.args[0]
-
-
-def crashed(controller):
-    """What is on the disk now, as after a crash."""
-    image = controller.image
-    return Work.open(controller.project.folder, image.name, image.shape, readonly=True)
 
 
 def names(controller):
@@ -122,10 +92,6 @@ def add_result(viewer, labels, image, **facts):
     """A Labels layer as a run on an image leaves it."""
     facts = {"image_id": str(image.unique_id), "image": image.name, **facts}
     return viewer.add_labels(labels, metadata={"napari-pffnet": facts})
-
-
-def on_disk(controller, name):
-    return Work.open(controller.project.folder, name, SHAPE, readonly=True).now.labels
 
 
 @pytest.mark.parametrize("select", ["image", "labels"])

@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 import tifffile
 from panel_fakes import FakeEngine, dock
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
-from test_correct import User
+from users import LEFT, User, click, drop
 
 from napari_pffnet._qt.panel import Panel
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.work import Work
 from projects import SHAPE, images, paint, painted, project
-
-LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
@@ -30,18 +27,6 @@ def window(make_napari_viewer):
     QTest.qWait(50)
     yield viewer, panel.project, panel.keeper
     panel.keeper.close()
-
-
-def click(button):
-    QTest.mouseClick(button, LEFT)
-
-
-def drop(images_list, *paths):
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    place = QPointF(images_list.rect().center())
-    event = QDropEvent(place, Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
-    images_list.dropEvent(event)
 
 
 def ancestors(widget):

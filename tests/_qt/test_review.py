@@ -9,8 +9,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from review_fakes import features, insight, nuclei
-from test_correct import CONTROL, NOTHING, SHIFT, User
-from test_correct import start as start_panel
+from users import CONTROL, NOTHING, SHIFT, User
+from users import start as start_panel
 
 from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import Keys

@@ -9,8 +9,7 @@ from panel_fakes import dock
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
-from test_correct import User
-from test_project_panel import LEFT, click, drop
+from users import LEFT, User, click, drop
 
 from napari_pffnet import library
 from napari_pffnet.samples import rpe1
