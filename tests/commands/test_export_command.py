@@ -132,3 +132,22 @@ def test_large_results_are_exported(tmp_path):
     LabelPyramid(tmp_path / "x.zarr", "nuclei", LABELS.shape, "uint32").write(0, 0, LABELS)
     assert export(tmp_path, "--to", "coco") == 0
     assert [each["id"] for each in json.loads((tmp_path / "x_coco.json").read_text())["annotations"]] == [2, 7]
+
+
+def test_outlines_of_other_programs_become_label_images(results, capsys):
+    assert export(results / "a_labels.tif", "--to", "geojson", "--output", results / "drawn") == 0
+    assert export(results / "a_labels.tif", "--to", "rois", "--output", results / "sets") == 0
+    assert export(results / "drawn", "--to", "labels") == 1
+    assert "a.geojson: its image a is not beside it; give the folder of the images with --images" in (
+        capsys.readouterr().err
+    )
+    for folder in ("drawn", "sets"):
+        assert export(results / folder, "--to", "labels", "--images", results) == 0
+        made = tifffile.imread(results / folder / "a_labels.tif")
+        assert made.dtype == np.uint16
+        np.testing.assert_array_equal(made, LABELS)
+    assert export(results / "drawn" / "a.geojson", "--to", "coco", "--images", results) == 0
+    source = open_source(results / "drawn" / "a_coco.json")
+    np.testing.assert_array_equal(source.read(0).labels > 0, LABELS > 0)
+    assert export(results, "--to", "labels") == 2
+    assert "no outlines (.geojson, .zip, .roi) in" in capsys.readouterr().err

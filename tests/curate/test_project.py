@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
+from napari_pffnet.io.export import write_geojson, write_rois
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.regions import Area, Regions
@@ -124,6 +125,28 @@ def test_labels_of_dropped_files_are_looked_for_and_each_part_fails_alone(tmp_pa
     made.close()
     file.write_text(file.read_text().replace('"state"', '"later": 1, "state"'))
     assert "unknown key images.0.later; did you mean" in Project.open(made.folder).notes[0]
+
+
+def test_outlines_of_other_programs_are_annotation_too(tmp_path):
+    nuclei = np.zeros(SHAPE, np.uint16)
+    nuclei[:3, :3], nuclei[5:, 5:] = 4, 9
+    for folder in ("set/images", "set/labels", "flat"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number, name in enumerate(("set/images/a", "flat/b", "flat/c")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full(SHAPE, number, np.uint8))
+    write_rois(tmp_path / "set/labels/a_rois.zip", nuclei)
+    write_geojson(tmp_path / "flat/b.geojson", nuclei)
+    write_geojson(tmp_path / "flat/c.geojson", 0 * nuclei)
+    tifffile.imwrite(tmp_path / "flat/c_labels.tif", nuclei)
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "set", tmp_path / "flat/b.tif", tmp_path / "flat/b.geojson", tmp_path / "flat/c.tif"])
+    assert (sorted(added.names), added.problems) == (["a", "b", "c"], ())
+    for name in added.names:
+        work = made.work(name, SHAPE)
+        np.testing.assert_array_equal(work.now.labels > 0, nuclei > 0)
+        work.close()
+    [problem] = made.add([tmp_path / "flat/c.geojson"]).problems
+    assert problem.endswith("c.geojson: outlines without their image; choose its image, of the same name, too")
 
 
 def test_annotation_that_is_there_already_stays(tmp_path):

@@ -1,4 +1,4 @@
-"""``napari-pffnet export``: label images in the formats of other programs."""
+"""``napari-pffnet export``: label images in the formats of other programs, and outlines of these as label images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SUFFIXES = {"geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
+SUFFIXES = {"labels": "_labels.tif", "geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
         " (a data set with run lengths and scores; one file of all images, nuclei_coco.json, if there are several)."
         " Outlines follow the edges of pixels. Scores come from NAME.csv beside NAME_labels.tif; nuclei that were"
-        " changed since have none."
+        " changed since have none. The other way, labels draws the outlines of QuPath (NAME.geojson) and ImageJ"
+        " (NAME.zip, NAME_rois.zip, NAME.roi) as NAME_labels.tif."
     )
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
     parser.add_argument(
@@ -34,12 +35,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="INPUT",
-        help="label images, NAME.zarr of large images, or folders with NAME_labels.tif",
+        help="label images, NAME.zarr of large images, outlines, or folders with NAME_labels.tif (of --to labels:"
+        " with outlines)",
     )
     parser.add_argument("--to", required=True, choices=SUFFIXES, help="format")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where files go (default: beside the labels)")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="of coco: where the images are (default: beside the labels)"
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="of coco and of outlines: where the images are (default: beside the labels)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     parser.set_defaults(run=run)
@@ -47,9 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export every label image; report bad files and go on."""
-    if options.images and options.to != "coco":
-        raise ValueError("--images is for --to coco; leave it out")
-    files = _find(options.inputs)
+    files = _find(options.inputs, options.to)
+    if options.images and options.to != "coco" and not any(map(_is_outlines, files)):
+        raise ValueError("--images is for --to coco and for outlines; leave it out")
     if options.to == "coco" and len(files) > 1:
         failed = _export_together(files, options)
     else:
@@ -73,11 +78,15 @@ def _attempt(file: Path, work: Callable[..., None], *arguments: Any) -> bool:
 
 def _export(file: Path, options: argparse.Namespace) -> None:
     from napari_pffnet.io import export
+    from napari_pffnet.io.atomic import write_atomic
+    from napari_pffnet.io.tiff import label_tiff
 
     target = (options.output or file.parent) / f"{_name(file)}{SUFFIXES[options.to]}"
     _prepare(target, options.overwrite)
-    labels = _read(file)
-    if options.to == "geojson":
+    labels = _read(file, options.images)
+    if options.to == "labels":
+        write_atomic(target, label_tiff(labels))
+    elif options.to == "geojson":
         export.write_geojson(target, labels, _table(file, labels))
     elif options.to == "rois":
         export.write_rois(target, labels)
@@ -100,7 +109,7 @@ def _export_together(files: Sequence[Path], options: argparse.Namespace) -> int:
     coco, images = Coco(), []
 
     def add(file: Path) -> None:
-        labels, image = _read(file), _image(file, options.images, target.parent)
+        labels, image = _read(file, options.images), _image(file, options.images, target.parent)
         coco.add(labels, _table(file, labels), image or _name(file))
         images.append(image)
 
@@ -123,7 +132,7 @@ def _prepare(target: Path, overwrite: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _find(inputs: Sequence[Path]) -> list[Path]:
+def _find(inputs: Sequence[Path], to: str) -> list[Path]:
     from napari_pffnet.data.folder import RESULTS, list_images
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
@@ -132,28 +141,41 @@ def _find(inputs: Sequence[Path]) -> list[Path]:
     for path in inputs:
         if not path.is_dir() or is_zarr(path):
             files.append(path)
-            continue
-        files += [file for stem, found in list_images(path).items() if stem.endswith(RESULTS[0]) for file in found]
-        files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
+        elif to == "labels":
+            files += sorted(file for file in path.iterdir() if _is_outlines(file) and not file.name.startswith("."))
+        else:
+            files += [file for stem, found in list_images(path).items() if stem.endswith(RESULTS[0]) for file in found]
+            files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
     names = [_name(file) for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"several label images are named {', '.join(twice[:3])}; export them one by one")
     if not files:
-        raise ValueError(f"no NAME{RESULTS[0]}.tif in {', '.join(map(str, inputs))}; give label images by their names")
+        wanted = "outlines (.geojson, .zip, .roi)" if to == "labels" else f"NAME{RESULTS[0]}.tif"
+        raise ValueError(f"no {wanted} in {', '.join(map(str, inputs))}; give files by their names")
     return files
+
+
+def _is_outlines(file: Path) -> bool:
+    from napari_pffnet.data.outlines import SUFFIXES
+
+    return file.suffix.lower() in SUFFIXES
 
 
 def _name(file: Path) -> str:
     """Return the name of the image whose labels a file holds."""
     from napari_pffnet.data.folder import RESULTS
+    from napari_pffnet.data.outlines import image_name
 
-    return file.stem.removesuffix(RESULTS[0])
+    return image_name(file) if _is_outlines(file) else file.stem.removesuffix(RESULTS[0])
 
 
-def _read(file: Path) -> np.ndarray[Any, Any]:
+def _read(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
     """Read labels with their own ids; ValueError if they are those of several planes."""
     import numpy as np
+
+    if _is_outlines(file):
+        return _draw(file, images)
 
     from napari_pffnet.data.annotation import check_pieces
     from napari_pffnet.evaluate.label_files import LabelFile
@@ -165,6 +187,20 @@ def _read(file: Path) -> np.ndarray[Any, Any]:
     if len(np.unique(array[array > 0])) == 1:
         check_pieces(file, array)
     return array
+
+
+def _draw(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
+    """Draw outlines at the size of their image."""
+    from napari_pffnet.data.annotation import read_pixels
+    from napari_pffnet.data.outlines import read_outlines
+
+    image = _image(file, images, Path())
+    if image is None:
+        raise ValueError(
+            f"{file}: its image {_name(file)} is not beside it; give the folder of the images with --images"
+        )
+    height, width = read_pixels(Path(image)).shape[:2]
+    return read_outlines(file, (height, width))
 
 
 def _image(file: Path, images: Path | None, start: Path) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from napari_pffnet.data import outlines
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
@@ -36,7 +37,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     """Return the image files among the paths and in the folders among them, and what is neither.
 
     Labels are not images but the annotation of one, chosen too or not: ``labels/NAME.*`` of ``images/NAME.*``
-    (``semantic/NAME.*`` too), and files beside ``NAME.*`` as of `BESIDE`.
+    (``semantic/NAME.*`` too), and files beside ``NAME.*`` as of `BESIDE`; or outlines of that name (`data.outlines`).
     """
     files: list[Path] = []
     problems: list[str] = []
@@ -49,35 +50,47 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
-    images = {(file.parent, file.stem): file for file in files}
+    images = {(file.parent, file.stem): file for file in files if not _is_outlines(file)}
     near = dict.fromkeys([*files, *_near(files)])
     owners = {file: owner for file in near if (owner := _owner(file, images))}
     annotation: dict[Path, dict[str, Path]] = {}
     for file, (image, kind) in sorted(owners.items(), key=lambda item: _rank(item[0])):
         annotation.setdefault(image, {}).setdefault(kind, file)
     own = [(file, annotation.get(file, {})) for file in files if file not in owners]
+    alone = [file for file, _ in own if _is_outlines(file)]
+    problems += [f"{file}: outlines without their image; choose its image, of the same name, too" for file in alone]
+    own = [(file, parts) for file, parts in own if file not in alone]
     return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
 def _near(files: Sequence[Path]) -> list[Path]:
-    """Return the image files that lie where annotation of some images may lie."""
+    """Return the images and outlines that lie where annotation of some images may lie."""
     folders = {file.parent for file in files}
     folders |= {folder.with_name(kind) for folder in folders if folder.name == "images" for kind in KINDS}
-    return [
-        file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.suffix.lower() in SUFFIXES
-    ]
+    there = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    return [file for file in there if file.suffix.lower() in SUFFIXES or _is_outlines(file)]
+
+
+def _is_outlines(file: Path) -> bool:
+    return file.suffix.lower() in outlines.SUFFIXES
 
 
 def _rank(file: Path) -> int:
-    """Of several labels of one image those come first whose name is listed first in `BESIDE`."""
+    """Of several labels of one image those come first whose name is listed first in `BESIDE`, outlines last."""
+    if _is_outlines(file):
+        return len(BESIDE)
     return next((rank for rank, end in enumerate(BESIDE) if file.stem.endswith(end)), 0)
 
 
 def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, str] | None:
     """Return the image whose annotation a file is, and of which kind; None of an image."""
+    name = outlines.image_name(file) if _is_outlines(file) else file.stem
     if file.parent.name in KINDS:
-        image = known.get((file.parent.with_name("images"), file.stem))
+        image = known.get((file.parent.with_name("images"), name))
         return (image, file.parent.name) if image else None
+    if _is_outlines(file):
+        image = known.get((file.parent, name))
+        return (image, "labels") if image else None
     for end, kind in BESIDE.items():
         image = known.get((file.parent, file.stem.removesuffix(end))) if file.stem.endswith(end) else None
         if image:

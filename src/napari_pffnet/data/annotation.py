@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected
 
+from napari_pffnet.data import outlines
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.io.images import ImageError, read_image, to_plane
 from napari_pffnet.labels import IGNORE, renumber
@@ -31,7 +32,11 @@ def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:
 
 
 def read_labels(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.int32]:
-    """Read a label image as int32 with ids 1..N, of H×W = `shape` unless that is None."""
+    """Read labels as int32 with ids 1..N, of H×W = `shape`, which may be None of a label image, not of outlines."""
+    if path.suffix.lower() in outlines.SUFFIXES:
+        if shape is None:
+            raise DataError(f"{path}: outlines do not say how large their image is; save a label image")
+        return renumber(outlines.read_outlines(path, (shape[0], shape[1])))[0]
     labels = read_pixels(path, indices=True)
     if labels.ndim != 2:
         raise DataError(f"{path}: labels are a colour image; save one integer id per nucleus, background 0")

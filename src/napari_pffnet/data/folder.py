@@ -1,10 +1,14 @@
-"""The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``."""
+"""The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``.
+
+Labels may be outlines, too: ``labels/NAME.geojson`` of QuPath, ``labels/NAME.zip`` or ``NAME_rois.zip`` of ImageJ.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
+from napari_pffnet.data import outlines
 from napari_pffnet.data.annotation import read_labels, read_pixels, read_semantic
 from napari_pffnet.data.sources import DataError, Sample
 from napari_pffnet.io.images import SUFFIXES
@@ -30,7 +34,7 @@ class FolderSource:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._images = list_images(self.path / "images")
-        self._labels = list_images(self.path / "labels")
+        self._labels = list_labels(self.path / "labels")
         self._semantic = list_images(self.path / "semantic")
         self._names = sorted(self._images.keys() & self._labels.keys())
         if not self._images:
@@ -87,4 +91,13 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.glob("*")):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
             files.setdefault(path.stem, []).append(path)
+    return files
+
+
+def list_labels(folder: Path) -> dict[str, list[Path]]:
+    """Return the label images and outlines of a folder by the name of their image; else as `list_images`."""
+    files = list_images(folder)
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() in outlines.SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            files.setdefault(outlines.image_name(path), []).append(path)
     return files

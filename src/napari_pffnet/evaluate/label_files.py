@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pffnet.data.annotation import check_pieces, check_shape, check_signs, check_type
+from napari_pffnet.data.outlines import SUFFIXES as OUTLINES
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.metrics import Overlaps, overlaps_of_parts
 from napari_pffnet.io.images import ImageError, read_image
@@ -18,6 +19,7 @@ from napari_pffnet.io.ome_zarr import open_labels
 
 Array = np.ndarray[Any, Any]
 PART = 2**24
+DRAW = "napari-pffnet export --to labels makes label images of outlines"
 
 
 class LabelFile:
@@ -83,6 +85,8 @@ def _open_zarr(path: Path) -> Any:
 
 
 def _read(path: Path) -> Array:
+    if path.suffix.lower() in OUTLINES:
+        raise DataError(f"{path}: outlines; {DRAW}")
     try:
         array, axes, _ = read_image(path, indices=True)
     except ImageError as error:

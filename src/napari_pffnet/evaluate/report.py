@@ -12,7 +12,7 @@ import pandas as pd
 
 from napari_pffnet.data.folder import RESULTS, list_images
 from napari_pffnet.data.sources import DataError
-from napari_pffnet.evaluate.label_files import LabelFile, overlaps_of_files
+from napari_pffnet.evaluate.label_files import DRAW, LabelFile, overlaps_of_files
 from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_overlaps
 from napari_pffnet.io.lazy import is_zarr
 
@@ -58,7 +58,7 @@ def find_pairs(predictions: Path, truth: Path) -> Pairs:
             raise PairError(f"{folder}: no such folder; give two folders of label images, or two label images")
     wanted, have = _label_files(truth), _label_files(predictions)
     if not wanted:
-        hint = f"; did you mean {truth / 'labels'}?" if (truth / "labels").is_dir() else "; expected NAME.tif"
+        hint = f"; did you mean {truth / 'labels'}?" if (truth / "labels").is_dir() else f"; expected NAME.tif ({DRAW})"
         raise PairError(f"{truth}: no label images{hint}")
     pairs = Pairs({}, [], sorted(have.keys() - wanted.keys()))
     for name, true in wanted.items():

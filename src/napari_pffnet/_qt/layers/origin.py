@@ -28,6 +28,11 @@ def model_origin(model: str) -> str:
     return f"{file.stem} {_fingerprint(file, status.st_mtime_ns, status.st_size)[:8]}"
 
 
+def image_facts(image: Image) -> dict[str, str | None]:
+    """Return what a layer's metadata say of the image that it was made of (`made_of`)."""
+    return {"image": image.name, "image_id": str(image.unique_id), "file": image.source.path}
+
+
 def made_of(layer: Labels, image: Image) -> bool | None:
     """Whether a layer was made of that image; None if it cannot be known.
 

@@ -16,7 +16,7 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Engine, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
-from napari_pffnet._qt.layers.origin import model_origin
+from napari_pffnet._qt.layers.origin import image_facts, model_origin
 from napari_pffnet._qt.layers.planes import Plane, Stack
 from napari_pffnet._qt.layers.selection import keep_selection
 from napari_pffnet._qt.segment.protocol import THRESHOLDS, View
@@ -187,9 +187,7 @@ def source(
 ) -> dict[str, Any]:
     """Say where a result comes from, for its layers' metadata."""
     return {
-        "image": image.name,
-        "image_id": str(image.unique_id),
-        "file": image.source.path,
+        **image_facts(image),
         "model": request.model,
         "origin": model_origin(request.model),
         "position": request.plane.position,

@@ -1,0 +1,129 @@
+"""Outlines of QuPath and ImageJ, drawn as labels."""
+
+import json
+
+import numpy as np
+import pytest
+import roifile
+import tifffile
+
+from napari_pffnet.data.annotation import read_labels
+from napari_pffnet.data.folder import FolderSource
+from napari_pffnet.data.outlines import read_outlines
+from napari_pffnet.data.sources import DataError
+from napari_pffnet.io.export import write_geojson, write_rois
+from napari_pffnet.synthetic import synthetic_nuclei
+
+SHAPE = (30, 40)
+LABELS = np.zeros(SHAPE, np.int32)
+LABELS[2:9, 3:12] = 70000
+LABELS[15, 15] = LABELS[17, 17] = LABELS[16:, 30:] = 4  # in pieces, at the edge
+
+
+def square(y, x, size):
+    return [[x, y], [x + size, y], [x + size, y + size], [x, y + size], [x, y]]
+
+
+def feature(*rings, kind="detection", **more):
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": list(rings)},
+        "properties": {"objectType": kind},
+        **more,
+    }
+
+
+def geojson(path, *features, together=True):
+    features = list(features)
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features} if together else features))
+    return path
+
+
+def roi(corners, kind=roifile.ROI_TYPE.TRACED, **facts):
+    made = roifile.ImagejRoi.frompoints(np.array(corners), **facts)
+    made.roitype = kind
+    return made
+
+
+@pytest.mark.parametrize("labels", [LABELS, synthetic_nuclei((90, 120), 12, 3)[1], 0 * LABELS])
+def test_what_is_exported_is_read_back_pixel_by_pixel(labels, tmp_path):
+    write_geojson(tmp_path / "a.geojson", labels)
+    write_rois(tmp_path / "a.zip", labels)
+    np.testing.assert_array_equal(read_outlines(tmp_path / "a.geojson", labels.shape), labels)
+    np.testing.assert_array_equal(read_outlines(tmp_path / "a.zip", labels.shape), labels)
+
+
+def test_holes_are_empty_and_the_smaller_of_two_is_in_front(tmp_path):
+    file = geojson(tmp_path / "a.geojson", feature(square(9, 9, 2)), feature(square(1, 1, 10), square(2, 2, 3)))
+    labels = read_outlines(file, SHAPE)
+    assert not labels[2:5, 2:5].any()
+    assert (labels[9:11, 9:11] == 1).all()
+    assert np.count_nonzero(labels == 2) == 100 - 9 - 4
+
+
+def test_of_cells_the_nucleus_counts_and_regions_lines_and_points_do_not(tmp_path):
+    inner = {"type": "Polygon", "coordinates": [square(4, 4, 3)]}
+    cell = feature(square(2, 2, 9), kind="cell", nucleusGeometry=inner)
+    point = feature(kind="annotation") | {"geometry": {"type": "Point", "coordinates": [3, 3]}}
+    region = feature(square(0, 0, 29), kind="annotation")
+    tile = feature(square(20, 20, 3), kind="tile")
+    by_hand = feature(square(15, 15, 5), kind="annotation")
+    labels = read_outlines(geojson(tmp_path / "a.geojson", region, cell, point, tile, by_hand, together=False), SHAPE)
+    expected = np.zeros(SHAPE, int)
+    expected[4:7, 4:7], expected[15:20, 15:20] = 1, 2
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_rois_of_each_kind_with_names_of_imagej(tmp_path):
+    kinds = roifile.ROI_TYPE
+    rois = [
+        roi(square(2, 3, 4), name="0004-0005"),
+        roi(square(10, 10, 4)[:4], kinds.POLYGON, name="0012-0012"),
+        roi([[20, 5], [30, 5]], kinds.LINE, name="line"),
+        roi(square(20, 20, 5), name="0012-0012-1"),
+    ]
+    oval = roifile.ImagejRoi(roitype=kinds.OVAL, top=2, left=25, bottom=12, right=35, name="oval")
+    roifile.roiwrite(tmp_path / "RoiSet.zip", [*rois, oval])
+    labels = read_outlines(tmp_path / "RoiSet.zip", SHAPE)
+    sizes = np.bincount(labels.ravel())[1:]
+    assert sizes[:3].tolist() == [16, 16, 25]
+    assert sizes[3] == pytest.approx(np.pi * 25, rel=0.05)
+    rois[0].tofile(tmp_path / "one.roi")
+    assert np.count_nonzero(read_outlines(tmp_path / "one.roi", SHAPE)) == 16
+
+
+def test_faults_name_the_file_and_what_to_do(tmp_path):
+    far = geojson(tmp_path / "far.geojson", feature(square(2, 2, 3)), feature(square(400, 400, 9)))
+    line = feature() | {"geometry": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}}
+    roifile.roiwrite(
+        tmp_path / "stack.zip", [roi(square(2, 2, 3), name=n, position=p) for n, p in (("a", 1), ("b", 2))]
+    )
+    (tmp_path / "other.zip").write_bytes(b"PK rubbish")
+    (tmp_path / "other.geojson").write_text('{"a": 1}')
+    for file, message in (
+        (far, "1 of 2 outlines lie outside the image of 30×40 pixels .* at its full resolution"),
+        (geojson(tmp_path / "line.geojson", line), "1 objects, but none of them is an area"),
+        (geojson(tmp_path / "odd.geojson", feature([[1, "x"]])), "object 1 has a damaged outline"),
+        (tmp_path / "stack.zip", "ROIs of 2 planes of a stack; save those of one plane"),
+        (tmp_path / "other.zip", "no ROIs of ImageJ, or damaged"),
+        (tmp_path / "other.geojson", "no GeoJSON of objects"),
+    ):
+        with pytest.raises(DataError, match=f"{file.name}: {message}"):
+            read_outlines(file, SHAPE)
+
+
+def test_a_folder_of_images_and_outlines_is_trained_on(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", np.ones(SHAPE, np.uint8))
+    write_geojson(tmp_path / "labels" / "a.geojson", LABELS)
+    write_rois(tmp_path / "labels" / "b_rois.zip", LABELS)
+    source = FolderSource(tmp_path)
+    assert source.faults() == []
+    for index in range(2):
+        labels = source.read(index).labels
+        assert labels.max() == 2
+        np.testing.assert_array_equal(labels > 0, LABELS > 0)
+    with pytest.raises(DataError, match="do not say how large their image is"):
+        read_labels(tmp_path / "labels" / "a.geojson", None)
