@@ -129,13 +129,18 @@ def test_labels_of_dropped_files_are_looked_for_and_each_part_fails_alone(tmp_pa
 
 def test_outlines_of_other_programs_are_annotation_too(tmp_path):
     nuclei = np.zeros(SHAPE, np.uint16)
-    nuclei[:3, :3], nuclei[5:, 5:] = 4, 9
+    nuclei[:3, :3], nuclei[5:12, 5:12] = 4, 9
     for folder in ("set/images", "set/labels", "flat"):
         (tmp_path / folder).mkdir(parents=True)
     for number, name in enumerate(("set/images/a", "flat/b", "flat/c")):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.full(SHAPE, number, np.uint8))
     write_rois(tmp_path / "set/labels/a_rois.zip", nuclei)
     write_geojson(tmp_path / "flat/b.geojson", nuclei)
+    content = json.loads((tmp_path / "flat/b.geojson").read_text())
+    corners = [[0, 0], [SHAPE[1], 0], [SHAPE[1], 20], [0, 20], [0, 0]]
+    region = {"geometry": {"type": "Polygon", "coordinates": [corners]}, "properties": {"objectType": "annotation"}}
+    content["features"].append(region)
+    (tmp_path / "flat/b.geojson").write_text(json.dumps(content))
     write_geojson(tmp_path / "flat/c.geojson", 0 * nuclei)
     tifffile.imwrite(tmp_path / "flat/c_labels.tif", nuclei)
     made = Project.create(tmp_path / "project")
@@ -145,6 +150,9 @@ def test_outlines_of_other_programs_are_annotation_too(tmp_path):
         work = made.work(name, SHAPE)
         np.testing.assert_array_equal(work.now.labels > 0, nuclei > 0)
         work.close()
+    regions = [made.regions(name) for name in "abc"]
+    assert [bool(each.areas) for each in regions] == [False, True, False]
+    assert regions[1].mask(SHAPE).sum() == 20 * SHAPE[1], "QuPath's region is complete"
     [problem] = made.add([tmp_path / "flat/c.geojson"]).problems
     assert problem.endswith("c.geojson: outlines without their image; choose its image, of the same name, too")
 

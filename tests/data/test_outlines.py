@@ -7,11 +7,12 @@ import pytest
 import roifile
 import tifffile
 
-from napari_pffnet.data.annotation import read_labels
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.outlines import read_outlines
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.io.export import write_geojson, write_rois
+from napari_pffnet.io.regions import Regions
+from napari_pffnet.labels import IGNORE
 from napari_pffnet.synthetic import synthetic_nuclei
 
 SHAPE = (30, 40)
@@ -49,13 +50,13 @@ def roi(corners, kind=roifile.ROI_TYPE.TRACED, **facts):
 def test_what_is_exported_is_read_back_pixel_by_pixel(labels, tmp_path):
     write_geojson(tmp_path / "a.geojson", labels)
     write_rois(tmp_path / "a.zip", labels)
-    np.testing.assert_array_equal(read_outlines(tmp_path / "a.geojson", labels.shape), labels)
-    np.testing.assert_array_equal(read_outlines(tmp_path / "a.zip", labels.shape), labels)
+    np.testing.assert_array_equal(read_outlines(tmp_path / "a.geojson", labels.shape)[0], labels)
+    np.testing.assert_array_equal(read_outlines(tmp_path / "a.zip", labels.shape)[0], labels)
 
 
 def test_holes_are_empty_and_the_smaller_of_two_is_in_front(tmp_path):
     file = geojson(tmp_path / "a.geojson", feature(square(9, 9, 2)), feature(square(1, 1, 10), square(2, 2, 3)))
-    labels = read_outlines(file, SHAPE)
+    labels, _ = read_outlines(file, SHAPE)
     assert not labels[2:5, 2:5].any()
     assert (labels[9:11, 9:11] == 1).all()
     assert np.count_nonzero(labels == 2) == 100 - 9 - 4
@@ -68,10 +69,14 @@ def test_of_cells_the_nucleus_counts_and_regions_lines_and_points_do_not(tmp_pat
     region = feature(square(0, 0, 29), kind="annotation")
     tile = feature(square(20, 20, 3), kind="tile")
     by_hand = feature(square(15, 15, 5), kind="annotation")
-    labels = read_outlines(geojson(tmp_path / "a.geojson", region, cell, point, tile, by_hand, together=False), SHAPE)
+    file = geojson(tmp_path / "a.geojson", region, cell, point, tile, by_hand, together=False)
+    labels, regions = read_outlines(file, SHAPE)
     expected = np.zeros(SHAPE, int)
     expected[4:7, 4:7], expected[15:20, 15:20] = 1, 2
     np.testing.assert_array_equal(labels, expected)
+    inside = np.zeros(SHAPE, bool)
+    inside[:29, :29] = True
+    np.testing.assert_array_equal(Regions(areas=regions).mask(SHAPE), inside)
 
 
 def test_rois_of_each_kind_with_names_of_imagej(tmp_path):
@@ -84,12 +89,12 @@ def test_rois_of_each_kind_with_names_of_imagej(tmp_path):
     ]
     oval = roifile.ImagejRoi(roitype=kinds.OVAL, top=2, left=25, bottom=12, right=35, name="oval")
     roifile.roiwrite(tmp_path / "RoiSet.zip", [*rois, oval])
-    labels = read_outlines(tmp_path / "RoiSet.zip", SHAPE)
+    labels, _ = read_outlines(tmp_path / "RoiSet.zip", SHAPE)
     sizes = np.bincount(labels.ravel())[1:]
     assert sizes[:3].tolist() == [16, 16, 25]
     assert sizes[3] == pytest.approx(np.pi * 25, rel=0.05)
     rois[0].tofile(tmp_path / "one.roi")
-    assert np.count_nonzero(read_outlines(tmp_path / "one.roi", SHAPE)) == 16
+    assert np.count_nonzero(read_outlines(tmp_path / "one.roi", SHAPE)[0]) == 16
 
 
 def test_faults_name_the_file_and_what_to_do(tmp_path):
@@ -125,5 +130,15 @@ def test_a_folder_of_images_and_outlines_is_trained_on(tmp_path):
         labels = source.read(index).labels
         assert labels.max() == 2
         np.testing.assert_array_equal(labels > 0, LABELS > 0)
-    with pytest.raises(DataError, match="do not say how large their image is"):
-        read_labels(tmp_path / "labels" / "a.geojson", None)
+
+
+def test_outside_of_regions_nothing_is_learnt(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.ones(SHAPE, np.uint8))
+    region = feature(square(0, 0, 20), kind="annotation")
+    nuclei = [feature(square(y, x, 4)) for y, x in ((2, 2), (10, 10), (24, 30))]
+    geojson(tmp_path / "labels" / "a.geojson", region, *nuclei)
+    sample = FolderSource(tmp_path).read(0)
+    assert [bool(sample.labels[place]) for place in ((3, 3), (11, 11), (25, 31))] == [True, True, False]
+    assert [sample.semantic[place] for place in ((0, 0), (3, 3), (0, 25), (25, 31))] == [0, 1, IGNORE, IGNORE]

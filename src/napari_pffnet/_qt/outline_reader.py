@@ -42,10 +42,10 @@ def read_layer(path: str | list[str]) -> list[Layer]:
             f"{file.name} has outlines, not pixels: open their image first, and select it if there are several"
         )
     plane = take_plane(image, viewer.dims.point, viewer.dims.order)
-    labels = read_outlines(file, (plane.part.height, plane.part.width)).reshape(plane.shape)
+    labels, _ = read_outlines(file, (plane.part.height, plane.part.width))
     facts: dict[str, Any] = {**image_facts(image), "position": plane.position}
     look = {"name": f"{NUCLEI} of {file.stem}", "opacity": 0.7, "metadata": {"napari-pffnet": facts}}
-    return [(labels, {**plane.placement, **look}, "labels")]
+    return [(labels.reshape(plane.shape), {**plane.placement, **look}, "labels")]
 
 
 def find_image(viewer: ViewerModel, name: str) -> Image | None:

@@ -200,7 +200,13 @@ def _draw(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
             f"{file}: its image {_name(file)} is not beside it; give the folder of the images with --images"
         )
     height, width = read_pixels(Path(image)).shape[:2]
-    return read_outlines(file, (height, width))
+    labels, regions = read_outlines(file, (height, width))
+    if regions:
+        tell(
+            f"note: {file}: only its {len(regions)} regions are annotated; training on the file itself knows",
+            sys.stderr,
+        )
+    return labels
 
 
 def _image(file: Path, images: Path | None, start: Path) -> str | None:

@@ -17,6 +17,7 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
 from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectError, annotation_file, checksum
+from napari_pffnet.io.regions import Area, Regions, regions_bytes
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
 #: what stands beside NAME.* and belongs to it, by the end of its name: results of this program, Cellpose's masks
@@ -163,7 +164,7 @@ class Intake:
 
     def _annotate(self, name: str, found: Found, shape: tuple[int, int]) -> None:
         """Write what was found as the annotation of a new image; one that the project has already stays."""
-        from napari_pffnet.data.annotation import read_labels, read_semantic
+        from napari_pffnet.data.annotation import read_annotation, read_semantic
         from napari_pffnet.data.sources import DataError
 
         there = any(annotation_file(self.folder, kind, name).exists() for kind in KINDS)
@@ -173,7 +174,9 @@ class Intake:
                 continue
             try:
                 if kind == "labels":
-                    parts[kind] = label_tiff(read_labels(file, shape))
+                    labels, regions = read_annotation(file, shape)
+                    parts[kind] = label_tiff(labels)
+                    self._mark(name, regions)
                 else:
                     parts[kind] = tiff(read_semantic(file, shape, "labels" in parts))
                 target = annotation_file(self.folder, kind, name)
@@ -185,6 +188,13 @@ class Intake:
         if "labels" in parts:
             self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
             self.annotated += 1
+
+    def _mark(self, name: str, regions: tuple[Area, ...]) -> None:
+        """Note that an image is complete in these regions, if there are any and nobody has said where it is."""
+        target = annotation_file(self.folder, "regions", name)
+        if regions and not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            write_atomic(target, regions_bytes(Regions(areas=regions)), replace=False)
 
     def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> str:
         images = self.folder / "images"

@@ -12,6 +12,7 @@ from skimage.measure import label as connected
 from napari_pffnet.data import outlines
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.io.images import ImageError, read_image, to_plane
+from napari_pffnet.io.regions import Area
 from napari_pffnet.labels import IGNORE, renumber
 
 MOST_PIECES = 5
@@ -31,12 +32,16 @@ def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:
         raise DataError(f"{path}: {error}; save the plane to use as an image of its own") from None
 
 
+def read_annotation(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], tuple[Area, ...]]:
+    """Read a label image or outlines: as of `read_labels`, and the regions of which they are; none: the whole image."""
+    if path.suffix.lower() not in outlines.SUFFIXES:
+        return read_labels(path, shape), ()
+    labels, regions = outlines.read_outlines(path, shape)
+    return renumber(labels)[0], regions
+
+
 def read_labels(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.int32]:
-    """Read labels as int32 with ids 1..N, of H×W = `shape`, which may be None of a label image, not of outlines."""
-    if path.suffix.lower() in outlines.SUFFIXES:
-        if shape is None:
-            raise DataError(f"{path}: outlines do not say how large their image is; save a label image")
-        return renumber(outlines.read_outlines(path, (shape[0], shape[1])))[0]
+    """Read a label image as int32 with ids 1..N, of H×W = `shape` unless that is None."""
     labels = read_pixels(path, indices=True)
     if labels.ndim != 2:
         raise DataError(f"{path}: labels are a colour image; save one integer id per nucleus, background 0")

@@ -1,6 +1,7 @@
 """The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``.
 
 Labels may be outlines, too: ``labels/NAME.geojson`` of QuPath, ``labels/NAME.zip`` or ``NAME_rois.zip`` of ImageJ.
+Where they have regions, what lies outside of these is ignored, unless there is a semantic map.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+
 from napari_pffnet.data import outlines
-from napari_pffnet.data.annotation import read_labels, read_pixels, read_semantic
+from napari_pffnet.data.annotation import read_annotation, read_pixels, read_semantic
+from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import DataError, Sample
 from napari_pffnet.io.images import SUFFIXES
+from napari_pffnet.io.regions import Regions
 
 #: results of a segmentation, beside an image or its labels, by the end of their names
 RESULTS = ("_labels", "_semantic", "_overlay")
@@ -52,10 +57,13 @@ class FolderSource:
         """Read an image, its labels and its semantic map if there is one."""
         name = self._names[index]
         image = read_pixels(self._images[name][0])
-        labels = read_labels(self._labels[name][0], image.shape[:2])
+        shape = (image.shape[0], image.shape[1])
+        labels, regions = read_annotation(self._labels[name][0], shape)
         semantic = None
         if name in self._semantic:
-            semantic = read_semantic(self._semantic[name][0], image.shape[:2], bool(labels.any()))
+            semantic = read_semantic(self._semantic[name][0], shape, bool(labels.any()))
+        elif regions:
+            labels, semantic = within(labels, Regions(areas=regions).mask(shape), np.zeros(shape, bool))
         return Sample(name, image, labels, semantic)
 
     def faults(self) -> list[str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from skimage.draw import polygon
 
 from napari_pffnet.data.sources import DataError
+from napari_pffnet.io.regions import Area
 
 SUFFIXES = (".geojson", ".roi", ".zip")
 #: QuPath's objects that are no nuclei, whatever their outline
@@ -28,11 +29,15 @@ Rings = list[NDArray[np.float64]]
 
 
 class Outline(NamedTuple):
-    """An object: its `rings` (each N×2, x before y; a point is inside if an odd number of them hold it)."""
+    """An object.
+
+    `rings` are N×2, x before y; a point is inside if an odd number of them hold it. Of what may be a region `outer` are
+    those that are no edges of holes.
+    """
 
     name: str
     rings: Rings
-    may_be_region: bool = False
+    outer: Rings
 
 
 class _Drawn(NamedTuple):
@@ -58,11 +63,11 @@ def image_name(path: Path) -> str:
     return path.stem.removesuffix("_rois")
 
 
-def read_outlines(path: Path, shape: tuple[int, int]) -> NDArray[np.int32]:
+def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], tuple[Area, ...]]:
     """Draw the outlines of a file; where nuclei overlap the smaller one is in front.
 
-    Of QuPath cells the nucleus counts. An annotation of QuPath that holds two other objects or more is a region and
-    left out, as are lines and points.
+    Of QuPath cells the nucleus counts. An annotation of QuPath that holds two other objects or more is no nucleus but a
+    region whose nuclei are annotated. Lines and points are left out.
 
     Parameters
     ----------
@@ -73,8 +78,10 @@ def read_outlines(path: Path, shape: tuple[int, int]) -> NDArray[np.int32]:
 
     Returns
     -------
-    ndarray
+    labels : ndarray
         int32 H×W, 0 is background. Ids are the names where all of these are numbers, else 1, 2, … in the file's order.
+    regions : tuple of Area
+        Outlines of the regions, their holes filled. Without any the whole image counts as annotated.
 
     Raises
     ------
@@ -85,14 +92,14 @@ def read_outlines(path: Path, shape: tuple[int, int]) -> NDArray[np.int32]:
     _check_places(path, found, shape)
     drawn = [_draw(outline.rings, shape) for outline in found]
     areas = np.array([each.area for each in drawn], int)
-    regions = _regions(drawn, areas, [number for number, each in enumerate(found) if each.may_be_region])
+    regions = _regions(drawn, areas, [number for number, each in enumerate(found) if each.outer])
     nuclei = [number for number in range(len(found)) if number not in regions]
     ids = dict(zip(nuclei, _ids([found[number].name for number in nuclei]), strict=True))
     labels = np.zeros(shape, np.int32)
     for number in sorted(nuclei, key=lambda number: -areas[number]):
         top, left, mask = drawn[number]
         labels[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = ids[number]
-    return labels
+    return labels, tuple(area for number in sorted(regions) for area in map(_area, found[number].outer))
 
 
 def _read_geojson(path: Path) -> list[Outline]:
@@ -110,11 +117,12 @@ def _read_geojson(path: Path) -> list[Outline]:
         facts = feature.get("properties") or {}
         kind = facts.get("objectType", "annotation")
         try:
-            rings = _rings(feature.get("nucleusGeometry") or feature["geometry"])
+            pieces = _pieces(feature.get("nucleusGeometry") or feature["geometry"])
         except (ValueError, TypeError, KeyError, AttributeError):
             raise DataError(f"{path}: object {number} has a damaged outline; export it again") from None
-        if rings and kind not in OTHERS:
-            outlines.append(Outline(str(facts.get("name", "")), rings, kind == "annotation"))
+        if pieces and kind not in OTHERS:
+            outer = [rings[0] for rings in pieces] if kind == "annotation" else []
+            outlines.append(Outline(str(facts.get("name", "")), [ring for rings in pieces for ring in rings], outer))
         else:
             others += 1
     if others and not outlines:
@@ -122,17 +130,21 @@ def _read_geojson(path: Path) -> list[Outline]:
     return outlines
 
 
-def _rings(geometry: dict[str, Any]) -> Rings:
-    """Return the rings of a GeoJSON geometry; none of one that is no area."""
+def _pieces(geometry: dict[str, Any]) -> list[Rings]:
+    """Return the rings of each polygon of a GeoJSON geometry, the outer one first; none of one that is no area."""
     if geometry["type"] == "GeometryCollection":
-        return [ring for each in geometry["geometries"] for ring in _rings(each)]
+        return [rings for each in geometry["geometries"] for rings in _pieces(each)]
     if geometry["type"] not in ("Polygon", "MultiPolygon"):
         return []
-    pieces = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    rings = [np.array([point[:2] for point in ring], float).reshape(-1, 2) for piece in pieces for ring in piece]
-    if not all(np.isfinite(ring).all() for ring in rings):
-        raise ValueError("a coordinate that is not a number")
-    return rings
+    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    pieces = [[np.array([point[:2] for point in ring], float).reshape(-1, 2) for ring in each] for each in polygons]
+    if not all(rings and all(map(_is_ring, rings)) for rings in pieces):
+        raise ValueError("a polygon without rings, too few corners, or a coordinate that is not a number")
+    return pieces
+
+
+def _is_ring(corners: NDArray[np.float64]) -> bool:
+    return len(corners) > 2 and bool(np.isfinite(corners).all())
 
 
 def _read_rois(path: Path) -> list[Outline]:
@@ -156,7 +168,7 @@ def _read_rois(path: Path) -> list[Outline]:
     for roi, name in zip(kept, _whole_names([roi.name for roi in kept]), strict=True):
         rings = [np.asarray(each, float).reshape(-1, 2) for each in roi.coordinates(multi=True)]
         pieces.setdefault(name, []).extend(rings)
-    return [Outline(name, rings) for name, rings in pieces.items()]
+    return [Outline(name, rings, []) for name, rings in pieces.items()]
 
 
 def _whole_names(names: Sequence[str]) -> list[str]:
@@ -209,6 +221,12 @@ def _regions(drawn: Sequence[_Drawn], areas: NDArray[np.int_], candidates: Seque
         if np.count_nonzero(mask[tuple(near.T)]) > 1:
             regions.add(number)
     return regions
+
+
+def _area(ring: NDArray[np.float64]) -> Area:
+    """Return a region's outline with whole numbers at the centres of pixels, y before x."""
+    closed = bool((ring[0] == ring[-1]).all())
+    return Area(corners=tuple((y - 0.5, x - 0.5) for x, y in ring[: len(ring) - closed].tolist()))
 
 
 def _ids(names: Sequence[str]) -> list[int]:
