@@ -161,9 +161,24 @@ def test_napari_closes_and_the_run_goes_on_or_keeps_its_best(person, monkeypatch
     person.see(lambda: run.state == state)
 
 
-def test_the_question_has_three_answers(person, qtbot):
+def test_a_run_that_is_paused_goes_on_in_the_background_if_the_user_wants(person, monkeypatch):
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.controller.progress.step > 5)
+    person.click(person.view.pause_button)
+    run = person.controller.run
+    for answer, state in (("wait", "paused"), ("go on", "running")):
+        monkeypatch.setattr(person.view, "ask_closing", lambda answer=answer: answer)
+        assert not person.view.eventFilter(person.viewer.window._qt_window, QCloseEvent())
+        assert run.state == state
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_the_question_has_an_answer_for_everything(person, qtbot, paused):
+    person.view.set_paused(paused)
     answers = []
-    for title in ("Go on in the background", "Stop training", "Do not close"):
+    wait = ["Leave it paused"] if paused else []
+    for title in ("Go on in the background", *wait, "Stop training", "Do not close"):
 
         def choose(title=title):
             [box] = person.view.findChildren(QMessageBox)
@@ -172,7 +187,7 @@ def test_the_question_has_three_answers(person, qtbot):
 
         QTimer.singleShot(100, choose)
         answers.append(person.view.ask_closing())
-    assert answers == ["go on", "stop", "stay"]
+    assert answers == ["go on", *(["wait"] if paused else []), "stop", "stay"]
 
 
 def test_discard_asks_and_deletes(person, monkeypatch):

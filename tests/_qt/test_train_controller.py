@@ -1,7 +1,9 @@
 """The step Train without a screen: what is learnt from, the run, old against new."""
 
 import json
+import shutil
 import sys
+import time
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -24,6 +26,7 @@ from napari_pffnet._qt.train.runs import (
 )
 from napari_pffnet.config import ConfigError
 from napari_pffnet.curate.project import Project
+from napari_pffnet.io.project import find_image
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.train.child import find
 from napari_pffnet.train.gate import gate_file
@@ -101,12 +104,76 @@ def test_an_image_that_is_done_later_joins(make, tmp_path):
     project.write_regions("b", Regions(whole=True))
     project.set_state("b", "done")
     controller.projects.changed.emit()
+    assert controller.view.last("set_summary")[0].startswith("Only one of these images has nuclei")
+    labels = project.folder / "labels"
+    shutil.copy(labels / "a.tif", labels / "b.tif")
+    controller.projects.changed.emit()
     assert controller.view.last("set_material")[1:] == (["a", "b"], ["a"])
+
+
+def test_another_project_starts_with_its_own_images_and_ticks(make, tmp_path, monkeypatch):
+    controller = make(corrected(tmp_path / "one", done=("a", "b", "c")))
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b", "c"), ("b",)))
+    controller.choice.count()
+    assert controller.view.last("set_material")[2] == ["b"], "as the user has ticked"
+    jobs = []
+    controller.background = lambda _title, job, *, done, **_more: jobs.append((job, done))
+    controller.projects.open(corrected(tmp_path / "two", done=("a", "b", "c")))
+    assert controller.view.last("set_material") == ([], [], [])
+    assert controller.view.set_summary.call_args.kwargs == {"ready": False}
+    for job, done in jobs:
+        done(job(None))
+    assert controller.view.last("set_material")[2] == ["a"], "no tick of the other project"
+
+
+def test_another_base_model_has_another_proposal_unless_the_user_has_chosen(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_pffnet._qt.train.choice.seen", lambda base: ({"mine": ["a"]}.get(base, []), []))
+    controller = make(corrected(tmp_path, done=("a", "b", "c")))
+    assert controller.view.last("set_material")[2] == ["a"]
+    chosen = {"held_out": ("a",)}
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b", "c"), **chosen))
+    chosen["base"] = "mine"
+    controller.choice.count()
+    assert controller.view.last("set_material")[2] == ["b"], "what the base has learnt is held out last"
+    chosen.update(base="default", held_out=("c",))
+    controller.choice.count()
+    assert controller.view.last("set_material")[2] == ["c"]
+
+
+def test_an_image_without_nuclei_is_not_proposed_to_check_on(make, tmp_path, monkeypatch):
+    folder = corrected(tmp_path, done=("a", "b", "c"))
+    tifffile.imwrite(folder / "labels" / "a.tif", np.zeros(SHAPE, np.uint16))
+    controller = make(folder)
+    assert controller.view.last("set_material")[1:] == (["a", "b", "c"], ["b"])
+    for used, held, text in (("abc", "a", "no nucleus to check on"), ("abc", "bc", "no nucleus to learn from")):
+        monkeypatch.setattr(FakeView, "options", lambda _self, u=used, h=held: Options(tuple(u), tuple(h)))
+        controller.choice.summarize()
+        assert text in controller.view.last("set_summary")[0]
+        assert controller.view.set_summary.call_args.kwargs == {"ready": False}
+
+
+def test_images_whose_files_are_gone_cannot_be_learnt_from(make, tmp_path):
+    folder = corrected(tmp_path, done=("a", "b", "c"))
+    (folder / "labels" / "a.tif").unlink()
+    (folder / "provenance").mkdir(exist_ok=True)
+    (folder / "provenance" / "a.csv").write_text("index,origin\n1,painted\n2,painted\n")
+    controller = make(folder)
+    find_image(folder, controller.projects.project.entry("b")).unlink()
+    controller.choice.count()
+    material, used, _held = controller.view.last("set_material")
+    assert used == ["c"]
+    faults = {each.name: each.fault for each in material}
+    assert "a.tif is gone, with 2 nuclei; open the image in the panel, which restores it" in faults["a"]
+    assert "image 'b' is not at" in faults["b"]
 
 
 @pytest.mark.parametrize(
     ("ticked", "held", "text"),
-    [((), (), "No image counts"), (("a", "b"), (), "Tick at least one"), (("a",), ("a",), "All images are held out")],
+    [
+        ((), (), "Tick at least one image to learn"),
+        (("a", "b"), (), "Tick at least one"),
+        (("a",), ("a",), "All images are held out"),
+    ],
 )
 def test_choices_that_cannot_be_trained_are_explained(make, tmp_path, monkeypatch, ticked, held, text):
     controller = make(corrected(tmp_path))
@@ -207,11 +274,52 @@ def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path, monkeypatch)
         *("--effort", "quick", "--device", "cpu", "--resume", "auto"),
         *('finetune.images=["a"]', "finetune.held_out=[]", "batch_size=2"),
     ]
-    fake = fake_command("steps=1")
-    monkeypatch.setattr(train_controller, "again", lambda _stored, *folders: fake(*folders, None, None))
+    fake, given = fake_command("steps=1"), []
+
+    def go_on(_stored, project, output, settings):
+        given.append(settings)
+        return fake(project, output, None, None)
+
+    monkeypatch.setattr(train_controller, "again", go_on)
+    controller.view.text = "optimizer.rat=1"
     controller.resume()
+    assert "did you mean optimizer.rate?" in controller.view.last("set_status")[0]
+    controller.view.text = "batch_size=1"
+    controller.resume()
+    assert given == [["batch_size=1"]]
     poll(controller, lambda: controller.view.page == "gate")
     assert len(run_folders(folder)) == 1
+
+
+def test_the_best_of_a_run_that_broke_off_can_be_taken(make, tmp_path, monkeypatch):
+    controller = make(corrected(tmp_path), "crash")
+    controller.start()
+    (controller.run.output / "resume.pt").touch()
+    poll(controller, lambda: controller.view.page == "failed")
+    fake = fake_command("steps=100000", "seconds=0.01")
+    monkeypatch.setattr(train_controller, "again", lambda _stored, *given: fake(*given[:2], None, None))
+    controller.finish()
+    assert controller.run.stopping
+    poll(controller, lambda: controller.view.page == "gate")
+    assert controller.progress.step < 100
+
+
+def test_the_name_that_is_proposed_is_free(make, tmp_path, monkeypatch):
+    taken = f"project {time.strftime('%Y-%m-%d')}"
+    monkeypatch.setattr("napari_pffnet.library.available", lambda: {taken: None})
+    controller = make(corrected(tmp_path), "steps=1")
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    assert controller.view.last("set_gate")[1] == f"{taken} 2"
+
+
+def test_a_base_model_that_is_renamed_stays_chosen(make, tmp_path, monkeypatch):
+    controller = make(corrected(tmp_path))
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
+    controller.find_choices("mine", "ours")
+    assert controller.view.last("set_choices") == (CHOICES, "ours")
+    controller.find_choices("other", "new")
+    assert controller.view.last("set_choices") == (CHOICES, None)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +422,8 @@ def test_settings_are_lines_and_comments():
     assert check_settings("\n# slower\n optimizer.rate=1e-4 \n") == ["optimizer.rate=1e-4"]
     with pytest.raises(ConfigError, match=r"section\.key=value"):
         check_settings("faster please")
+    with pytest.raises(ConfigError, match=r"model\.diameter is as in the model to start from; leave it out"):
+        check_settings("model.diameter=7")
 
 
 def test_the_command_says_all_that_was_chosen(tmp_path):

@@ -94,7 +94,7 @@ def test_labels_beside_images_are_their_annotation(tmp_path):
     added = made.add([tmp_path / "set", tmp_path / "flat"])
     assert sorted(added.names) == ["a", "all_labels", "b", "c", "d"]
     assert added.problems == ()
-    assert added.notes[0] == "3 of 5 images came with nuclei: check them, then say Done"
+    assert added.notes[0] == "3 of 5 images came with nuclei: check them, then press Mark done"
     assert "labels/b.tif: labels are" in added.notes[1]
     assert "b.tif is added without it" in added.notes[1]
     assert [made.entry(name).state for name in "abcd"] == ["in work", "new", "in work", "in work"]

@@ -198,7 +198,7 @@ class Panel(QWidget):
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
-            (self.librarian.changed, lambda *_names: self.trainer.find_choices()),
+            (self.librarian.changed, self.trainer.find_choices),
             (self.trainer.accepted, self.controller.use_model),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.shown.found, self.keeper.offers.found),

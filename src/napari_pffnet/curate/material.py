@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, ProjectError, State, annotation_file, read_manifest
+from napari_pffnet.io.project import (
+    PROJECT_FILE,
+    ImageEntry,
+    ProjectError,
+    State,
+    annotation_file,
+    find_image,
+    find_labels,
+    read_manifest,
+)
 from napari_pffnet.io.regions import Regions, read_regions
 
 
@@ -60,14 +69,15 @@ def material(folder: str | Path) -> list[Material]:
 def _of(folder: Path, entry: ImageEntry) -> Material:
     try:
         regions = read_regions(annotation_file(folder, "regions", entry.name))
-        nuclei, share = _count(annotation_file(folder, "labels", entry.name), regions)
+        find_image(folder, entry)
+        nuclei, share = _count(find_labels(folder, entry), regions)
     except (ProjectError, OSError, ValueError) as error:
         return Material(entry.name, entry.state, fault=str(error))
     return Material(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share)
 
 
-def _count(file: Path, regions: Regions) -> tuple[int, float]:
-    if not file.is_file() or not (regions.whole or regions.areas):
+def _count(file: Path | None, regions: Regions) -> tuple[int, float]:
+    if file is None or not (regions.whole or regions.areas):
         return 0, float("nan")
     from napari_pffnet.data.annotation import read_labels
 

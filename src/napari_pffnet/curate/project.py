@@ -183,7 +183,7 @@ class Project:
     def take(self, intake: Intake) -> Added:
         """List what was gathered."""
         self._write_manifest((*self.manifest.images, *intake.entries))
-        came = f"{intake.annotated} of {len(intake.entries)} images came with nuclei: check them, then say Done"
+        came = f"{intake.annotated} of {len(intake.entries)} images came with nuclei: check them, then press Mark done"
         notes = [*([came] if intake.annotated else []), *intake.notes]
         return Added(tuple(entry.name for entry in intake.entries), tuple(notes), tuple(intake.problems))
 

@@ -15,6 +15,7 @@ from napari_pffnet.io.project import (
     ImageEntry,
     ProjectError,
     annotation_file,
+    find_labels,
     read_manifest,
     read_plane,
 )
@@ -74,11 +75,12 @@ class ProjectSource:
         entry = self._entries[index]
         try:
             image, _ = read_plane(self.path, entry)
-            regions = self._regions(entry)
+            regions, file = self._regions(entry), find_labels(self.path, entry)
         except (ImageError, ProjectError) as error:
             raise DataError(f"{error}{WITHOUT}") from None
         shape = (image.shape[0], image.shape[1])
-        labels, ignored = self._labels(entry, shape), self._ignored(entry, shape)
+        labels = read_labels(file, shape) if file else np.zeros(shape, np.int32)
+        ignored = self._ignored(entry, shape)
         return Sample(entry.name, image, *within(labels, regions.mask(shape), ignored))
 
     def faults(self) -> list[str]:
@@ -94,10 +96,6 @@ class ProjectSource:
         except ProjectError:
             return True  # reading it names the fault
         return regions.whole or bool(regions.areas)
-
-    def _labels(self, entry: ImageEntry, shape: tuple[int, int]) -> NDArray[np.int32]:
-        file = annotation_file(self.path, "labels", entry.name)
-        return read_labels(file, shape) if file.is_file() else np.zeros(shape, np.int32)
 
     def _ignored(self, entry: ImageEntry, shape: tuple[int, int]) -> NDArray[np.bool_]:
         file = annotation_file(self.path, "semantic", entry.name)

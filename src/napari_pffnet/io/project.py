@@ -147,6 +147,26 @@ def find_image(folder: Path, entry: ImageEntry) -> Path:
     )
 
 
+def find_labels(folder: Path, entry: ImageEntry) -> Path | None:
+    """Return the file of an image's nuclei; None if nobody has annotated any.
+
+    Raises
+    ------
+    ProjectError
+        The file is gone, though the provenance knows nuclei.
+    """
+    file, rows = (annotation_file(folder, kind, entry.name) for kind in ("labels", "provenance"))
+    if file.is_file():
+        return file
+    try:
+        known = len(rows.read_bytes().splitlines()) - 1
+    except OSError:
+        return None
+    if known > 0:
+        raise ProjectError(f"{file} is gone, with {known} nuclei; open the image in the panel, which restores it")
+    return None
+
+
 def read_plane(folder: Path, entry: ImageEntry) -> tuple[Any, Mapping[str, float]]:
     """Read an image's plane (H×W or H×W×3) and the sizes of its pixels in µm along X and Y, where they are known.
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.io.process import alive, started
 from napari_pffnet.memory import tells_of_memory
@@ -36,6 +37,7 @@ OUTPUT_VARIABLE = "NAPARI_PFFNET_RUN"
 State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
 LOG_LINES = 20
+SAID_LINES = 4
 NICE = 10
 SMALLER = "Choose smaller crops (data.augment.crop=128) or a smaller batch (batch_size=1), or close other programs"
 #: Watching processes started by this program; one that has ended stays a zombie until it is asked for.
@@ -77,6 +79,11 @@ class Run:
         """Return the events from number `since` on, as far as they are read; each call reads at most 64 kB more."""
         self._read_on()
         return self._events[since:]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end after the present step."""
+        return (self.output / STOP_FILE).exists()
 
     def stop(self) -> None:
         """Ask it to end after the present step and to keep the best model."""
@@ -247,7 +254,10 @@ def watch(output: Path, arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"error: {arguments[0]}: {error.strerror}", file=sys.stderr)
         code = 2
-    _write_exit(output, code)
+    try:
+        _write_exit(output, code)
+    except OSError as error:
+        print(f"error: {reason(error)}; was the project moved while it was trained on?", file=sys.stderr)
     return code
 
 
@@ -294,9 +304,11 @@ def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
     code = end.get("code")
     if end.get("by_user"):
         return "You ended the training."
+    last = max((i for i, line in enumerate(printed) if line.startswith("error: ")), default=len(printed))
+    said = " ".join(line.strip() for line in printed[last : last + SAID_LINES]).removeprefix("error: ")
     if code is None:
-        return "Training was cut off: the machine was switched off, or all its processes were ended."
-    said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), "")
+        cut = "Training was cut off: the machine was switched off, or all its processes were ended."
+        return f"Training ended: {said}" if said else cut
     reasons = [said] if said and code > 0 else printed
     if any(map(tells_of_memory, reasons)):
         return f"Memory ran out. {SMALLER}."

@@ -87,7 +87,8 @@ class Gate:
         if len(wins) > 1:
             parts.append(f"{wins.count(1)} images better, {wins.count(-1)} worse")
         if self.replay is not None:
-            forgets = "but it forgets: " if self.replay.change("ap50") < 0 else ""
+            also = "and" if self.pooled.change("ap50") < 0 else "but"
+            forgets = f"{also} it forgets: " if self.replay.change("ap50") < 0 else ""
             parts.append(f"{forgets}on replay images {_arrow(self.replay)}")
         if self.pooled.old.get("ap50", 0.0) >= OWN_WORK:
             parts.append(

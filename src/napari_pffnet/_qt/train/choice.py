@@ -11,7 +11,10 @@ from napari_pffnet._qt.train.runs import seen
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
 
-NOTHING_DONE = "No image counts yet. Correct one, mark it as done, or tick it here."
+NOTHING_DONE = "No image counts yet. Correct one, and mark it as done or complete in the step Project."
+NOTHING_TICKED = "Tick at least one image to learn from."
+ONE_WITH_NUCLEI = "Only one of these images has nuclei: tick it alone, to check on a part of it, or correct another."
+COUNTING = "Counting nuclei…"
 
 
 class InBackground(Protocol):
@@ -38,11 +41,15 @@ class MaterialChoice:
         self.view, self.background = view, background
         self._folder: Path | None = None
         self._material: list[Material] = []
+        self._proposed: list[str] = []
+        self._base = ""
         self._counting = self._again = False
 
     def follow(self, folder: Path | None) -> None:
-        """Turn to another project; its images are not counted yet."""
-        self._folder, self._material = folder, []
+        """Turn to another project; its images are not counted yet, and nothing is ticked."""
+        self._folder, self._material, self._proposed = folder, [], []
+        self.view.set_material([], [], [])
+        self.view.set_summary(COUNTING, ready=False)
 
     def summarize(self) -> None:
         """Say what is learnt from with the images that are ticked."""
@@ -51,13 +58,20 @@ class MaterialChoice:
         held = [each for each in used if each.name in options.held_out]
         learnt = [each for each in used if each not in held]
         if not used:
-            self.view.set_summary(NOTHING_DONE, ready=False)
+            some = any(each.trains for each in self._material)
+            self.view.set_summary(NOTHING_TICKED if some else NOTHING_DONE, ready=False)
+        elif len(used) > 1 and sum(each.nuclei > 0 for each in used) == 1:
+            self.view.set_summary(ONE_WITH_NUCLEI, ready=False)
         elif len(used) > 1 and not held:
             self.view.set_summary(
                 "Tick at least one image to check on: what is learnt there tells nothing.", ready=False
             )
         elif not learnt:
             self.view.set_summary("All images are held out; leave at least one to learn from.", ready=False)
+        elif not sum(each.nuclei for each in learnt):
+            self.view.set_summary("There is no nucleus to learn from; tick an image with nuclei.", ready=False)
+        elif held and not sum(each.nuclei for each in held):
+            self.view.set_summary("There is no nucleus to check on; hold out an image with nuclei.", ready=False)
         else:
             check = f"checked on {_images(held)}" if held else "checked on a part of it that is held out"
             self.view.set_summary(f"Learns from {_images(learnt)}, {check}.", ready=True)
@@ -73,7 +87,7 @@ class MaterialChoice:
         self.background(
             "PFFNet: counting nuclei",
             lambda: (material(folder), seen(base)),
-            lambda found: self._counted(folder, *found),
+            lambda found: self._counted(folder, base, *found),
             self._let,
         )
 
@@ -82,10 +96,11 @@ class MaterialChoice:
         if self._again:
             self.count()
 
-    def _counted(self, folder: Path, found: list[Material], known: tuple[list[str], list[str]]) -> None:
+    def _counted(self, folder: Path, base: str, found: list[Material], known: tuple[list[str], list[str]]) -> None:
         if folder != self._folder:
             return
         options = self.view.options()
+        mine = base == self._base or sorted(options.held_out) != sorted(self._proposed)
         before = {each.name: each for each in self._material}
         used = [
             each.name
@@ -93,8 +108,11 @@ class MaterialChoice:
             if each.trains
             and (each.name in options.images if _same(each, before.get(each.name)) else each.state == "done")
         ]
-        held = [name for name in options.held_out if name in used] or hold_out(used, *known)
-        self._material = found
+        held = [name for name in options.held_out if name in used] if before and mine else []
+        if not held:
+            full = [each.name for each in found if each.name in used and each.nuclei]
+            held = self._proposed = hold_out(full, *known)
+        self._material, self._base = found, base
         self.view.set_material(found, used, held)
         self.summarize()
 

@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
 from napari_pffnet._qt.train.compare_layers import with_difference
@@ -93,12 +94,14 @@ class TrainController:
             (view.opened, self.set_open),
             (view.ticked, self.poll),
             (view.choice_changed, self.choice.summarize),
+            (view.base_chosen, self.choice.count),
             (view.start_requested, self.start),
             (view.command_requested, self.copy_command),
             (view.pause_requested, self.pause),
             (view.stop_requested, self.stop),
             (view.discard_requested, self.discard),
             (view.resume_requested, self.resume),
+            (view.finish_requested, self.finish),
             (view.accept_requested, self.accept),
             (view.keep_requested, self.keep_old),
             (view.compare_requested, self.compare),
@@ -123,9 +126,12 @@ class TrainController:
             self.find_choices()
             self.choice.count()
 
-    def find_choices(self) -> None:
-        """Offer the models and devices that there are now."""
-        self._in_background("PFFNet: finding models", self.choices, self.view.set_choices)
+    def find_choices(self, old: str = "", new: str = "") -> None:
+        """Offer the models and devices that there are now; the chosen one stays chosen, also under a new name."""
+        renamed = new if old and old == self.view.options().base else None
+        self._in_background(
+            "PFFNet: finding models", self.choices, lambda choices: self.view.set_choices(choices, renamed)
+        )
 
     def follow_project(self) -> None:
         """Find the run of the project that is open now; count its images again."""
@@ -153,16 +159,22 @@ class TrainController:
             self.view.copy(shlex.join(run[0]))
             self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
 
-    def resume(self) -> None:
-        """Go on with a run that failed, from its last saved state."""
+    def resume(self) -> bool:
+        """Go on with a run that failed, from its last saved state, with the settings that are there now too."""
         if self.run is None or self._project is None or self._goes_on():
-            return
+            return False
         try:
-            arguments = again(self.run.command, self._project, self.run.output)
-        except RunError as error:
+            settings = check_settings(self.view.options().settings)
+            arguments = again(self.run.command, self._project, self.run.output, settings)
+        except (RunError, ValueError) as error:
             self.view.set_status(str(error))
-            return
-        self._begin(arguments, self.run.output)
+            return False
+        return self._begin(arguments, self.run.output)
+
+    def finish(self) -> None:
+        """Take the best model that a run which failed had so far: compare it with the old one."""
+        if self.resume():
+            self.stop()
 
     def pause(self, on: bool) -> None:
         """Pause the run, or go on."""
@@ -268,14 +280,16 @@ class TrainController:
         folder = new_folder(project.folder)
         return command(project.folder, folder, options, settings), folder
 
-    def _begin(self, arguments: Sequence[str], folder: Path) -> None:
+    def _begin(self, arguments: Sequence[str], folder: Path) -> bool:
+        """Start a command; False (and the user is told) if that fails."""
         try:
             run = start(arguments, folder)
         except RunError as error:
             self.view.set_status(str(error))
-            return
+            return False
         self._follow(run)
         self.view.set_status("Meanwhile you can go on correcting.")
+        return True
 
     def _follow(self, run: Run | None) -> None:
         """Show a run, from its first event."""
@@ -305,8 +319,9 @@ class TrainController:
             self.view.set_status("The model in use stays as it is.")
         elif gate.usable and (run.output / "best.safetensors").is_file():
             self.view.set_page("gate")
-            name = f"{self._project.name if self._project else 'model'} {run.output.name[:10]}"
-            self.view.set_gate(gate, name)
+            self.view.set_gate(
+                gate, free_name(f"{self._project.name if self._project else 'model'} {run.output.name[:10]}")
+            )
             self.view.set_status("")
         else:
             self.view.set_page("failed")
@@ -317,6 +332,7 @@ class TrainController:
         self._decided(run, name)
         self.view.set_status(f"'{name}' is in the model library and chosen in Segment.")
         self.view.choose_base(name)
+        self.choice.count()
         self.accepted.emit(name)
 
     def _decided(self, run: Run, name: str | None) -> None:
@@ -336,7 +352,7 @@ class TrainController:
         parts = [f"step {progress.step} of {progress.steps}"]
         if state == "paused":
             parts.append("paused")
-        elif progress.step == progress.steps:
+        elif progress.step == progress.steps or (self.run is not None and self.run.stopping):
             parts.append("comparing with the old model…")
         elif left is not None:
             parts.append(f"{duration(left)} left")

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMessageBox,
     QPushButton,
     QTreeWidget,
     QVBoxLayout,
@@ -43,8 +44,14 @@ TIPS = {
     "name": "Name of the new model in the library.",
     "accept": "Add the new model to the library and choose it in Segment. The old one stays there, too.",
     "keep": "Do not add the new model.",
-    "resume": "Go on from the last state that was saved.",
+    "resume": "Go on from the last state that was saved, with the settings below added.",
+    "finish": "Train no further: compare the best model so far with the old one.",
 }
+CLOSING, PAUSED = "A training run goes on.", "A training run is paused."
+CLOSING_MORE = (
+    "It can go on without napari: open the project again to find it. "
+    "If you stop it, its best model so far is kept and compared with the old one."
+)
 
 
 class Picture(QLabel):
@@ -139,3 +146,18 @@ def suggest(button: QPushButton, on: bool) -> None:
     if style is not None:  # it knows the button by its former name
         style.unpolish(button)
         style.polish(button)
+
+
+def ask_closing(parent: QWidget, paused: bool) -> str:
+    """Ask what becomes of a run: "stop", "go on", "wait" on (of one that is paused), or "stay" in napari."""
+    box = QMessageBox(QMessageBox.Icon.Question, "PFFNet", PAUSED if paused else CLOSING, parent=parent)
+    box.setInformativeText(CLOSING_MORE)
+    go_on = box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole)
+    wait = box.addButton("Leave it paused", QMessageBox.ButtonRole.AcceptRole) if paused else None
+    stop = box.addButton("Stop training", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton("Do not close", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(go_on)
+    box.exec()
+    chosen = box.clickedButton()
+    answers = {"go on": go_on, "wait": wait, "stop": stop}
+    return next((answer for answer, button in answers.items() if button and chosen is button), "stay")

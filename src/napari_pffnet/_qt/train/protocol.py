@@ -21,12 +21,14 @@ class View(Protocol):
     opened: Any
     ticked: Any
     choice_changed: Any
+    base_chosen: Any
     start_requested: Any
     command_requested: Any
     pause_requested: Any
     stop_requested: Any
     discard_requested: Any
     resume_requested: Any
+    finish_requested: Any
     accept_requested: Any
     keep_requested: Any
     compare_requested: Any
@@ -34,8 +36,8 @@ class View(Protocol):
     def options(self) -> Options:
         """Read all controls."""
 
-    def set_choices(self, choices: Choices) -> None:
-        """Offer base models and devices."""
+    def set_choices(self, choices: Choices, base: str | None = None) -> None:
+        """Offer base models and devices; choose this base model, if one is named."""
 
     def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
         """List the images, which are used, and which of these are held out."""

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import tifffile
 
-from napari_pffnet.config import TrainConfig, apply_overrides, parse
+from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
@@ -27,6 +27,7 @@ from napari_pffnet.train.gate import Compared, gate_file
 
 EFFORTS = ("quick", "normal", "thorough")
 DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
+FIXED = ("init", "data.weights")
 FAULTS = (OSError, ValueError, RunError, ProjectError)
 Page = Literal["none", "setup", "running", "gate", "failed"]
 
@@ -49,11 +50,15 @@ def check_settings(text: str) -> list[str]:
     Raises
     ------
     ConfigError
-        A line has another form, an unknown key or an impossible value.
+        A line has another form, an unknown key or an impossible value, or is not for fine-tuning.
     """
     lines = [line.strip() for line in text.splitlines()]
     settings = [line for line in lines if line and not line.startswith("#")]
     parse(TrainConfig, apply_overrides({}, settings), "Advanced settings")
+    keys = [line.split("=")[0].strip() for line in settings]
+    fixed = next((key for key in keys if key in FIXED or key.split(".")[0] == "model"), None)
+    if fixed:
+        raise ConfigError(f"Advanced settings: {fixed} is as in the model to start from; leave it out")
     return settings
 
 
@@ -69,8 +74,8 @@ def command(project: Path, output: Path, options: Options, settings: Sequence[st
     ]
 
 
-def again(stored: Sequence[str], project: Path, output: Path) -> list[str]:
-    """Return the command that goes on with a run.
+def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence[str] = ()) -> list[str]:
+    """Return the command that goes on with a run; `settings` are added to its own.
 
     Only settings of a training are taken from what the run's file says: a project may come from anybody, and may have
     been moved.
@@ -93,6 +98,7 @@ def again(stored: Sequence[str], project: Path, output: Path) -> list[str]:
         *("--project", str(project), "--base", given.base or "default", "--output", str(output)),
         *("--effort", given.effort, "--device", given.device, "--resume", "auto"),
         *given.overrides,
+        *settings,
     ]
 
 

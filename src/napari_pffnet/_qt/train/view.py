@@ -28,6 +28,7 @@ from napari_pffnet._qt.theme import plot_colours
 from napari_pffnet._qt.train.parts import (
     TIPS,
     Picture,
+    ask_closing,
     make_button,
     make_column,
     make_combo,
@@ -49,11 +50,6 @@ HELD = 3
 SIGNS = {1: "▲", 0: "", -1: "▼"}
 IMAGE_ROLE = Qt.ItemDataRole.UserRole
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
-CLOSING = "A training run goes on."
-CLOSING_MORE = (
-    "It can go on without napari: open the project again to find it. "
-    "If you stop it, its best model so far is kept and compared with the old one."
-)
 
 
 class TrainView(QWidget):
@@ -62,12 +58,14 @@ class TrainView(QWidget):
     opened = Signal(bool)
     ticked = Signal()
     choice_changed = Signal()
+    base_chosen = Signal()
     start_requested = Signal()
     command_requested = Signal()
     pause_requested = Signal(bool)
     stop_requested = Signal()
     discard_requested = Signal()
     resume_requested = Signal()
+    finish_requested = Signal()
     accept_requested = Signal(str)
     keep_requested = Signal()
     compare_requested = Signal(str)
@@ -82,6 +80,7 @@ class TrainView(QWidget):
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
         self.effort.setCurrentIndex(EFFORTS.index("normal"))
+        self.base.activated.connect(lambda _index: self.base_chosen.emit())
         self.settings = QPlainTextEdit()
         self.settings.setPlaceholderText("optimizer.rate=1e-4")
         self.settings.setToolTip(TIPS["settings"])
@@ -126,10 +125,10 @@ class TrainView(QWidget):
             settings=self.settings.toPlainText(),
         )
 
-    def set_choices(self, choices: Choices) -> None:
-        """Offer base models and devices; what was chosen stays."""
-        for combo, items in ((self.base, choices.models), (self.device, choices.devices)):
-            chosen = combo.currentData()
+    def set_choices(self, choices: Choices, base: str | None = None) -> None:
+        """Offer base models and devices; what was chosen stays, unless another base model is named."""
+        for combo, items, wanted in ((self.base, choices.models, base), (self.device, choices.devices, None)):
+            chosen = wanted or combo.currentData()
             combo.clear()
             for title, value in items:
                 combo.addItem(title, value)
@@ -165,8 +164,8 @@ class TrainView(QWidget):
     def set_page(self, page: Page) -> None:
         """Show what belongs to a stage of the work."""
         self._page = page
-        for name, holder in sorted(self._pages.items(), key=lambda item: item[0] == page):
-            holder.setVisible(name == page)  # the one to show last: two at once would stretch the window
+        for pages, holder in sorted(self._parts, key=lambda part: page in part[0]):
+            holder.setVisible(page in pages)  # those to show last: two pages at once would stretch the window
         if page == "running":
             self._make_plots()
 
@@ -221,7 +220,8 @@ class TrainView(QWidget):
         self.log.setPlainText(log.strip())
         self.log.setVisible(bool(log.strip()))
         self.log.moveCursor(QTextCursor.MoveOperation.End)
-        self.resume_button.setVisible(resumable)
+        for button in (self.resume_button, self.finish_button):
+            button.setVisible(resumable)
 
     def set_status(self, text: str) -> None:
         """Show one line."""
@@ -256,21 +256,15 @@ class TrainView(QWidget):
         answer = self.ask_closing()
         if answer == "stop":
             self.stop_requested.emit()
+        elif answer == "go on" and self.pause_button.isChecked():
+            self.pause_requested.emit(False)
         elif answer == "stay":
             event.ignore()
         return answer == "stay"
 
     def ask_closing(self) -> str:
-        """Ask what becomes of the run: "stop", "go on", or "stay" in napari."""
-        box = QMessageBox(QMessageBox.Icon.Question, "PFFNet", CLOSING, parent=self)
-        box.setInformativeText(CLOSING_MORE)
-        go_on = box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton("Stop training", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton("Do not close", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(go_on)
-        box.exec()
-        chosen = box.clickedButton()
-        return "go on" if chosen is go_on else "stop" if chosen is stop else "stay"
+        """Ask what becomes of the run, see `parts.ask_closing`."""
+        return ask_closing(self, self.pause_button.isChecked())
 
     def _ask_side(self, on: bool) -> None:
         """Ask for the chosen image, or the first, side by side, or for none."""
@@ -316,6 +310,7 @@ class TrainView(QWidget):
         self.side_button.toggled.connect(self._ask_side)
         self.gate.currentItemChanged.connect(lambda: self._ask_side(self.side_button.isChecked()))
         self.resume_button = make_button("Go on", "resume", primary=True)
+        self.finish_button = make_button("Keep the best", "finish")
         self.discard_buttons = [make_button("Discard", "discard") for _ in range(2)]
         self.start_button.clicked.connect(lambda: self.start_requested.emit())
         self.pause_button.clicked.connect(self.pause_requested.emit)
@@ -323,6 +318,7 @@ class TrainView(QWidget):
         self.accept_button.clicked.connect(lambda: self.accept_requested.emit(self.name.text()))
         self.keep_button.clicked.connect(lambda: self.keep_requested.emit())
         self.resume_button.clicked.connect(lambda: self.resume_requested.emit())
+        self.finish_button.clicked.connect(lambda: self.finish_requested.emit())
         for button in self.discard_buttons:
             button.clicked.connect(lambda: self.discard_requested.emit())
 
@@ -349,25 +345,22 @@ class TrainView(QWidget):
         self.shown.addTab(self.preview, "Preview")
         running, failed = self.discard_buttons
         fold = Fold("Advanced settings", advanced, tip=TIPS["settings"])
-        self._pages = {
-            "setup": make_column(
-                self.images, self.summary, form, fold, make_row(self.start_button, self.command_button, shares=(2, 1))
-            ),
-            "running": make_column(
-                self.progress,
-                self.told,
-                self.shown,
-                make_row(self.pause_button, self.stop_button, running),
-            ),
-            "gate": make_column(
-                self.verdict, self.gate, self.side_button, named, make_row(self.accept_button, self.keep_button)
-            ),
-            "failed": make_column(self.cause, self.log, make_row(self.resume_button, failed)),
-        }
+        decision = make_row(self.accept_button, self.keep_button)
+        #: What is shown on which pages, from top to bottom.
+        self._parts: list[tuple[tuple[Page, ...], QWidget]] = [
+            (("setup",), make_column(self.images, self.summary, form)),
+            (("running",), make_column(self.progress, self.told, self.shown)),
+            (("running",), make_column(make_row(self.pause_button, self.stop_button, running))),
+            (("gate",), make_column(self.verdict, self.gate, self.side_button, named, decision)),
+            (("failed",), make_column(self.cause, self.log)),
+            (("setup", "failed"), fold),
+            (("setup",), make_column(make_row(self.start_button, self.command_button, shares=(2, 1)))),
+            (("failed",), make_column(make_row(self.resume_button, self.finish_button, failed))),
+        ]
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
-        for page in self._pages.values():
-            layout.addWidget(page)
+        for _, part in self._parts:
+            layout.addWidget(part)
         layout.addWidget(self.status)
 
 
