@@ -56,7 +56,7 @@ def test_layers_are_named_and_lie_side_by_side():
     assert not old.translate.any()
     assert marks.data[[0, 4], 1].tolist() == [43.5, 43.5 + offset]
     assert marks.symbol[0] == marks.symbol[2] != marks.symbol[1] == marks.symbol[3]
-    assert marks.text.values.tolist() == ["", "", "", "", FOUND, LOST, GONE, FALSE]
+    assert marks.text.values.tolist() == ["", "", "", "", "", LOST, "", FALSE]
     assert all(layer.contour for layer in (truth, old, new))
     colours = [tuple(layer.get_color(layer.data.max())) for layer in (truth, old, new)]
     assert len(set(colours)) == 3

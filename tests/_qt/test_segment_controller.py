@@ -39,6 +39,17 @@ def test_run_adds_nuclei_and_semantic(viewer):
     assert semantic.metadata["napari-pffnet"]["content"] == "semantic"
 
 
+def test_a_run_is_announced_before_its_layers_come(viewer):
+    controller = make(viewer)
+    heard = []
+    controller.starting.connect(lambda: heard.append(len(viewer.layers)))
+    controller.run()
+    assert heard == [1]
+    viewer.layers.clear()
+    controller.run()
+    assert heard == [1], "without an image nothing starts"
+
+
 def test_where_several_images_are_open_results_say_which_one_they_are_of(viewer):
     viewer.add_image(np.ones((16, 16), np.uint16), name="others")
     controller = make(viewer)

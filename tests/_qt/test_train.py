@@ -13,6 +13,7 @@ from train_fakes import corrected, fake_command, run_folders
 
 import fake_training
 from napari_pffnet._qt.train import controller as train_controller
+from projects import SHAPE
 
 LEFT = Qt.MouseButton.LeftButton
 HEIGHT = 768
@@ -188,6 +189,23 @@ def test_the_question_has_an_answer_for_everything(person, qtbot, paused):
         QTimer.singleShot(100, choose)
         answers.append(person.view.ask_closing())
     assert answers == ["go on", *(["wait"] if paused else []), "stop", "stay"]
+
+
+def test_segmenting_takes_a_comparison_away(person, monkeypatch):
+    monkeypatch.setattr(train_controller, "command", fake_command("steps=1"))
+    person.unfold()
+    person.click(person.view.start_button)
+    person.see(lambda: person.view.accept_button.isVisible())
+    nothing = np.zeros(SHAPE, np.uint8)
+    person.controller.side_by_side.show("a", nothing, nothing, nothing, nothing)
+    person.view.side_button.setChecked(True)
+    image = person.panel.keeper.image.layers["image"]
+    assert not image.visible
+    person.see(lambda: person.panel.segment.run_button.isEnabled())
+    person.panel.controller.run()
+    assert image.visible
+    assert not person.view.side_button.isChecked()
+    assert person.controller.side_by_side.layers == {}
 
 
 def test_discard_asks_and_deletes(person, monkeypatch):

@@ -201,6 +201,7 @@ class Panel(QWidget):
             (self.librarian.changed, self.trainer.find_choices),
             (self.trainer.accepted, self.controller.use_model),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
+            (self.controller.starting, self.trainer.end_comparison),
             (self.controller.shown.found, self.keeper.offers.found),
         ]
         for signal, slot in connections:

@@ -10,6 +10,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import ErrorNotification, notification_manager, show_error
+from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
@@ -60,6 +61,9 @@ class SegmentController:
         Is told what runs have found.
     """
 
+    #: The user has asked for a run.
+    starting = Signal()
+
     def __init__(
         self, viewer: ViewerModel, view: View, engine: Engine, background: Background, insights: Insights | None = None
     ) -> None:
@@ -103,6 +107,7 @@ class SegmentController:
         image, level = self.choice.image, self.view.options().level
         if image is None or self._running or not self._ready:
             return
+        self.starting.emit()
         if level is None and level_count(image) > 1:
             self._find_level(image)
         else:

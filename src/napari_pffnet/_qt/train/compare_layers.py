@@ -31,6 +31,7 @@ OLD_COLOUR: Colour = (0.80, 0.47, 0.65, 1.0)
 NEW_COLOUR: Colour = (0.34, 0.71, 0.91, 1.0)
 BETTER_COLOUR: Colour = (0.0, 0.75, 0.55, 1.0)
 WORSE_COLOUR: Colour = (0.95, 0.40, 0.0, 1.0)
+LEGEND = "yellow: right; pink, left: old model; blue, right: new model"
 CLEAR: Colour = (0.0, 0.0, 0.0, 0.0)
 FOUND, LOST, GONE, FALSE = "found", "lost", "false one gone", "false"
 BETTER = (FOUND, GONE)
@@ -249,11 +250,11 @@ def _labels(labels: Array, name: str, colour: Colour, offset: int = 0) -> Labels
 
 
 def _rings(difference: Difference, name: str, offset: int) -> Points:
-    """Return marks around the nuclei that differ, in both pictures, with words in the right one."""
+    """Return marks around the nuclei that differ, in both pictures; in the right one words for what is worse."""
     marks = difference.marks
     here = np.array([(mark.y, mark.x) for mark in marks], float).reshape(-1, 2)
     colours = np.array([BETTER_COLOUR if mark.kind in BETTER else WORSE_COLOUR for mark in marks]).reshape(-1, 4)
-    words = ["" for _ in marks] + [mark.kind for mark in marks]
+    words = ["" for _ in marks] + ["" if mark.kind in BETTER else mark.kind for mark in marks]
     layer = Points(
         np.concatenate([here, here + np.array([0, offset])]),
         name=name,

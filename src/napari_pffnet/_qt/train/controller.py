@@ -19,7 +19,7 @@ from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
-from napari_pffnet._qt.train.compare_layers import with_difference
+from napari_pffnet._qt.train.compare_layers import LEGEND, with_difference
 from napari_pffnet._qt.train.progress import Progress, duration
 from napari_pffnet._qt.train.protocol import SideBySide, View
 from napari_pffnet._qt.train.runs import (
@@ -90,7 +90,7 @@ class TrainController:
         self.choice = MaterialChoice(view, self._in_background)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
-            (projects.leaving, self._end_comparison),
+            (projects.leaving, self.end_comparison),
             (view.opened, self.set_open),
             (view.ticked, self.poll),
             (view.choice_changed, self.choice.summarize),
@@ -228,14 +228,14 @@ class TrainController:
 
         def show(pair: Any) -> None:
             if self._compared == name:  # the user may have gone on meanwhile
-                self.view.set_status(self.side_by_side.show(name, *pair).headline())
+                self.view.set_status(f"{self.side_by_side.show(name, *pair).headline()} · {LEGEND}")
 
         self._in_background(
             "PFFNet: side by side", lambda: with_difference(*read_pair(project, run.output, image)), show
         )
 
-    def _end_comparison(self) -> None:
-        """Show the user's layers again before another image comes."""
+    def end_comparison(self) -> None:
+        """Show the user's layers again, before another image comes or nuclei are found in them."""
         self._compared = ""
         self.view.end_comparison()
         self.side_by_side.remove()
