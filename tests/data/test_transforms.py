@@ -128,6 +128,15 @@ def test_noise_on_black_is_a_number_in_every_colour():
         assert crop.isfinite().all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grey_image_has_now_and_then_noise_of_its_own_in_each_colour(channels):
+    config = AugmentConfig(crop=64, noise=1, horizontal_flip=0, vertical_flip=0)
+    grey, nothing = torch.full((channels, 64, 64), 0.5), torch.zeros(64, 64, dtype=torch.int32)
+    crops = [augment(grey, nothing, None, config, generator(seed))[0] for seed in range(40)]
+    coloured = [bool((crop != crop[:1]).any()) for crop in crops]
+    assert 1 <= sum(coloured) < 20
+
+
 def test_noise_is_zoomed_with_the_image():
     config = AugmentConfig(crop=64, scale=(4, 4), noise=1, horizontal_flip=0, vertical_flip=0)
     grey = torch.full((1, 64, 64), 0.5)

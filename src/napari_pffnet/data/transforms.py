@@ -22,6 +22,8 @@ SMALLEST_FRACTION = 0.15
 COLOURED = 0.02
 #: how often noise is that of photons
 PHOTONS = 0.5
+#: how often a grey image has noise of its own in each colour, as colour cameras make it
+COLOUR_CAMERA = 0.2
 
 
 def augment(
@@ -150,7 +152,8 @@ def _noisy(image: Tensor, config: AugmentConfig, generator: np.random.Generator)
     """Add noise before any zoom, as cameras do: of a detector, or of photons, strongest where the image is bright."""
     if not config.noise:
         return image
-    shape = image.shape if _is_coloured(image) else (1, *image.shape[1:])
+    each = _is_coloured(image) or generator.random() < COLOUR_CAMERA
+    shape = (3 if each else 1, *image.shape[1:])
     sigma = config.noise * float(generator.random()) ** 2
     noise = torch.from_numpy(generator.standard_normal(shape, np.float32)) * sigma
     image = image.clamp(0, 1)
