@@ -29,6 +29,13 @@ def test_crops_are_small_have_nuclei_and_come_from_all_images(source):
     assert len(crops) == 5
 
 
+def test_no_crop_is_there_twice(tmp_path):
+    small = FolderSource(write_folder(tmp_path / "small", 2, shape=(200, 256)))
+    crops = collect(small, 6, (1, 99.8))
+    assert sorted(each.name for each in crops) == ["0", "1"]
+    assert [int(c.name) for c in merge([crop(1), crop(1), crop(2)], [crop(2), crop(3)], 6)] == [1, 2, 3]
+
+
 def test_the_same_seed_gives_the_same_crops(source):
     one, other = (collect(source, 3, (1, 99.8), seed=1) for _ in range(2))
     assert all(np.array_equal(a.image, b.image) for a, b in zip(one, other, strict=True))

@@ -69,7 +69,8 @@ def collect(source: Source, count: int, percentiles: tuple[float, float], seed: 
     Returns
     -------
     list of Sample
-        At most `count` crops of at most 256×256 pixels, uint8; the best of some random places each, by its nuclei.
+        At most `count` crops of at most 256×256 pixels, uint8; the best of some random places each, by its nuclei. No
+        two are the same: an image of that size or less gives one.
     """
     generator = np.random.default_rng(seed)
     crops: Crops = []
@@ -79,7 +80,7 @@ def collect(source: Source, count: int, percentiles: tuple[float, float], seed: 
         planes = (normalize(sample.image, percentiles) * 255).round().astype(np.uint8)
         for _ in range(len(range(turn, count, len(chosen)))):
             crops.append(_crop(sample, planes, generator))
-    return [crop for crop in crops if crop.labels.any()]
+    return _distinct([crop for crop in crops if crop.labels.any()])
 
 
 def sample_crops(percentiles: tuple[float, float]) -> dict[str, Crops]:
@@ -91,10 +92,17 @@ def sample_crops(percentiles: tuple[float, float]) -> dict[str, Crops]:
 
 
 def merge(old: Crops, new: Crops, most: int) -> Crops:
-    """Return at most so many crops: half of each, more of one if the other has few."""
+    """Return at most so many different crops: half of each, more of one if the other has few."""
+    old, both = _distinct(old), _distinct([*old, *new])
+    new = both[len(old) :]
     from_old = min(len(old), max(most // 2, most - len(new)))
     keep = np.linspace(0, max(0, len(old) - 1), from_old).round().astype(int)
     return [*(old[i] for i in keep), *new[: most - from_old]]
+
+
+def _distinct(crops: Crops) -> Crops:
+    """Return one of each that have the same pixels and labels."""
+    return list({(crop.image.tobytes(), crop.labels.tobytes()): crop for crop in crops}.values())
 
 
 def to_tensors(crops: Mapping[str, Crops]) -> dict[str, Tensor]:
