@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from napari_pffnet.labels import BOXES_AT_ONCE, areas, centroids, compose, paste
+from napari_pffnet.labels import BOXES_AT_ONCE, areas, centroids, compose, paste, renumber
 
 SHAPE = (20, 30)
 
@@ -98,3 +98,11 @@ def test_areas_and_centres_follow_the_ids():
 def test_areas_and_centres_of_nothing():
     assert areas(np.zeros(SHAPE, int)).shape == (0,)
     assert centroids(np.zeros(SHAPE, int)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+@pytest.mark.parametrize("highest", [5, 200])
+def test_labels_of_any_type_are_renumbered_in_their_order(dtype, highest):
+    numbers, ids = renumber(np.array([[0, highest, highest, 2]], dtype))
+    assert numbers.tolist() == [[0, 2, 2, 1]]
+    assert ids.tolist() == [2, highest]

@@ -110,7 +110,8 @@ def renumber(labels: Array) -> tuple[Array, Array]:
     if labels.size and labels.max() > 4 * labels.size:
         ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
         return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
-    present = np.bincount(labels.ravel(), minlength=1) > 0
+    flat = labels.ravel().astype(np.int64, copy=False)  # before numpy 2.2, bincount takes no uint64
+    present = np.bincount(flat, minlength=1) > 0
     present[0] = False
     table = np.where(present, np.cumsum(present), 0).astype(np.int32)
     return table[labels], np.flatnonzero(present)

@@ -153,7 +153,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
     settled = {"scale": fitting.scale, "tile": fitting.config.tile}
     statistics = going_on(fitting.statistics_of(map(going_on, _places(plane, fitting, bounds)), bounds))
     content = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
-    write_atomic(measured, lambda file: np.savez(file, allow_pickle=False, **content))
+    write_atomic(measured, lambda file: np.savez(file, **content))
     fitting = _with(fitting, settled)
     now |= {"settled": settled, "tiles": _tiles(fitting, plane), "lowest_score": lowest}
     write_atomic(job, json.dumps(now, indent=1).encode())

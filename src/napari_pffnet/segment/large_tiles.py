@@ -81,7 +81,7 @@ def _pack(found: Parts, semantic: Array) -> bytes:
     file = BytesIO()
     masks = (found["masks"].astype(np.float32) * 255).round().astype(np.uint8)
     content = {**found, "masks": masks, "semantic": np.packbits(semantic), "shape": np.array(semantic.shape)}
-    np.savez(file, allow_pickle=False, **content)
+    np.savez(file, **content)
     return file.getvalue()
 
 
