@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fake_training
+from napari_pffnet.io import process
 from napari_pffnet.train import child
 from napari_pffnet.train.child import EXIT_FILE, RUN_FILE, Run, RunError, find, start, tail
 
@@ -214,8 +215,11 @@ def test_of_another_machine_only_the_files_tell(tmp_path):
     assert run.state == "ended"
 
 
-@pytest.mark.parametrize(("pid", "since"), [(1, None), (0, None), (os.getpid(), None)])
-def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, monkeypatch, pid, since):
+@pytest.mark.parametrize("has_proc", [True, False])
+@pytest.mark.parametrize(("pid", "since"), [(1, None), (0, None), (os.getpid(), None), (os.getpid(), 1)])
+def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, monkeypatch, pid, since, has_proc):
+    if not has_proc:
+        monkeypatch.setattr(process, "_facts", lambda _: [])
     about = {"pid": pid, "host": socket.gethostname(), "started": since, "command": []}
     (tmp_path / RUN_FILE).write_text(json.dumps(about))
     ended = []

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
+
+import psutil
 
 
 def started(pid: int) -> int | None:
-    """Return when a process started, where the system tells (Linux): numbers of processes are used again."""
+    """Return when a process started, None if nobody knows: numbers of processes are used again.
+
+    Of Linux the kernel's own count, which stays when the clock is set; elsewhere seconds since 1970.
+    """
     fields = _facts(pid)
-    return int(fields[19]) if len(fields) > 19 else None
+    if len(fields) > 19:
+        return int(fields[19])
+    try:
+        return int(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
 
 
 def alive(pid: int, since: int | None) -> bool:
     """Whether the process of that number runs, and is the one that started at `since` (of `started`; None: unknown)."""
-    if not _exists(pid) or _facts(pid)[:1] == ["Z"]:
+    if not psutil.pid_exists(pid) or _facts(pid)[:1] == ["Z"]:
         return False
     now = started(pid)
     return now is None or since is None or now == since
-
-
-def _exists(pid: int) -> bool:
-    if sys.platform == "win32":  # there os.kill would end the process
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # still active
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _facts(pid: int) -> list[str]:
