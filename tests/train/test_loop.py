@@ -14,10 +14,11 @@ from napari_pffnet.library import load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import loop
 from napari_pffnet.train.__main__ import main
+from napari_pffnet.train.control import LOOK_EVERY
 from napari_pffnet.train.events import Checkpoint, Step, Validation
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.start import initial_network
-from napari_pffnet.train.state import RESUME_FILE, TrainingError, TrainState
+from napari_pffnet.train.state import RESUME_FILE, DivergedError, TrainingError, TrainState
 
 CPU = torch.device("cpu")
 
@@ -130,6 +131,42 @@ class Unconnected(Processes):
 
     def wait(self):
         pass
+
+    def share(self, value):
+        return value
+
+
+class Late(Unconnected):
+    """A second process that looks for files when the first has written them, and is told what the first one saw."""
+
+    def __init__(self, seen):
+        super().__init__(1, 2)
+        object.__setattr__(self, "seen", iter(seen))
+
+    def share(self, value):
+        return next(self.seen)
+
+
+def test_while_a_run_is_paused_its_processes_hear_of_each_other_at_every_look(folder, tmp_path, monkeypatch):
+    config, waits = recipe(steps=2), []
+    monkeypatch.setattr(loop.time, "sleep", waits.append)
+    group = Late(["", "pause", "pause", "stop"])
+    network = initial_network(config)
+    events = list(fit(config, network, [open_source(folder)], [], _made(tmp_path / "out"), device=CPU, group=group))
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2]
+    assert waits == [LOOK_EVERY] * 2
+    assert events[-1].text == "stopped at step 2 as asked"
+
+
+def test_all_processes_go_back_or_none(folder, tmp_path, monkeypatch):
+    config, output = recipe(steps=2), _made(tmp_path / "out")
+    run(config, folder, output)
+    monkeypatch.setattr(loop.Watch, "fault", lambda *_: "a fault")
+    events = fit(
+        config, initial_network(config), [open_source(folder)], [], output, device=CPU, group=Late([False])
+    )
+    with pytest.raises(DivergedError):
+        list(events)
 
 
 def test_no_two_steps_of_any_process_draw_the_same(folder, tmp_path, monkeypatch):

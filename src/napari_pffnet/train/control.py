@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from typing import Literal
 
 STOP_FILE, PAUSE_FILE = "stop", "pause"
 LOOK_EVERY = 0.5
 
 
-def stop_asked(output: Path) -> bool:
-    """Wait while there is a file ``pause`` in the run's folder; return whether there is a file ``stop``."""
-    while (output / PAUSE_FILE).exists() and not (output / STOP_FILE).exists():
-        time.sleep(LOOK_EVERY)
-    return (output / STOP_FILE).exists()
+def asked(output: Path) -> Literal["stop", "pause", ""]:
+    """Return what the files in the run's folder ask for; a file ``stop`` counts more than a file ``pause``."""
+    if (output / STOP_FILE).exists():
+        return "stop"
+    return "pause" if (output / PAUSE_FILE).exists() else ""

@@ -19,7 +19,7 @@ from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import save_model
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.control import stop_asked
+from napari_pffnet.train.control import LOOK_EVERY, asked
 from napari_pffnet.train.distillation import Student
 from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Event, Message, Preview, Step, Validation
@@ -135,7 +135,9 @@ class _Run:
                 crops = config.batch_size * config.optimizer.accumulate * group.world
                 speed = crops / (time.perf_counter() - started)
                 yield Step(state.step, config.schedule.steps, losses, rate, speed, memory_used(self.device))
-                stop = group.any(group.is_main and stop_asked(self.output), self.device)
+                while (wish := group.share(asked(self.output))) == "pause":  # all wait, and none for another one
+                    time.sleep(LOOK_EVERY)
+                stop = wish == "stop"
                 stale = False
                 if self.validator is not None:
                     yield from _milestone(state, config, self.output, self.validator, stop)
@@ -160,8 +162,9 @@ class _Run:
         file = self.output / RESUME_FILE
         setbacks = self.state.setbacks + 1
         self.group.wait()
-        if setbacks > SETBACKS or not file.is_file():
-            if self.group.is_main and not file.is_file():
+        there = self.group.share(file.is_file())  # the main process may be about to write it
+        if setbacks > SETBACKS or not there:
+            if self.group.is_main and not there:
                 yield from _save(self.state, self.config, self.output, None)
             raise error
         step = self.state.step
