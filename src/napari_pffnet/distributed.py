@@ -71,14 +71,19 @@ class Processes:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """Join the group that ``torchrun`` describes in the environment (NCCL on CUDA, else gloo); leave it at the end."""
+    """Join the group that ``torchrun`` describes in the environment (NCCL on CUDA, else gloo); leave it at the end.
+
+    The process's own GPU becomes the current one, so that nothing is kept on another.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Processes()
-        return
-    group = Processes(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    group = Processes()
+    if world > 1:
+        group = Processes(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
-        torch.cuda.set_device(group.local_rank)
+        torch.cuda.set_device(group.device(device))
+    if world == 1:
+        yield group
+        return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield group

@@ -110,6 +110,21 @@ def test_each_process_has_its_own_gpu(index):
     assert Processes(index, 2, index).device(torch.device("cuda")) == torch.device("cuda", index)
 
 
+@pytest.mark.parametrize(("world", "rank"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize("index", [None, 0, 1])
+def test_the_current_gpu_is_the_one_that_is_used(monkeypatch, world, rank, index):
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    for name, value in {"WORLD_SIZE": world, "RANK": rank, "LOCAL_RANK": rank}.items():
+        monkeypatch.setenv(name, str(value))
+    device = torch.device("cuda", index)
+    with processes(device) as group:
+        assert current == [group.device(device)]
+        assert current[0].index == (rank if index is None else index)
+
+
 def test_fine_tuning_runs_in_several_processes(tmp_path):
     from helpers import write_folder
     from napari_pffnet.library import load_model, save_model
