@@ -488,8 +488,12 @@ def test_each_image_is_read_once_and_its_pixels_are_kept_once(folder, tmp_path, 
         files.clear()
 
 
-@pytest.mark.parametrize(("cpus", "workers"), [(1, 0), (3, 2), (64, 4)])
-def test_other_processes_draw_the_crops_for_a_gpu(monkeypatch, cpus, workers):
+@pytest.mark.parametrize(
+    ("cpus", "method", "workers"),
+    [(1, "fork", 0), (3, "fork", 2), (64, "fork", 4), (1, "spawn", 0), (64, "spawn", 1), (64, "forkserver", 1)],
+)
+def test_other_processes_draw_the_crops_for_a_gpu(monkeypatch, cpus, method, workers):
+    monkeypatch.setattr(module.multiprocessing, "get_start_method", lambda: method)
     monkeypatch.setattr(module, "_cpus", lambda: cpus)
     cuda = torch.device("cuda")
     assert module._with_workers(recipe(tiny(), "quick", 1), cuda).data.workers == workers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -259,10 +260,14 @@ def finetune(
 
 
 def _with_workers(config: TrainConfig, device: torch.device) -> TrainConfig:
-    """Let other processes draw the crops of a GPU, which would wait for them, unless the settings say how many."""
+    """Let other processes draw the crops of a GPU, which would wait for them, unless the settings say how many.
+
+    One where processes are not forked: each gets a copy of all images that are kept.
+    """
     if device.type != "cuda" or "workers" in config.data.model_fields_set:
         return config
-    workers = min(WORKERS, _cpus() - 1)
+    most = WORKERS if multiprocessing.get_start_method() == "fork" else 1
+    workers = min(most, _cpus() - 1)
     return config.model_copy(update={"data": config.data.model_copy(update={"workers": workers})})
 
 
