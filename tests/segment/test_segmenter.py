@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fakes import BrightSquares, fake_model, squares_image
 from napari_pffnet.config import SegmentConfig
@@ -55,6 +56,24 @@ def test_tiles_seen_together_give_what_they_give_one_by_one(at_once):
     assert steps == [(done, count) for done in range(0, count, at_once)] + [(count, count)]
     for name in ("boxes", "scores", "quality", "masks", "semantic"):
         np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+
+
+def test_where_the_device_cannot_resize_the_cpu_does(monkeypatch):
+    image, _ = squares_image((150, 120))
+    segmenter, interpolate, tried = Segmenter(fake_model(), SegmentConfig(scale=0.7)), F.interpolate, []
+
+    def fails_at_first(*arguments, **more):
+        tried.append(1)
+        if len(tried) % 2:
+            raise NotImplementedError("aten::_upsample_bilinear2d_aa.out is not implemented for the MPS device")
+        return interpolate(*arguments, **more)
+
+    wanted = segmenter.predict(image)
+    monkeypatch.setattr(F, "interpolate", fails_at_first)
+    got = segmenter.predict(image)
+    assert tried
+    np.testing.assert_array_equal(got.semantic, wanted.semantic)
+    np.testing.assert_array_equal(got.boxes, wanted.boxes)
 
 
 @pytest.mark.parametrize("shift", [-3, 3])

@@ -377,7 +377,10 @@ def _cpu_has_short_floats() -> bool:
 def _resize(image: Tensor, size: list[int]) -> Tensor:
     if list(image.shape[2:]) == size:
         return image
-    return F.interpolate(image, size, mode="bilinear", antialias=True)
+    try:
+        return F.interpolate(image, size, mode="bilinear", antialias=True)
+    except NotImplementedError:  # on Apple's GPUs before PyTorch 2.7
+        return F.interpolate(image.cpu(), size, mode="bilinear", antialias=True).to(image.device)
 
 
 def _ignore(*_arguments: object) -> None:
