@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers import tiny
-from napari_pffnet.library import LibraryError, available, load_model, pick_device, save_model
+from napari_pffnet.library import LibraryError, available, load_model, pick_device, read_extras, save_model
 from napari_pffnet.model import PFFNet
 
 
@@ -33,6 +33,16 @@ def test_half_precision_halves_the_file_and_loads_as_float32(saved, tmp_path):
     weight = next(load_model(tmp_path / "half.safetensors").network.parameters())
     assert weight.dtype == torch.float32
     assert torch.allclose(weight, next(network.parameters()), rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_stored_beside_the_weights_does_not_hang_on_the_file(saved, tmp_path):
+    network, _ = saved
+    file, extra = tmp_path / "more.safetensors", torch.arange(1000)
+    save_model(file, network, {}, extras={"numbers": extra})
+    found = read_extras(file)["numbers"]
+    with file.open("r+b") as stream:
+        stream.write(bytes(file.stat().st_size))
+    assert torch.equal(found, extra)
 
 
 def metadata(network, **changes):

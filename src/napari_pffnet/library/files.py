@@ -83,7 +83,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def read_extras(path: Path) -> dict[str, Tensor]:
-    """Read what is stored beside the weights.
+    """Read what is stored beside the weights, into memory: the file can be moved and deleted afterwards.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def read_extras(path: Path) -> dict[str, Tensor]:
         Not a model file, or truncated.
     """
     with _opened(path, "pt") as file:
-        return {key.removeprefix(EXTRA): file.get_tensor(key) for key in file.keys() if key.startswith(EXTRA)}  # noqa: SIM118 (the file is no dict)
+        extras = [key for key in file.keys() if key.startswith(EXTRA)]  # noqa: SIM118 (the file is no dict)
+        return {key.removeprefix(EXTRA): file.get_tensor(key).clone() for key in extras}
 
 
 def read_header(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
