@@ -42,6 +42,12 @@ def test_a_smaller_batch_is_done_more_often(monkeypatch, setting):
     assert (chosen.batch_size, chosen.optimizer.accumulate, chosen.data.augment.crop) == (1, 4, 192)
 
 
+@pytest.mark.parametrize(("batch", "expected"), [(4, (2, 2)), (5, (2, 3)), (7, (3, 3)), (1, (1, 1))])
+def test_a_step_never_has_fewer_crops(batch, expected):
+    chosen = probe.smaller(TrainConfig(batch_size=batch))
+    assert (chosen.batch_size, chosen.optimizer.accumulate) == expected
+
+
 def test_too_little_memory_for_anything_is_said(monkeypatch, setting):
     with pytest.raises(TrainingError, match="close other programs"):
         fitted(monkeypatch, setting, 0)

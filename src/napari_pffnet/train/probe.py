@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,7 @@ CROPS = (256, 192, 128)
 def fit_memory(config: TrainConfig, network: PFFNet, data: Sequence[Source], device: torch.device) -> TrainConfig:
     """Return the recipe with the largest batch and crop, up to what it asks for, that fit into free memory.
 
-    The number of crops per step stays the same: a smaller batch is done several times.
+    A smaller batch is done several times: a step has as many crops, or a few more where they do not divide evenly.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def smaller(config: TrainConfig) -> TrainConfig:
     """
     if config.batch_size > 1:
         batch = config.batch_size // 2
-        parts = config.optimizer.accumulate * config.batch_size // batch
+        parts = math.ceil(config.optimizer.accumulate * config.batch_size / batch)
         optimizer = config.optimizer.model_copy(update={"accumulate": parts})
         return config.model_copy(update={"batch_size": batch, "optimizer": optimizer})
     sizes = [crop for crop in CROPS if crop < config.data.augment.crop]
