@@ -229,6 +229,16 @@ def test_a_process_that_is_not_surely_the_training_is_never_ended(tmp_path, monk
     assert not ended
 
 
+def test_on_windows_too_the_viewer_has_the_machine_first(tmp_path, monkeypatch):
+    flags, started = {"CREATE_NEW_PROCESS_GROUP": 1, "CREATE_NO_WINDOW": 2, "BELOW_NORMAL_PRIORITY_CLASS": 4}, []
+    for name, value in flags.items():
+        monkeypatch.setattr(subprocess, name, value, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **how: started.append(how["creationflags"]))
+    monkeypatch.setattr(sys, "platform", "win32")
+    child._watch_apart(["train"], tmp_path)
+    assert started == [7]
+
+
 def test_the_cause_is_that_of_the_last_start():
     printed = ["torch.OutOfMemoryError: CUDA out of memory", "error: no model 'x'"]
     assert child._cause({"code": 2}, printed) == "Training ended: no model 'x'"

@@ -233,7 +233,8 @@ def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[byt
     """Start the process that watches over the command, in a session of its own."""
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        alone = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        apart = {"creationflags": alone | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
     with (output / OUTPUT_FILE).open("wb") as log:  # what an earlier start printed is no cause of this one's end
         return subprocess.Popen(
             [sys.executable, "-m", "napari_pffnet.train.child", str(output), *arguments],
