@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pffnet.config import TrainConfig, load
-from napari_pffnet.data.dataset import CropDataset, make_loader
+from napari_pffnet.data.dataset import CropDataset, make_batches
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.library import load_model, save_model
 from napari_pffnet.model import PFFNet
@@ -80,8 +80,8 @@ def main() -> None:
     sources = [open_source(folder) for folder in options.data]
     length = options.batches * recipe.batch_size
     crops = CropDataset(sources, recipe.data, model.config.input.percentiles, 0, length, model.config.diameter)
-    with make_loader(crops, recipe.batch_size) as loader:
-        statistics = average_statistics(model.network, [images for images, _ in loader])
+    batches = make_batches(crops, recipe.batch_size)
+    statistics = average_statistics(model.network, [images for images, _ in batches])
     save_model(options.output, without_norms(model.network, statistics), model.card)
 
 

@@ -1,4 +1,5 @@
 import multiprocessing
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from helpers import write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig
-from napari_pffnet.data.dataset import CropDataset, make_loader, prepare
+from napari_pffnet.data.dataset import CropDataset, make_batches, prepare
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.sources import DataError, Sample
 
@@ -92,8 +93,7 @@ def test_grey_is_kept_as_one_channel_and_the_sample_is_not_changed():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_go_on_where_a_run_stopped(folder, workers):
     data = dataset([folder], 10)
-    with make_loader(data, 2, workers) as whole, make_loader(data, 2, workers, start=4) as rest:
-        all_batches, late = list(whole), list(rest)
+    all_batches, late = list(make_batches(data, 2, workers)), list(make_batches(data, 2, workers, start=4))
     assert (len(all_batches), len(late)) == (5, 3)
     for (images, targets), (others, _) in zip(all_batches[2:], late, strict=True):
         assert len(images) == len(targets) == 2
@@ -102,19 +102,23 @@ def test_batches_go_on_where_a_run_stopped(folder, workers):
 
 def test_two_processes_share_the_items_of_one(folder):
     data = dataset([folder], 12)
-    one = [image for images, _ in make_loader(data, 4, start=4) for image in images]
+    one = [image for images, _ in make_batches(data, 4, start=4) for image in images]
     ranks = [
-        [image for images, _ in make_loader(data, 2, start=4, rank=r, world=2) for image in images] for r in (0, 1)
+        [image for images, _ in make_batches(data, 2, start=4, rank=r, world=2) for image in images] for r in (0, 1)
     ]
     interleaved = [image for pair in zip(*ranks, strict=True) for image in pair]
     assert all(torch.equal(a, b) for a, b in zip(one, interleaved, strict=True))
 
 
-def test_workers_end_with_the_loader_even_in_the_middle(folder):
-    with make_loader(dataset([folder]), 2, workers=2) as loader:
-        batches = iter(loader)
-        next(batches)
-        assert len(multiprocessing.active_children()) == 2
+def test_workers_end_with_the_batches_even_in_the_middle(folder):
+    def interrupted():
+        with closing(make_batches(dataset([folder]), 2, workers=2)) as batches:
+            next(batches)
+            assert len(multiprocessing.active_children()) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert multiprocessing.active_children() == []
 
 
@@ -128,6 +132,5 @@ def test_faulty_settings_are_named(folder):
 def test_the_gpu_is_left_alone_unless_batches_are_for_it(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(True))
-    with make_loader(dataset([folder], 2), 2) as loader:
-        list(loader)
+    list(make_batches(dataset([folder], 2), 2))
     assert not asked

@@ -162,9 +162,7 @@ def test_all_processes_go_back_or_none(folder, tmp_path, monkeypatch):
     config, output = recipe(steps=2), _made(tmp_path / "out")
     run(config, folder, output)
     monkeypatch.setattr(loop.Watch, "fault", lambda *_: "a fault")
-    events = fit(
-        config, initial_network(config), [open_source(folder)], [], output, device=CPU, group=Late([False])
-    )
+    events = fit(config, initial_network(config), [open_source(folder)], [], output, device=CPU, group=Late([False]))
     with pytest.raises(DivergedError):
         list(events)
 
@@ -249,10 +247,10 @@ def test_the_base_model_moves_only_if_it_is_needed(folder, tmp_path, monkeypatch
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
 def test_batches_are_pinned_for_cuda_devices_only(folder, monkeypatch, kind):
     pinned = []
-    monkeypatch.setattr(loop, "make_loader", lambda *_, pin: pinned.append(pin))
+    monkeypatch.setattr(loop, "make_batches", lambda *_, pin: pinned.append(pin))
     config = recipe()
     state = TrainState.start(initial_network(config), config, CPU, torch.float32)
-    loop._loader(config, [open_source(folder)], state, Processes(), torch.device(kind))
+    loop._batches(config, [open_source(folder)], state, Processes(), torch.device(kind))
     assert pinned == [kind == "cuda"]
 
 

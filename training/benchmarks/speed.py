@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.resources import as_file, files
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
 from napari_pffnet.config import ModelConfig, SegmentConfig, TrainConfig, load
-from napari_pffnet.data.dataset import CropDataset, make_loader
+from napari_pffnet.data.dataset import CropDataset, make_batches
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.normalize import apply_limits, limits
 from napari_pffnet.data.targets import to_target
@@ -239,11 +240,10 @@ def loader(options: argparse.Namespace, device: torch.device) -> Iterator[dict[s
     network = PFFNet(recipe.model).to(device).train()
     state = TrainState.start(network, recipe, device, dtype)
     for workers in options.workers:
-        with make_loader(dataset, recipe.batch_size, workers, pin=device.type == "cuda") as crops:
-            batches = iter(crops)
+        with closing(make_batches(dataset, recipe.batch_size, workers, pin=device.type == "cuda")) as batches:
             times = timed({"batch": lambda batches=batches: next(batches)}, 5 * options.repeats, device)["batch"]
         yield {"workers": workers, "crops_per_s": recipe.batch_size / times["s"], **times}
-    batch = next(iter(make_loader(dataset, recipe.batch_size)))
+    batch = next(make_batches(dataset, recipe.batch_size))
     jobs = {"step": lambda: train_step(network, state, iter([batch]), recipe, device, dtype)}
     times = timed(jobs, options.repeats, device)["step"]
     yield {"training": str(dtype), "crops_per_s": recipe.batch_size / times["s"], **times}

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -162,43 +160,7 @@ def collate(items: Sequence[Item]) -> Batch:
     return [image for image, _ in items], [target for _, target in items]
 
 
-class Loader:
-    """Batches of a dataset; a context manager that ends its worker processes, whatever happens inside."""
-
-    def __init__(self, loader: DataLoader[Item]) -> None:
-        self._loader = loader
-        self._running: list[Generator[Batch]] = []
-
-    def __len__(self) -> int:
-        """Return the number of batches left from the start."""
-        return len(self._loader)
-
-    def __iter__(self) -> Generator[Batch]:
-        """Go through the batches from the start."""
-        batches = self._batches()
-        self._running.append(batches)
-        return batches
-
-    def _batches(self) -> Generator[Batch]:
-        yield from self._loader
-
-    def close(self) -> None:
-        """End the worker processes."""
-        while self._running:
-            self._running.pop().close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the worker processes."""
-        self.close()
-
-
-def make_loader(
+def make_batches(
     dataset: CropDataset,
     batch_size: int,
     workers: int = 0,
@@ -207,8 +169,10 @@ def make_loader(
     world: int = 1,
     *,
     pin: bool = False,
-) -> Loader:
-    """Make batches of a dataset in order; an incomplete last batch is left out.
+) -> Generator[Batch]:
+    """Yield batches of a dataset in order; an incomplete last batch is left out.
+
+    Whoever does not go through to the end closes it, which ends the worker processes.
 
     Parameters
     ----------
@@ -225,17 +189,13 @@ def make_loader(
     pin : bool
         Keep batches in memory from which a CUDA device copies without waiting; leave it if there is none to train on.
     """
-    items = range(start + rank, len(dataset), world)
-    own_chance = torch.Generator()  # else starting the loader would draw from the training's random numbers
-    return Loader(
-        DataLoader(
-            dataset,
-            batch_size,
-            sampler=items,
-            num_workers=workers,
-            collate_fn=collate,
-            drop_last=True,
-            pin_memory=pin,
-            generator=own_chance,
-        )
+    yield from DataLoader(
+        dataset,
+        batch_size,
+        sampler=range(start + rank, len(dataset), world),
+        num_workers=workers,
+        collate_fn=collate,
+        drop_last=True,
+        pin_memory=pin,
+        generator=torch.Generator(),  # else starting it would draw from the training's random numbers
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pffnet.config import TrainConfig, dump
-from napari_pffnet.data.dataset import CropDataset, Loader, make_loader
+from napari_pffnet.data.dataset import CropDataset, make_batches
 from napari_pffnet.data.sources import Source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
@@ -125,8 +125,7 @@ class _Run:
         """Train to the end, to a request to stop, or until there is nothing more to gain."""
         config, state, group = self.config, self.state, self.group
         watch = Watch()
-        with _loader(config, self.data, state, group, self.device) as loader:
-            batches = iter(loader)
+        with closing(_batches(config, self.data, state, group, self.device)) as batches:
             while state.step < config.schedule.steps:
                 started = time.perf_counter()
                 seed_all(config.seed + SEED_STRIDE * (state.step * group.world + group.rank + 1))
@@ -281,9 +280,9 @@ def _save(
     yield Checkpoint(state.step, output / ("best.safetensors" if best else "last.safetensors"), best)
 
 
-def _loader(
+def _batches(
     config: TrainConfig, data: Sequence[Source], state: TrainState, group: Processes, device: torch.device
-) -> Loader:
+) -> Generator[Batch]:
     per_step = config.batch_size * config.optimizer.accumulate * group.world
     dataset = CropDataset(
         data,
@@ -293,7 +292,7 @@ def _loader(
         config.schedule.steps * per_step,
         config.model.diameter,
     )
-    return make_loader(
+    return make_batches(
         dataset,
         config.batch_size,
         config.data.workers,
