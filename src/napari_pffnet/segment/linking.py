@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,32 +25,27 @@ class Linked(NamedTuple):
 
 
 class Linker:
-    """What `link` does, for planes that come one by one.
+    """Gives objects that overlap from plane to plane the same id, for planes that come one by one.
 
-    Parameters
-    ----------
-    min_iou : float
-        Least IoU of a pair, above 0 and at most 1.
-
-    Raises
-    ------
-    ValueError
-        `min_iou` is out of range.
+    Objects of neighbouring planes are paired so that the sum of their IoU is largest; each belongs to one pair at most.
+    Of a nucleus that divides (or two that merge), the better overlap keeps the id and the other gets a new one. Only
+    neighbours are compared: a nucleus that is missing in one plane, even if only there, comes back under a new id.
+    Ids are never used twice. Two planes are in memory at a time.
     """
 
-    def __init__(self, min_iou: float = MIN_IOU) -> None:
-        if not 0 < min_iou <= 1:
-            raise ValueError(f"min_iou is {min_iou}; give a number above 0 and at most 1")
-        self.min_iou = min_iou
+    def __init__(self) -> None:
         self._highest = 0
         self._previous: Array | None = None
 
     def add(self, plane: Array) -> Linked:
-        """Link the next plane, integer H×W; ValueError if its shape is not that of the one before."""
+        """Link the next plane, integer H×W, 0 is background, to the one before; ValueError if shapes differ.
+
+        The given plane is not changed; new ids count on from 1.
+        """
         before = self._previous
         if before is not None and before.shape != plane.shape:
             raise ValueError(f"planes have shapes {before.shape} and {plane.shape}; give planes of one shape")
-        known = {} if before is None else pairs(before, plane, self.min_iou)
+        known = {} if before is None else pairs(before, plane)
         found = [label for label in np.unique(plane).tolist() if label]
         new = [label for label in found if label not in known]
         known |= {label: self._highest + i for i, label in enumerate(new, 1)}
@@ -65,44 +59,15 @@ class Linker:
         self._previous = None
 
 
-def link(planes: Iterable[Array], min_iou: float = MIN_IOU) -> Iterator[Linked]:
-    """Give objects that overlap from plane to plane the same id.
-
-    Objects of neighbouring planes are paired so that the sum of their IoU is largest; each belongs to one pair at most.
-    Of a nucleus that divides (or two that merge), the better overlap keeps the id and the other gets a new one. Only
-    neighbours are compared: a nucleus that is missing in one plane, even if only there, comes back under a new id.
-    Ids are never used twice. Two planes are in memory at a time.
-
-    Parameters
-    ----------
-    planes : iterable of ndarray
-        Integer H×W label images of one shape, 0 is background; ids need not agree between planes.
-    min_iou : float
-        Least IoU of a pair, above 0 and at most 1.
-
-    Yields
-    ------
-    Linked
-        Each plane as soon as it is there; new ids count on from 1.
-
-    Raises
-    ------
-    ValueError
-        `min_iou` is out of range, or a plane has another shape than the one before it.
-    """
-    linker = Linker(min_iou)
-    return (linker.add(plane) for plane in planes)
-
-
-def pairs(before: Array, after: Array, min_iou: float = MIN_IOU) -> dict[int, int]:
-    """Pair the objects of two label images, H×W each; return id in `after` -> id in `before`."""
+def pairs(before: Array, after: Array) -> dict[int, int]:
+    """Pair the objects of two label images, H×W each, of an IoU of 0.3 or more; return id in `after` -> in `before`."""
     rows, row_of, row_areas = _objects(before)
     columns, column_of, column_areas = _objects(after)
     both = (before != 0) & (after != 0)
     keys, shared = np.unique(row_of[both] * len(columns) + column_of[both], return_counts=True)
     row, column = keys // max(1, len(columns)), keys % max(1, len(columns))
     iou = shared / (row_areas[row] + column_areas[column] - shared)
-    good = iou >= min_iou
+    good = iou >= MIN_IOU
     chosen = _assign(row[good], column[good], iou[good])
     return {int(columns[j]): int(rows[i]) for i, j in chosen}
 
