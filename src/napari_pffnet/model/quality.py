@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from napari_pffnet.model.layers import PreciseLinear, conv_norm, linear_norm
-from napari_pffnet.model.losses import image_mean
 from napari_pffnet.model.regions import MaskTargets
 
 
@@ -46,5 +45,6 @@ def measured_quality(masks: Tensor, truth: MaskTargets) -> Tensor:
 def quality_loss(predicted: Tensor, measured: Tensor, counts: list[int]) -> Tensor:
     """½·squared error, mean over the regions of each image whose measured quality is above 0."""
     used = measured > 0
-    kept = [int(part.sum()) for part in used.split(counts)]
-    return image_mean(0.5 * (predicted.float() - measured)[used].square(), kept)
+    errors = 0.5 * (predicted.float() - measured).square() * used
+    parts = zip(errors.split(counts), used.split(counts), strict=True)
+    return torch.stack([error.sum() / kept.sum().clamp(min=1) for error, kept in parts]).mean()
