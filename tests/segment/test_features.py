@@ -11,7 +11,7 @@ from napari_pffnet.segment.features import FeatureCache, TileFeatures
 def features(size=64):
     network = PFFNet(tiny()).eval()
     with torch.inference_mode():
-        return network.encode([torch.zeros(3, size, size)]).for_regions()
+        return network.encode([torch.zeros(3, size, size)]).of_image(0)
 
 
 def tile(kept):
@@ -46,7 +46,7 @@ def test_regions_read_no_more_than_what_is_kept():
     boxes, labels = [torch.tensor([[8.0, 8, 40, 32]])], [torch.ones(1, dtype=torch.int64)]
     with torch.inference_mode():
         everything = network.encode([image])
-        kept = everything.for_regions()
+        kept = everything.of_image(0)
         for part in (everything, kept):
             np.testing.assert_array_equal(network.rate(part, boxes)[0].boxes, network.rate(everything, boxes)[0].boxes)
             np.testing.assert_array_equal(

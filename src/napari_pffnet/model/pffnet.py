@@ -51,22 +51,17 @@ class Features:
     body: list[Tensor]
     pyramid: dict[str, Tensor]
 
-    def for_regions(self) -> Features:
-        """Return what `PFFNet.rate` and `PFFNet.describe` read and nothing else: the pyramid's P2..P5."""
-        batch = self.images.tensors
-        sizes_only = batch.new_zeros(1).expand(batch.shape)
-        return Features(
-            ImageList(sizes_only, self.images.image_sizes), [], {name: self.pyramid[name] for name in LEVELS}
-        )
-
     def of_image(self, row: int) -> Features:
-        """Return the features of one image of the batch, in memory of their own."""
-        one = slice(row, row + 1)
-        return Features(
-            ImageList(self.images.tensors[one].clone(), [self.images.image_sizes[row]]),
-            [maps[one].clone() for maps in self.body],
-            {name: maps[one].clone() for name, maps in self.pyramid.items()},
-        )
+        """Return what `PFFNet.rate` and `PFFNet.describe` read of one image and nothing else: the pyramid's P2..P5.
+
+        Of a batch of several they are copied, so that the others are not kept with them.
+        """
+        batch, size, one = self.images.tensors, self.images.image_sizes[row], slice(row, row + 1)
+        size_only = batch.new_zeros(1).expand(1, *batch.shape[1:])
+        maps = {name: self.pyramid[name][one] for name in LEVELS}
+        if len(batch) > 1:
+            maps = {name: each.clone() for name, each in maps.items()}
+        return Features(ImageList(size_only, [size]), [], maps)
 
     def cells(self) -> Cells:
         """Return P2..P5 as the regions' heads read them."""

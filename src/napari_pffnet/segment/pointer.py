@@ -75,8 +75,7 @@ class Pointer:
 
     def keep(self, features: TileFeatures) -> None:
         """Keep the features of a tile; for `Segmenter.predict`."""
-        needed = TileFeatures(features.window, features.zoom, features.features.for_regions())
-        self.cache.put(self._key(features.window), needed)
+        self.cache.put(self._key(features.window), features)
         if features.window not in self._windows:
             self._windows.append(features.window)
 

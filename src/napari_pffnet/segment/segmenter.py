@@ -223,7 +223,7 @@ class Segmenter:
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
         """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
         features, zoom = self._encode(image, [window], bounds)
-        return TileFeatures(window, zoom, features)
+        return TileFeatures(window, zoom, features.of_image(0))
 
     def _encode(
         self, image: Array, windows: list[Window], bounds: tuple[float, float]
@@ -254,9 +254,8 @@ class Segmenter:
         """Detections and semantic map of each window, in its pixels."""
         features, zoom = self._encode(image, windows, bounds)
         if keep is not _ignore:
-            parts = [features] if len(windows) == 1 else [features.of_image(i) for i in range(len(windows))]
-            for window, part in zip(windows, parts, strict=True):
-                keep(TileFeatures(window, zoom, part))
+            for i, window in enumerate(windows):
+                keep(TileFeatures(window, zoom, features.of_image(i)))
         return self._run(features, zoom, [part.stop - part.start for part in windows[0]])
 
     @torch.inference_mode()
