@@ -176,6 +176,8 @@ def test_planes_of_a_stack_are_read_one_at_a_time(tmp_path):
     assert array.read == [GREY.size] * 6
     with pytest.raises(ImageError, match="channel 0 to 1"):
         LazyStack(tmp_path / "a.tif", array, "TZCYX").read((0, 0))
+    with pytest.raises(ImageError, match="channel=1 does not exist"):
+        LazyStack(tmp_path / "a.tif", GREY[None], "ZYX", channel=1).read((0,))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from napari_pffnet.io.images import (
     TIFF,
     ImageError,
     check_axes,
-    choose,
     fix_axes,
     name_axes,
     pixel_sizes_of,
@@ -198,17 +197,8 @@ class LazyStack:
 
     def read(self, place: tuple[int, ...]) -> Array:
         """Return a plane, H×W or H×W×3; ImageError if it cannot be read, or the choice of the channel is missing."""
-        numbers = iter(place)
-        index = []
-        for axis, size in zip(self._axes, self._array.shape, strict=True):
-            if axis in "YXS":
-                index.append(slice(None))
-            else:
-                number = choose(size, axis, "channel", self._channel) if axis == "C" else next(numbers)
-                index.append(slice(number, number + 1))
-        with _readable(self.path):
-            part = np.asarray(self._array[tuple(index)])
-        return to_plane(part, self._axes)
+        plane = LazyPlane(self._array, self._axes, self._channel, self.places.index(place), path=self.path)
+        return plane.read((slice(None), slice(None)))
 
 
 def is_lazy(path: Path, above: int) -> bool:
