@@ -104,13 +104,8 @@ def _compute(
     task: tuple[int, Tile], source: Source, model: str, device: str, config: SegmentConfig, run: str, setting: Setting
 ) -> bytes:
     with one_at_a_time():
-        segmenter = worker_segmenter(model, device, config, run)
-        statistics = {
-            name: (mean.to(segmenter.device), variance.to(segmenter.device))
-            for name, (mean, variance) in setting.statistics.items()
-        }
-        tile, here = task[1], replace(setting, statistics=statistics)
-        return compute(segmenter, [tile], [read(segmenter, _worker_plane(source, run), tile, here)], here)[0]
+        segmenter, tile = worker_segmenter(model, device, config, run), task[1]
+        return compute(segmenter, [tile], [read(segmenter, _worker_plane(source, run), tile, setting)], setting)[0]
 
 
 @lru_cache(maxsize=1)

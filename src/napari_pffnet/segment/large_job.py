@@ -142,7 +142,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
         fitting = _with(segmenter, before["settled"])
         if before["tiles"] != _tiles(fitting, plane):
             raise OtherWork(work, ["version of the program"])
-        return fitting, Setting(bounds, _read(measured, fitting.device), before["lowest_score"])
+        return fitting, Setting(bounds, _read(measured), before["lowest_score"])
     if (work / "tiles").exists():  # of which nothing is known
         discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
@@ -192,10 +192,9 @@ def _with(segmenter: Segmenter, settled: dict[str, Any]) -> Segmenter:
     return Segmenter(segmenter.model, config)
 
 
-def _read(measured: Path, device: torch.device) -> Statistics:
+def _read(measured: Path) -> Statistics:
     with np.load(measured, allow_pickle=False) as file:
-        kept = {name: tuple(torch.from_numpy(part).to(device) for part in file[name]) for name in file}
-    return {name: (mean, variance) for name, (mean, variance) in kept.items()}
+        return {name: (torch.from_numpy(mean), torch.from_numpy(variance)) for name, (mean, variance) in file.items()}
 
 
 def _find_what_fits(plane: LazyPlane, segmenter: Segmenter) -> None:
