@@ -152,7 +152,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
     lowest = KEPT_BELOW_THRESHOLD * score
     settled = {"scale": fitting.scale, "tile": fitting.config.tile}
     statistics = going_on(fitting.statistics_of(map(going_on, _places(plane, fitting, bounds)), bounds))
-    content = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
+    content: Any = {name: np.stack([part.cpu().numpy() for part in pair]) for name, pair in statistics.items()}
     write_atomic(measured, lambda file: np.savez(file, **content))
     fitting = _with(fitting, settled)
     now |= {"settled": settled, "tiles": _tiles(fitting, plane), "lowest_score": lowest}

@@ -80,7 +80,7 @@ def _nothing() -> Parts:
 def _pack(found: Parts, semantic: Array) -> bytes:
     file = BytesIO()
     masks = (found["masks"].astype(np.float32) * 255).round().astype(np.uint8)
-    content = {**found, "masks": masks, "semantic": np.packbits(semantic), "shape": np.array(semantic.shape)}
+    content: Any = {**found, "masks": masks, "semantic": np.packbits(semantic), "shape": np.array(semantic.shape)}
     np.savez(file, **content)
     return file.getvalue()
 
