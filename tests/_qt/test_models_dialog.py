@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 from model_files import write_model
 from napari_pffnet._qt.models.controller import ModelsController, free_name
 from napari_pffnet._qt.models.view import DATE, NAME, NOTE, QUALITY, ModelsView
-from napari_pffnet.library import add, entries, fingerprint
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library import add, entries
 
 CARD = {"date": "2026-11-20", "validation": {"ap50": 0.7}}
 

@@ -11,7 +11,8 @@ from panel_fakes import FakeEngine, FakeView, at_once, options
 from model_files import write_model
 from napari_pffnet._qt.layers.origin import layer_origin, made_of, model_origin
 from napari_pffnet._qt.segment.controller import SegmentController
-from napari_pffnet.library import add, available, fingerprint, remove, rename
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library import add, available, remove, rename
 
 
 def test_origin_is_name_and_hash_of_the_file(tmp_path):

@@ -8,7 +8,8 @@ import tifffile
 from fakes import squares_image
 from model_files import changed_weight, write_model
 from napari_pffnet.cli import main
-from napari_pffnet.library import add, available, entries, fingerprint
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library import add, available, entries
 
 CARD = {
     "date": "2026-11-20",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model_files import changed_weight, write_model
+from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.library import (
     LibraryError,
     add,
@@ -14,7 +15,6 @@ from napari_pffnet.library import (
     available,
     entries,
     export,
-    fingerprint,
     import_model,
     load_model,
     remove,

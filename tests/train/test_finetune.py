@@ -16,8 +16,9 @@ from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.sources import DataError, hold_out
+from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.io.regions import Regions
-from napari_pffnet.library import LibraryError, fingerprint, load_model, save_model
+from napari_pffnet.library import LibraryError, load_model, save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main

@@ -162,7 +162,7 @@ def _row(model: Entry) -> tuple[str, ...]:
 
 
 def _facts(model: Entry, fault: str) -> dict[str, Any]:
-    from napari_pffnet.library import fingerprint
+    from napari_pffnet.io.fingerprint import fingerprint
 
     return {
         "name": model.name,

@@ -15,8 +15,9 @@ import numpy as np
 from napari_pffnet.data import outlines
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
+from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
-from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectError, annotation_file, checksum
+from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectError, annotation_file
 from napari_pffnet.io.regions import Area, Regions, regions_bytes
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
@@ -135,7 +136,7 @@ class Intake:
             array, axes, _ = read_image(file)
             choice = _choice(array.shape, axes)
             pixels = to_plane(array, axes, **choice)
-            digest = checksum(file)
+            digest = fingerprint(file)
             if digest in self._known:
                 self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'")
                 return

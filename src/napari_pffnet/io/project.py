@@ -14,7 +14,6 @@ A project is a folder::
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +30,6 @@ RUNS = "training"
 FOLDERS = {"labels": ".tif", "semantic": ".tif", "regions": ".json", "provenance": ".csv"}
 State = Literal["new", "in work", "done"]
 STATES: tuple[State, ...] = ("new", "in work", "done")
-BLOCK = 2**20
 
 
 class ProjectError(ValueError):
@@ -176,12 +174,3 @@ def read_plane(folder: Path, entry: ImageEntry) -> tuple[Any, Mapping[str, float
         The image is missing, or cannot be read.
     """
     return read_file(find_image(folder, entry), entry.channel, entry.plane)
-
-
-def checksum(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from napari_pffnet.io.atomic import move_new, write_atomic
 from napari_pffnet.io.errors import reason
-from napari_pffnet.library.files import SUFFIX, LibraryError, build, fingerprint
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library.files import SUFFIX, LibraryError, build
 from napari_pffnet.library.folder import (
     FOLDER_VARIABLE,
     Entry,

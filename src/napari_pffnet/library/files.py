@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,18 +67,6 @@ def save_model(
         "card": json.dumps(card),
     }
     write_atomic(Path(path), save(weights, metadata))
-
-
-def fingerprint(path: str | Path) -> str:
-    """Return the SHA-256 of a model file, 64 hexadecimal digits; notes and names are kept elsewhere and change nothing.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_extras(path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from typing import Any
 from platformdirs import user_data_path
 
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.library.files import SUFFIX, LibraryError, fingerprint, read_header
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library.files import SUFFIX, LibraryError, read_header
 
 FOLDER_VARIABLE = "NAPARI_PFFNET_MODELS"
 

@@ -23,7 +23,8 @@ from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source, hold_out
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.library import Model, fingerprint, load_model, save_model, seen_by
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library import Model, load_model, save_model, seen_by
 from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.blend import blend, choose_part

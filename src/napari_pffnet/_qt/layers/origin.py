@@ -8,7 +8,8 @@ from pathlib import Path
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_pffnet.library import LibraryError, find, fingerprint
+from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.library import LibraryError, find
 
 
 def layer_origin(layer: Labels) -> str:
