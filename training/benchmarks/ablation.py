@@ -29,7 +29,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from napari_pffnet.config import TrainConfig, load
-from napari_pffnet.data.dataset import CropDataset, make_batches
+from napari_pffnet.data.dataset import CropDataset, make_batches, to_device
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.sources import Source
 from napari_pffnet.library import Model, load_model, pick_device
@@ -144,9 +144,8 @@ def train_stock(config: TrainConfig, sources: Sequence[Source], device: torch.de
     crops = CropDataset(sources, config.data, model.input.percentiles, config.seed, count, model.diameter)
     dtype = pick_precision(config, device)
     with closing(make_batches(crops, config.batch_size, config.data.workers)) as batches:
-        for images, targets in batches:
-            images = [image.to(device) for image in images]
-            targets = [{name: value.to(device) for name, value in target.items()} for target in targets]
+        for batch in batches:
+            images, targets = to_device(batch, device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 losses = network(images, targets)
             torch.stack(list(losses.values())).sum().backward()

@@ -160,6 +160,15 @@ def collate(items: Sequence[Item]) -> Batch:
     return [image for image, _ in items], [target for _, target in items]
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move a batch; from pinned memory without waiting."""
+    images, targets = batch
+    return (
+        [image.to(device, non_blocking=True) for image in images],
+        [{name: value.to(device, non_blocking=True) for name, value in target.items()} for target in targets],
+    )
+
+
 def make_batches(
     dataset: CropDataset,
     batch_size: int,

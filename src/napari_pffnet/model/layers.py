@@ -71,6 +71,8 @@ class UpsampledConv(nn.Conv2d):
     Shapes: N×C×h×w -> N×K×(factor·h)×(factor·w).
     """
 
+    bias: Tensor
+
     def __init__(self, inputs: int, outputs: int, factor: int) -> None:
         super().__init__(inputs, outputs, kernel_size=3, padding=1)
         self.factor = factor
@@ -82,5 +84,4 @@ class UpsampledConv(nn.Conv2d):
         height, width = maps.shape[-2:]
         maps = F.pad(maps, (1, 1, 1, 1)).unflatten(1, (9, self.out_channels))
         shifted = [maps[:, t, :, t // 3 : t // 3 + height, t % 3 : t % 3 + width] for t in range(9)]
-        bias = self.bias if self.bias is not None else torch.zeros(1, device=x.device)
-        return torch.stack(shifted).sum(0) + bias.view(1, -1, 1, 1)
+        return torch.stack(shifted).sum(0) + self.bias.view(1, -1, 1, 1)

@@ -21,7 +21,7 @@ from napari_pffnet.segment.large_blocks import Blocks
 from napari_pffnet.segment.large_drawing import Drawing
 from napari_pffnet.segment.large_job import RESULT, LargeError, begin, check_folder, discard, only_one
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
-from napari_pffnet.segment.segmenter import Cancelled, Segmenter
+from napari_pffnet.segment.segmenter import Cancelled, Segmenter, ignore, never
 from napari_pffnet.segment.tiles import Tile, batches
 
 Array = np.ndarray[Any, Any]
@@ -105,7 +105,7 @@ def segment_large(
         `cancelled` returned True; what is done is kept.
     """
     target, table, work = (output.with_name(f"{output.name}{suffix}") for suffix in (".zarr", ".csv", ".partial"))
-    stop, tell, show = cancelled or (lambda: False), progress or _ignore, shown or _ignore
+    stop, tell, show = cancelled or never, progress or ignore, shown or ignore
     with only_one(output) as lock:
         if target.exists() and not is_result(target):
             raise LargeError(f"{target} is there and no result of a segmentation; choose another folder or name")
@@ -204,7 +204,3 @@ def _replace(new: Path, target: Path) -> None:
     if target.exists():
         discard(target)
     new.rename(target)
-
-
-def _ignore(*_arguments: object) -> None:
-    pass

@@ -103,7 +103,7 @@ class Segmenter:
         forgotten = False
         while True:
             try:
-                return self._predict(image, bounds, progress or _ignore, cancelled or _never, keep or _ignore)
+                return self._predict(image, bounds, progress or ignore, cancelled or never, keep or ignore)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -253,7 +253,7 @@ class Segmenter:
     ) -> list[dict[str, Array]]:
         """Detections and semantic map of each window, in its pixels."""
         features, zoom = self._encode(image, windows, bounds)
-        if keep is not _ignore:
+        if keep is not ignore:
             for i, window in enumerate(windows):
                 keep(TileFeatures(window, zoom, features.of_image(i)))
         return self._run(features, zoom, [part.stop - part.start for part in windows[0]])
@@ -370,7 +370,7 @@ def _short_float(device: torch.device) -> torch.dtype:
 
 def _cpu_has_short_floats() -> bool:
     asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: not in every version
-    return any(getattr(torch.cpu, name, _never)() for name in asked)
+    return any(getattr(torch.cpu, name, never)() for name in asked)
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:
@@ -382,9 +382,10 @@ def _resize(image: Tensor, size: list[int]) -> Tensor:
         return F.interpolate(image.cpu(), size, mode="bilinear", antialias=True).to(image.device)
 
 
-def _ignore(*_arguments: object) -> None:
-    pass
+def ignore(*_arguments: object) -> None:
+    """Tell nobody."""
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Ask nobody whether to stop."""
     return False

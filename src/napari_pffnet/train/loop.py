@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pffnet.config import TrainConfig, dump
-from napari_pffnet.data.dataset import CropDataset, make_batches
+from napari_pffnet.data.dataset import Batch, CropDataset, make_batches, to_device
 from napari_pffnet.data.sources import Source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
@@ -32,7 +32,6 @@ SEED_STRIDE = 7919
 SETBACKS = 3
 SKIPPED = 10
 PREVIEWS = "previews"
-Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
 
 
 def fit(
@@ -195,7 +194,7 @@ def train_step(
     parts = config.optimizer.accumulate
     sums: dict[str, Tensor] = {}
     for part in range(1, parts + 1):
-        images, targets = _to_device(next(batches), device)
+        images, targets = to_device(next(batches), device)
         with group.apart(model) if part < parts else nullcontext():
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 losses: dict[str, Tensor] = model(images, targets)
@@ -300,14 +299,6 @@ def _batches(
         group.rank,
         group.world,
         pin=device.type == "cuda",
-    )
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    images, targets = batch
-    return (
-        [image.to(device, non_blocking=True) for image in images],
-        [{name: value.to(device, non_blocking=True) for name, value in target.items()} for target in targets],
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_pffnet.config import TrainConfig
-from napari_pffnet.data.dataset import Batch, CropDataset, collate
+from napari_pffnet.data.dataset import Batch, CropDataset, collate, to_device
 from napari_pffnet.data.sources import Source
 from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
@@ -137,8 +137,7 @@ def _crops(config: TrainConfig, data: Sequence[Source], count: int) -> CropDatas
 def _backward(config: TrainConfig, network: PFFNet, batch: Batch, device: torch.device) -> None:
     seed_all(config.seed)
     dtype = pick_precision(config, device)
-    images = [image.to(device) for image in batch[0]]
-    targets = [{name: value.to(device) for name, value in target.items()} for target in batch[1]]
+    images, targets = to_device(batch, device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         losses: Any = network(images, targets)
     torch.stack(list(losses.values())).sum().backward()

@@ -49,7 +49,9 @@ def initial_network(config: TrainConfig) -> PFFNet:
     seed_all(config.seed)
     network = PFFNet(config.model)
     if config.init == "imagenet":
-        _load_body(network, _imagenet(config.model.body))
+        from napari_pffnet.model.convert import load_torchvision_body
+
+        load_torchvision_body(network, _imagenet(config.model.body))
     elif config.init != "none":
         _load_file(network, Path(config.init))
     return network
@@ -89,9 +91,3 @@ def _imagenet(body: BodyConfig) -> dict[str, torch.Tensor]:
             f"cannot download the ImageNet weights ({error}); give the .pth file with --init PATH"
         ) from None
     return state
-
-
-def _load_body(network: PFFNet, state: dict[str, torch.Tensor]) -> None:
-    from napari_pffnet.model.convert import load_torchvision_body
-
-    load_torchvision_body(network, state)

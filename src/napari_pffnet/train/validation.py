@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_pffnet.config import AugmentConfig, DataConfig, SegmentConfig, TrainConfig
-from napari_pffnet.data.dataset import CropDataset
+from napari_pffnet.data.dataset import CropDataset, collate, to_device
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.parts import Window
 from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
@@ -121,8 +121,7 @@ class Validator:
         with torch.no_grad(), torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
             for i in range(LOSS_CROPS):
-                image, target = dataset[i]
-                losses = network([image.to(self.device)], [{k: v.to(self.device) for k, v in target.items()}])
+                losses = network(*to_device(collate([dataset[i]]), self.device))
                 for name, value in losses.items():
                     sums.setdefault(f"val_{name}", []).append(float(value))
         network.train(training)
