@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from napari_pffnet.config import ConfigError, ModelConfig, TrainConfig, apply_overrides, dump, load, parse
+from napari_pffnet.library import load_model
 
 RECIPES = sorted((Path(__file__).parents[1] / "training" / "recipes").glob("*.yaml"))
 
@@ -60,6 +61,14 @@ def test_overrides_are_read_as_yaml_and_change_no_input():
     assert values == {"schedule": {"steps": 5}}
     config = parse(TrainConfig, changed)
     assert (config.schedule.steps, config.optimizer.rate, config.data.weights, config.seed) == (7, 0.001, (1, 2), 4)
+
+
+def test_recipes_of_earlier_versions_are_read():
+    off = {"pull": 0.0, "distillation": 0.0, "blend_tolerance": 0.01}
+    assert parse(TrainConfig, {"finetune": {**off, "replay": 0.3}}) == parse(TrainConfig, {"finetune": {"replay": 0.3}})
+    assert parse(TrainConfig, load_model().card["recipe"]).model == load_model().config
+    with pytest.raises(ConfigError, match=r"unknown key finetune\.pull"):
+        parse(TrainConfig, {"finetune": {"pull": 20}})
 
 
 def test_files_that_are_no_recipe(tmp_path):

@@ -30,8 +30,10 @@ LOSSES = (
     "loss_sem_branch",
     "loss_mask_fusion",
     "loss_sem_consistence",
-    "loss_distillation",
 )
+
+#: Switches of fine-tuning that earlier versions had, and how they were off.
+GONE = {"pull": 0, "distillation": 0, "blend_tolerance": 0.01}
 
 C = TypeVar("C", bound="Frozen")
 
@@ -257,21 +259,20 @@ class FinetuneConfig(Frozen):
     patience: Count = Field(
         default=4, description="validations clearly worse than the best one after which training ends; 0 is never"
     )
-    pull: NotNegative = Field(
-        default=0.0, description="pull of the weights towards the base model's per step, relative to the learning rate"
+    blend: Fraction = Field(
+        default=0.5, description="part of the trained weights in the result, the rest is the base model's"
     )
-    distillation: NotNegative = Field(
-        default=0.0, description="weight of the difference to the base model's features in the loss"
-    )
-    blend: Fraction | None = Field(
-        default=0.5,
-        description="part of the trained weights in the result, the rest is the base model's; null chooses it on "
-        "held-out images",
-    )
-    blend_tolerance: Fraction = Field(default=0.01, description="mean AP to give up for more of the base model")
     replay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.2, description="share of replay crops, if there are any"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_was_off(cls, values: Any) -> Any:
+        """Take recipes that earlier versions stored: switches that are gone, as they stood there when they were off."""
+        if not isinstance(values, dict):
+            return values
+        return {key: value for key, value in values.items() if key not in GONE or value != GONE[key]}
 
 
 class TrainConfig(Frozen):

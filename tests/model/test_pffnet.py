@@ -7,7 +7,7 @@ from napari_pffnet.data.targets import to_target
 from napari_pffnet.model import PFFNet
 from napari_pffnet.model.losses import consistency_loss, semantic_loss
 
-OF_THE_NETWORK = set(LOSSES) - {"loss_distillation"}
+ALL = set(LOSSES)
 NO_OBJECTS = {"boxes": ()}
 
 
@@ -20,7 +20,7 @@ def test_training_gives_the_nine_losses_and_every_weight_a_gradient():
     network = PFFNet(tiny())
     image, target = annotated()
     losses = network([image], [target])
-    assert set(losses) == OF_THE_NETWORK
+    assert set(losses) == ALL
     assert all(loss.ndim == 0 and torch.isfinite(loss) and loss > 0 for loss in losses.values())
     sum(losses.values()).backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -41,7 +41,7 @@ def test_weights_lie_as_the_images_do_on_cuda(monkeypatch, kind, ordered):
 )
 def test_a_switch_removes_its_loss(switch, gone):
     image, target = annotated()
-    assert set(PFFNet(tiny(**switch))([image], [target])) == OF_THE_NETWORK - {gone}
+    assert set(PFFNet(tiny(**switch))([image], [target])) == ALL - {gone}
 
 
 @pytest.mark.parametrize("switch", [{"dual_modal": False}, {"attention_fusion": False}, {"mask_quality": False}])
@@ -99,7 +99,7 @@ def test_what_lies_under_ignored_pixels_changes_no_semantic_loss():
     truth = target["semantic"][None].long()
     assert semantic_loss(maps, truth) == semantic_loss(changed * torch.tensor([1.0, -1]).view(1, 2, 1, 1), truth)
     assert consistency_loss(maps, maps, truth) == consistency_loss(maps, changed * truth.ne(255), truth)
-    assert set(network([image], [target])) == OF_THE_NETWORK
+    assert set(network([image], [target])) == ALL
 
 
 def test_a_batch_has_the_mean_of_its_images_losses():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import tiny, write_folder
-from napari_pffnet.config import AugmentConfig, DataConfig, FinetuneConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.library import load_model
@@ -231,17 +231,6 @@ def test_training_is_deterministic_if_told(folder, tmp_path, wanted):
         assert torch.are_deterministic_algorithms_enabled() is wanted
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.parametrize("needed", [{}, {"pull": 0.1}, {"distillation": 0.1}])
-def test_the_base_model_moves_only_if_it_is_needed(folder, tmp_path, monkeypatch, needed):
-    config, moved, to_device = recipe(finetune=FinetuneConfig(**needed)), [], PFFNet.to_device
-    monkeypatch.setattr(
-        PFFNet, "to_device", lambda network, device: moved.append(network) or to_device(network, device)
-    )
-    network, base = PFFNet(config.model), PFFNet(config.model)
-    next(fit(config, network, [open_source(folder)], [], _made(tmp_path / "out"), device=CPU, base=base))
-    assert moved == ([base, network] if needed else [network])
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])

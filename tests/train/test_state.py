@@ -39,9 +39,10 @@ def test_a_run_in_float32_goes_on_in_float16(config, file):
     assert state.scaler.is_enabled()
 
 
-def test_a_run_from_before_a_setting_was_known_goes_on_and_one_of_another_model_does_not(config, file, tmp_path):
+def test_a_run_of_other_settings_than_are_known_now_goes_on_and_one_of_another_model_does_not(config, file, tmp_path):
     saved = torch.load(file, weights_only=True)
     del saved["config"]["model"]["map_norm"]
+    saved["config"]["finetune"] |= {"pull": 20.0, "distillation": 1.0, "blend": None, "blend_tolerance": 0.01}
     torch.save(saved, tmp_path / "old.pt")
     state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
     state.load(tmp_path / "old.pt", config)

@@ -6,11 +6,8 @@ After Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022 (doi 10
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 from napari_pffnet.model import PFFNet
-
-PARTS = (0.25, 0.5, 0.75)
 
 
 def blend(base: PFFNet, trained: PFFNet, part: float) -> PFFNet:
@@ -23,30 +20,3 @@ def blend(base: PFFNet, trained: PFFNet, part: float) -> PFFNet:
     }
     result.load_state_dict(mixed)
     return result
-
-
-def choose_part(
-    base: PFFNet, trained: PFFNet, score: Callable[[PFFNet], float], tolerance: float
-) -> tuple[float, dict[float, float]]:
-    """Choose how much of the trained weights is needed.
-
-    Parameters
-    ----------
-    base, trained : PFFNet
-        The two ends.
-    score : callable
-        Figure of a network on held-out images, more is better.
-    tolerance : float
-        What may be given up of the best figure to stay nearer to the base model.
-
-    Returns
-    -------
-    part : float
-        The smallest of 0.25, 0.5, 0.75 and 1 within the tolerance.
-    scores : dict
-        Figure of each.
-    """
-    scores = {part: score(blend(base, trained, part)) for part in PARTS}
-    scores[1.0] = score(trained)
-    enough = max(scores.values()) - tolerance
-    return min(part for part, value in scores.items() if value >= enough), scores

@@ -27,7 +27,7 @@ from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.library import Model, load_model, save_model, seen_by
 from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.blend import blend, choose_part
+from napari_pffnet.train.blend import blend
 from napari_pffnet.train.compare import compare
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
@@ -183,8 +183,7 @@ def finetune(
 ) -> Iterator[Event]:
     """Fine-tune the full network and report as it goes; the result is ``OUTPUT/best.safetensors``.
 
-    Memory that runs out leads to smaller batches or crops. At the end the weights are blended with the base model's as
-    far as the held-out images allow.
+    Memory that runs out leads to smaller batches or crops. At the end the weights are blended with the base model's.
 
     Parameters
     ----------
@@ -241,7 +240,7 @@ def finetune(
         try:
             yield from fit(
                 config, network, data, [material.held_out], output,
-                device=device, group=group, resume=resume, base=base.network,
+                device=device, group=group, resume=resume, tuning=True,
             )  # fmt: skip
             break
         except DivergedError as error:
@@ -303,14 +302,8 @@ def _finish(
 ) -> Iterator[Event]:
     """Blend the trained weights with the base model's, compare the two models and write the result."""
     start = base.network.to_device(device).eval()
-    validator = Validator([material.held_out], config, device)
-    trained = _best(output, device, validator)
-    part = config.finetune.blend
-    scores: dict[float, float] = {}
-    if part is None:
-        part, scores = choose_part(start, trained.network, validator.mean_ap, config.finetune.blend_tolerance)
-        yield Message(f"{part:.0%} of the new weights, the rest from the base model")
-    result = blend(start, trained.network, part).eval()
+    trained = _best(output, device, Validator([material.held_out], config, device))
+    result = blend(start, trained.network, config.finetune.blend).eval()
     old, new = (Model(network, base.config, {}, base.path) for network in (start, result))
     images = [material.train.name(i) for i in range(len(material.train))]
     gate = compare(old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]))
@@ -325,7 +318,7 @@ def _finish(
             "nuclei": material.nuclei,
             "held_out": list(material.names),
         },
-        "blend": {"part": part, "scores": {str(key): value for key, value in scores.items()}},
+        "blend": {"part": config.finetune.blend},
         "gate": {"old": gate.pooled.old, "new": gate.pooled.new} if gate.pooled else {},
     }
     save_model(output / RESULT, result, card, extras=to_tensors(_replay_set(config, material, crops)))

@@ -20,7 +20,6 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import save_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.control import LOOK_EVERY, asked
-from napari_pffnet.train.distillation import Student
 from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Event, Message, Preview, Step, Validation
 from napari_pffnet.train.memory import memory_used
@@ -44,7 +43,7 @@ def fit(
     device: torch.device,
     group: Processes = Processes(),
     resume: Path | None = None,
-    base: PFFNet | None = None,
+    tuning: bool = False,
 ) -> Iterator[Event]:
     """Train a network and report as it goes.
 
@@ -67,8 +66,9 @@ def fit(
         This process among those of a distributed run.
     resume : Path, optional
         Resume file to go on from.
-    base : PFFNet, optional
-        The model that is fine-tuned, for the pull towards it and for distillation.
+    tuning : bool
+        Whether a trained model is fine-tuned: then the state before the first step is saved, and too many worse
+        validations end it (`finetune.patience`).
 
     Yields
     ------
@@ -83,20 +83,17 @@ def fit(
     if config.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     dtype = pick_precision(config, device)
-    distil = base is not None and config.finetune.distillation > 0
-    if base is not None and (distil or config.finetune.pull):
-        base.to_device(device)
-    state = TrainState.start(network.to_device(device).train(), config, device, dtype, base)
+    state = TrainState.start(network.to_device(device).train(), config, device, dtype)
     if resume is not None:
         state.load(resume, config)
         yield Message(f"resumed {resume} at step {state.step}")
     if group.is_main:
         write_atomic(output / "config.yaml", dump(config).encode())
-        if base is not None and resume is None:
+        if tuning and resume is None:
             state.save(output / RESUME_FILE, config)
-    model = group.wrap(Student(network, base, config.finetune.distillation) if base is not None and distil else network)
+    model = group.wrap(network)
     validator = Validator(validation, config, device) if group.is_main else None
-    run = _Run(config, state, model, data, output, device, dtype, group, validator, base is not None)
+    run = _Run(config, state, model, data, output, device, dtype, group, validator, tuning)
     while True:
         try:
             yield from run.steps()
@@ -236,7 +233,6 @@ def _update(state: TrainState) -> None:
     if state.skipped:
         return
     state.schedule.step()
-    state.pull()
     if state.average is not None:
         state.average.update_parameters(state.network)
 

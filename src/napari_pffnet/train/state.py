@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -51,8 +50,7 @@ class TrainState:
     """Weights, average, optimiser, schedule, scaler, step and best value of a run.
 
     `stale` counts validations since the best one, `setbacks` how often the run went back, `skipped` the last steps
-    whose gradients were too large for float16; `base` and `strength` are the weights that it is pulled to, and how
-    strongly.
+    whose gradients were too large for float16.
     """
 
     network: PFFNet
@@ -65,18 +63,9 @@ class TrainState:
     stale: int = 0
     setbacks: int = 0
     skipped: int = 0
-    base: list[Tensor] | None = None
-    strength: float = 0.0
 
     @classmethod
-    def start(
-        cls,
-        network: PFFNet,
-        config: TrainConfig,
-        device: torch.device,
-        dtype: torch.dtype,
-        base: PFFNet | None = None,
-    ) -> TrainState:
+    def start(cls, network: PFFNet, config: TrainConfig, device: torch.device, dtype: torch.dtype) -> TrainState:
         """Set up a run from step 0."""
         freeze(network, config.optimizer)
         optimizer = build_optimizer(network, config.optimizer)
@@ -84,9 +73,7 @@ class TrainState:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
         scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
         schedule = build_schedule(optimizer, config.schedule)
-        strength = config.finetune.pull
-        weights = [p.detach() for p in base.parameters()] if base is not None and strength else None
-        return cls(network, average, optimizer, schedule, scaler, base=weights, strength=strength)
+        return cls(network, average, optimizer, schedule, scaler)
 
     @property
     def result(self) -> PFFNet:
@@ -94,15 +81,6 @@ class TrainState:
         if self.average is None:
             return self.network
         return cast(PFFNet, self.average.module)
-
-    @torch.no_grad()
-    def pull(self) -> None:
-        """Move the weights a little towards the base model's, in step with the learning rate."""
-        if self.base is None:
-            return
-        part = min(1.0, self.strength * self.optimizer.param_groups[0]["lr"])
-        for value, wanted in zip(self.network.parameters(), self.base, strict=True):
-            value.lerp_(wanted, part)
 
     def slow_down(self, setbacks: int) -> None:
         """Halve the rate for each setback."""

@@ -100,10 +100,6 @@ class Validator:
         path.parent.mkdir(exist_ok=True)
         write_overlay(path, planes[:, *middle], labels[middle])
 
-    def mean_ap(self, network: PFFNet) -> float:
-        """Return the mean average precision, by which the best model is chosen."""
-        return self.figures(network)["mean_ap"]
-
     def _losses(self, network: PFFNet) -> dict[str, float]:
         """Losses of fixed crops; the random sampling inside is the same every time and leaves no trace."""
         augment = AugmentConfig(crop=self.config.data.augment.crop, horizontal_flip=0, vertical_flip=0)
