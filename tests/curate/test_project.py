@@ -261,6 +261,18 @@ def test_opened_twice_is_noticed(tmp_path):
     Project.open(made.folder).close()
 
 
+def test_a_closed_project_is_left_to_others(tmp_path):
+    made = project(tmp_path)
+    intake = made.gather([images(tmp_path / "more", ("d", "e"))])
+    made.close()
+    made.check_lock()
+    other = Project.open(made.folder)
+    with pytest.raises(ProjectError, match="cannot be written"):
+        made.take(intake)
+    assert len(other.manifest.images) == 3
+    other.set_state("a", "done")
+
+
 def test_broken_list_falls_back_to_the_one_before(tmp_path):
     made = project(tmp_path)
     made.set_state("a", "done")

@@ -135,6 +135,7 @@ class Project:
         """Let others open it."""
         if self._lock:
             self._lock.release()
+            self._lock = None
 
     def entry(self, name: str) -> ImageEntry:
         """Return what is listed of an image."""
@@ -182,6 +183,7 @@ class Project:
 
     def take(self, intake: Intake) -> Added:
         """List what was gathered."""
+        self._check_writable()
         self._write_manifest((*self.manifest.images, *intake.entries))
         came = f"{intake.annotated} of {len(intake.entries)} images came with nuclei: check them, then press Mark done"
         notes = [*([came] if intake.annotated else []), *intake.notes]

@@ -303,6 +303,9 @@ class ProjectController:
         image: str | None = None,
     ) -> None:
         """Leave the project for another one, if that can be."""
+        if self._busy:
+            self.view.warn(texts.BUSY)
+            return
         try:
             check()
         except FAULTS as error:

@@ -2,6 +2,7 @@
 
 NO_PROJECT = "Nothing is saved until you make or open a project."
 NO_IMAGES = "Add images, or drop files or folders onto the list."
+BUSY = "Images are being added, or the project is copied. Open the other project when that is done."
 ALL_DONE = "All images are done."
 LAST_ONE = "This is the last one that is not done."
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."

@@ -1,0 +1,57 @@
+"""What goes wrong while a project is open, or goes on meanwhile, costs no work."""
+
+import numpy as np
+from panel_fakes import at_once
+from project_fakes import on_disk, opened
+
+from napari_pffnet._qt.project import texts
+from napari_pffnet.curate.project import Project
+from napari_pffnet.curate.work import Annotation
+from napari_pffnet.readers import get_reader
+from projects import images, paint, painted, project
+
+NUCLEI = Annotation(painted(paint(2, 2, 1)), None, {})
+
+
+def later(controller):
+    """Let long jobs wait until they are called."""
+    jobs = []
+    controller.background = lambda *args, **kwargs: jobs.append(lambda: at_once(*args, **kwargs))
+    return jobs
+
+
+def drag(controller, folder):
+    """Drag the folder of a project into napari."""
+    for data, arguments, kind in get_reader(str(folder))(str(folder)):
+        controller.viewer._add_layer_from_data(data, arguments, kind)
+
+
+def test_a_project_dragged_into_napari_waits_until_the_open_one_is_copied(tmp_path):
+    other = opened(tmp_path / "other", Annotation(painted(paint(30, 30, 77)), None, {}))
+    other.close()
+    controller = opened(tmp_path, NUCLEI)
+    jobs = later(controller)
+    controller.save_as(str(tmp_path / "copy"))
+    drag(controller, other.project.folder)
+    controller.view.warn.assert_called_once_with(texts.BUSY)
+    jobs.pop()()
+    assert controller.project.folder == tmp_path / "copy"
+    np.testing.assert_array_equal(on_disk(controller, "a"), NUCLEI.labels)
+    drag(controller, other.project.folder)
+    assert controller.project.folder == other.project.folder
+
+
+def test_images_are_added_to_the_project_that_was_open(tmp_path):
+    other = project(tmp_path / "other", ("x",))
+    other.close()
+    controller = opened(tmp_path)
+    here = controller.project.folder
+    jobs = later(controller)
+    controller.add([str(images(tmp_path / "more", ("d", "e")))])
+    for enter in (controller.open, controller.new):
+        enter(str(other.folder if enter == controller.open else tmp_path / "new"))
+        assert controller.project.folder == here
+    jobs.pop()()
+    assert [entry.name for entry in controller.project.manifest.images] == ["a", "b", "c", "d", "e"]
+    controller.close()
+    Project.open(other.folder).close()
