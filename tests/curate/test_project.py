@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
+from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.export import write_geojson, write_rois
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.lock import Lock
@@ -74,6 +75,33 @@ def test_an_image_that_is_in_no_file(tmp_path, pixels):
     made = project(tmp_path, ("a",))
     assert made.add_pixels("my: image", pixels) == "my_ image"
     np.testing.assert_array_equal(made.read("my_ image")[0], pixels)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_image_that_is_not_listed_any_more_is_not_overwritten(tmp_path, copied):
+    made = Project.create(tmp_path / "project")
+    pixels = {value: np.full(SHAPE, value, np.uint8) for value in (7, 9)}
+    for value, array in pixels.items():
+        (tmp_path / str(value)).mkdir()
+        tifffile.imwrite(tmp_path / str(value) / "photo.tif", array)
+
+    def add(value):
+        if not copied:
+            return made.add_pixels("photo", pixels[value])
+        return made.add([tmp_path / str(value)]).names[0]
+
+    assert add(7) == "photo"
+    made.work("photo", SHAPE).save(Annotation(np.eye(*SHAPE, dtype=np.int32)))
+    made.close()
+    (made.folder / "project.json").write_text("{damaged")
+    made = Project.open(made.folder)
+    assert names(made) == [], "the list before the last change"
+    assert add(9) == "photo_2"
+    assert made.work("photo_2", SHAPE).now.labels.max() == 0
+    assert add(7) == "photo", "added again, its annotation is still there"
+    assert made.work("photo", SHAPE).now.labels.max() == 1
+    for name, value in (("photo", 7), ("photo_2", 9)):
+        np.testing.assert_array_equal(made.read(name)[0], pixels[value])
 
 
 def test_labels_beside_images_are_their_annotation(tmp_path):

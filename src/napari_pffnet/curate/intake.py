@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,11 +155,11 @@ class Intake:
         self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
     ) -> None:
         """Take an image from memory; arguments and errors as of `Project.add_pixels`."""
-        file = self.folder / "images" / f"{self._free(_clean(name))}.tif"
         content = tiff(pixels, pixel_size)
         digest = hashlib.sha256(content).hexdigest()
         if digest in self._known:
             raise ProjectError(f"'{name}' is in the project already, as '{self._known[digest]}'; open that one")
+        file = self.folder / "images" / f"{self._free(_clean(name), '.tif', digest)}.tif"
         file.parent.mkdir(exist_ok=True)
         write_atomic(file, content)
         self._list(file.stem, file, digest, {"place": place})
@@ -199,7 +200,7 @@ class Intake:
 
     def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> str:
         images = self.folder / "images"
-        name = self._free(file.stem)
+        name = self._free(file.stem, file.suffix, digest)
         if not self.copy or file.absolute().is_relative_to(images):
             elsewhere = None if file.absolute().is_relative_to(self.folder) else str(file.absolute())
             self._list(name, file.absolute(), digest, choice, elsewhere)
@@ -217,10 +218,15 @@ class Intake:
         self._names.add(name.casefold())
         self._known[digest] = name
 
-    def _free(self, stem: str) -> str:
-        """Return a name that no image of the project has, on file systems that do not tell A from a too."""
-        names = (stem, *(f"{stem}_{number}" for number in range(2, len(self._names) + 3)))
-        return next(name for name in names if name.casefold() not in self._names)
+    def _free(self, stem: str, suffix: str, digest: str) -> str:
+        """Return a name that no image of the project has, on file systems that do not tell A from a too.
+
+        Nor may another image lie in ``images/`` under that name: it and its annotation are only not listed any more.
+        """
+        names = chain((stem,), (f"{stem}_{number}" for number in count(2)))
+        unlisted = (name for name in names if name.casefold() not in self._names)
+        places = ((name, self.folder / "images" / f"{name}{suffix}") for name in unlisted)
+        return next(name for name, place in places if not place.exists() or checksum(place) == digest)
 
 
 def relative(file: Path, folder: Path) -> str:
