@@ -47,8 +47,8 @@ class FakePointer:
         return self._found(*box)
 
 
-def make(layer, pointer=None, placing=None, known=True, background=at_once):
-    """A controller with the tools, over an image that was segmented, if `known`."""
+def make(layer, pointer=None, placing=None, known=True, background=at_once, settings=()):
+    """A controller with the tools, over an image that was segmented, if `known`; `settings` of the configuration."""
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros(layer.data.shape), **(placing or {}))
     viewer.add_layer(layer)
@@ -60,7 +60,7 @@ def make(layer, pointer=None, placing=None, known=True, background=at_once):
 
     def request(wanted, part=None):
         plane = take_plane(wanted, viewer.dims.point, viewer.dims.order, part=part)
-        return Request(plane, "default", "cpu", options().config)
+        return Request(plane, "default", "cpu", options(**dict(settings)).config)
 
     if known:
         insights.remember(image, SimpleNamespace(request=request(image), pointer=pointer))
@@ -135,6 +135,24 @@ def test_without_features_the_tile_is_computed_in_the_background_once():
     assert 6 in ids(layer)
     assert not jobs
     assert engine.pointer.call_count == 1
+
+
+def test_what_was_computed_of_other_pixels_or_settings_is_not_used():
+    settings = {}
+    controller, engine = make(Labels(squares()), known=False, settings=settings)
+    image = controller.viewer.layers[0]
+
+    def looks():
+        press(controller, "here", 11, 3)
+        controller.undo()
+        return engine.pointer.call_count
+
+    assert looks() == looks() == 1
+    image.data = np.ones(image.data.shape)
+    assert looks() == looks() == 2
+    settings["diameter"] = 80.0
+    assert looks() == looks() == 3
+    assert engine.pointer.call_args.args[0].config.diameter == 80
 
 
 def test_what_goes_wrong_is_said():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,11 +23,22 @@ if TYPE_CHECKING:
     from napari_pffnet.segment import Found, Pointer
 
 Box = tuple[float, float, float, float]
-Where = tuple[Part | None, dict[str, int]]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
 NOT_SEEN = "The network sees no nucleus there; try a box around it, or draw its outline."
 LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2
+
+
+class Look(NamedTuple):
+    """Features of an image without a run: the pixels (`Image.data`) and settings that they were computed of."""
+
+    data: Any
+    request: Request
+    pointer: Pointer
+
+    def holds(self, image: Image, wanted: Request) -> bool:
+        """Whether they are those that a request for an image would give."""
+        return self.data is image.data and _settings(self.request) == _settings(wanted)
 
 
 class PointTools:
@@ -57,7 +68,7 @@ class PointTools:
     ) -> None:
         self.insights, self.engine, self.request = insights, engine, request
         self.background, self.replace = background, replace
-        self._pointers: WeakKeyDictionary[Image, tuple[Where, str, Pointer]] = WeakKeyDictionary()
+        self._looks: WeakKeyDictionary[Image, Look] = WeakKeyDictionary()
 
     def tools(self) -> list[Tool]:
         """Return the tools."""
@@ -161,6 +172,8 @@ class PointTools:
         answer: Callable[[LabelPlane, Pointer], Edit | str],
         ready: Callable[[Finish], None],
     ) -> None:
+        data = image.data
+
         def prepared(_report: object) -> Pointer:
             pointer = known or self.engine.pointer(request)
             pointer.prepare(box)
@@ -168,7 +181,7 @@ class PointTools:
 
         def done(pointer: Pointer) -> None:
             if known is None:
-                self._pointers[image] = _where(request), request.model, pointer
+                self._looks[image] = Look(data, request, pointer)
             ready(lambda now: answer(now, pointer))
 
         def failed(error: Exception) -> None:
@@ -191,13 +204,13 @@ class PointTools:
         insight = self.insights.of(plane.layer, plane)
         if isinstance(insight, Insight):
             return insight.outcome.pointer, insight.outcome.request.model
-        where, model, pointer = self._pointers.get(image, ((None, {}), "", None))
-        same = where == _where(wanted) and model == wanted.model
-        return pointer if same else None, wanted.model
+        look = self._looks.get(image)
+        return look.pointer if look and look.holds(image, wanted) else None, wanted.model
 
 
-def _where(request: Request) -> Where:
-    return request.plane.part, request.plane.position
+def _settings(request: Request) -> tuple[object, ...]:
+    plane = request.plane
+    return plane.part, plane.position, request.model, request.device, request.config
 
 
 def _inside(point: tuple[float, float], plane: LabelPlane) -> bool:
