@@ -232,6 +232,21 @@ def test_candidate_covered_by_hand_leaves_the_list():
     assert view.last("set_counts") == COUNTS.format(0, 0, 1, 0)
 
 
+def test_a_candidate_that_is_gone_is_not_painted():
+    controller, layer, view = start(insight())
+    controller.choose(view.listed.index("c0"))
+    paint(layer, np.s_[40:50, 40:47], 20)
+    now = layer.data.copy()
+    controller.accept()
+    np.testing.assert_array_equal(layer.data, now)
+    assert controller._current.number == 9, "the next one"
+    controller, layer, view = start(insight(square(40, 40, 0.45)))
+    for _ in range(4):
+        controller.candidate()
+    assert set(np.unique(layer.data)) == {0, 1, 2, 3, 9, 10}
+    assert view.last("set_status") == "No candidate left."
+
+
 def test_edit_takes_the_brush():
     controller, layer, view = start(insight())
     controller.next()
@@ -370,7 +385,9 @@ def test_what_cannot_be_reviewed_is_told():
     controller = review(Labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True))
     assert "Edit a copy" in controller.view.last("set_status")
     controller.next()
-    full = review(Labels(np.full((60, 80), 255, np.uint8)), insight())
+    taken = np.full((60, 80), 255, np.uint8)
+    taken[40:50, 40:50] = 0
+    full = review(Labels(taken), insight())
     full._accept_candidate(0)
     assert "convert the layer to int32" in full.view.last("set_status")
 

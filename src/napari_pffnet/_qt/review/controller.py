@@ -20,12 +20,12 @@ from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
-from napari_pffnet._qt.review.painting import paint_candidate
 from napari_pffnet._qt.review.protocol import KEYS, View
 from napari_pffnet._qt.review.rows import DISMISSED, Insight, Key, ReviewList
 from napari_pffnet._qt.review.steps import Steps
 from napari_pffnet.curate.calibration import Calibration
 from napari_pffnet.curate.change import Change, OperationError
+from napari_pffnet.curate.placing import place
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
 
 
@@ -272,10 +272,14 @@ class ReviewController:
         if review is None or rows is None:
             return 0
         try:
-            label = paint_candidate(review, rows, number)
+            plane = review.candidate_plane
+            change = place(plane.pixels, review.candidates[number].indices, used_up_to=plane.used_up_to)
         except OperationError as error:
             self.view.set_status(f"Not done: {error}.")
             return 0
+        with rows.made_by(CANDIDATE):
+            plane.write(change)
+        label = int(change.values[0])
         self.view.set_status(f"Candidate accepted as nucleus {label}.")
         return label
 
