@@ -47,11 +47,11 @@ def test_writes_replay_every_edit_undo_and_redo(edit):
     _, active = follow(layer)
     copy = layer.data.copy()
 
-    def replay(writes):
-        for write in writes:
+    def replay(change):
+        for write in change.writes:
             copy[write.indices] = write.values
 
-    active.rows.edited.connect(replay)
+    active.rows.changed.connect(replay)
     for step in (lambda: edit(layer), active.rows.undo, active.rows.redo):
         before = layer.data.copy()
         step()

@@ -271,6 +271,20 @@ def test_list_follows_edits_from_anywhere():
     assert view.last("set_counts") == COUNTS.format(4, 0, 1, 0)
 
 
+def test_an_edit_and_a_new_state_are_listed_once():
+    controller, layer, view = start(insight())
+    controller.next()
+    for change in (
+        lambda: paint(layer, np.s_[10:20, 30:32], 0),
+        lambda: paint(layer, np.s_[30:35, 30:35], 12),
+        controller.accept,
+        controller.undo,
+    ):
+        view.set_rows.reset_mock()
+        change()
+        assert view.set_rows.call_count == 1
+
+
 def test_other_labels_in_the_layer_are_reviewed_afresh():
     _, layer, view = start()
     layer.data = np.where(nuclei() == 9, 4, 0)

@@ -59,10 +59,9 @@ class LabelRows:
         Its edits are listened to until `close`.
     """
 
-    #: An edit, undo or redo: emitted with its list of `Write` after the rows have followed. napari announces some edits
-    #: before it writes the pixels: read the ids from the list, not from the layer.
-    edited = Signal(list)
-    #: The same, and new states: emitted with a `RowsChange`.
+    #: An edit, undo, redo or new state: emitted with a `RowsChange` after the rows have followed, before the layer's
+    #: own `features` event. napari announces some edits before it writes the pixels: read the ids from the writes, not
+    #: from the layer.
     changed = Signal(object)
 
     def __init__(self, layer: Labels) -> None:
@@ -208,19 +207,18 @@ class LabelRows:
         """Replace the rows of `ids`, and tell."""
         assert self._frame is not None
         known = self._ids.intersection(ids)
-        # napari checks a new table for many milliseconds; where no row comes or goes its columns are changed in place
-        if known.equals(rows.index):
-            _fill(self._frame, self._ids.get_indexer(known), rows)
-            self.layer.events.features()
-        else:
-            index = self._ids.difference(ids).union(rows.index).astype(np.int64)
-            frame = self._frame.reindex(self._ids.get_indexer(index)).reset_index(drop=True)
-            frame["index"] = index.to_numpy()
-            _fill(frame, index.get_indexer(rows.index), rows)
-            self._put(frame)
+        with self.layer.events.features.blocker():  # told last: who follows `changed` too has done all by then
+            # napari checks a new table for many milliseconds; where no row comes or goes its columns are changed
+            if known.equals(rows.index):
+                _fill(self._frame, self._ids.get_indexer(known), rows)
+            else:
+                index = self._ids.difference(ids).union(rows.index).astype(np.int64)
+                frame = self._frame.reindex(self._ids.get_indexer(index)).reset_index(drop=True)
+                frame["index"] = index.to_numpy()
+                _fill(frame, index.get_indexer(rows.index), rows)
+                self._put(frame)
         self.changed.emit(RowsChange(done, self._rows(rows.index.tolist()), sorted(set(ids) - set(rows.index))))
-        if done:
-            self.edited.emit(done)
+        self.layer.events.features()
 
 
 def rows_by_id(layer: Labels) -> pd.DataFrame:

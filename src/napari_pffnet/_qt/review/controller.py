@@ -13,9 +13,8 @@ from psygnal import Signal
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
-from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
-from napari_pffnet._qt.layers.label_rows import ACCEPTED
+from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.counts import Counts
@@ -357,7 +356,7 @@ class ReviewController:
         self._disconnect_layer()
         assert self.active.rows is not None
         self._layer_connections = [
-            (self.active.rows.edited, self._follow),
+            (self.active.rows.changed, self._follow),
             (layer.events.features, self._rescore),
             (layer.events.data, self._start_afresh),
         ]
@@ -375,14 +374,17 @@ class ReviewController:
             self._counts.forget(self.active.layer)
         self._start()
 
-    def _follow(self, writes: list[Write]) -> None:
+    def _follow(self, change: RowsChange) -> None:
         if self._list is None:
             return
-        touched = self._list.follow(writes)
+        told = self._list.rescore()
+        touched = self._list.follow(change.writes)
+        if not told and not touched:
+            return
         if self._layers:
             self._layers.follow(touched)
             if self._current in touched:
-                self._layers.mark(self._current, writes)
+                self._layers.mark(self._current, change.writes)
         self._list_again()
 
     def _rescore(self, _event: Any = None) -> None:
