@@ -82,7 +82,7 @@ def review_queue(
         score), `agreement` (share of it that the semantic map calls nucleus), `border` (touches the image's edge),
         `size` (area by the median area), `overlap`, `state`. What is unknown is NaN.
     """
-    nuclei = nucleus_rows(labels, table, semantic, overlaps=overlaps, calibrate=calibrate)
+    nuclei = judged(nucleus_rows(labels, table, semantic, overlaps=overlaps, calibrate=calibrate))
     usual = usual_area(nuclei)
     return worst_first(joined(nuclei, candidate_rows(candidates, labels.shape, usual)))
 
@@ -98,7 +98,7 @@ def nucleus_rows(
     shape: tuple[int, ...] | None = None,
     calibrate: Calibrate | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of `review_queue` of the nuclei, in the order of their ids.
+    """Return the rows of `review_queue` of the nuclei, in the order of their ids, to be `judged`.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def nucleus_rows(
         overlaps = dict(zip(table["index"], table["overlap"], strict=True)) if "overlap" in table else {}
     rows["overlap"] = _looked_up(rows["index"], overlaps)
     rows["size"] = rows["area"] / (usual or usual_area(rows))
-    return judged(rows)
+    return rows
 
 
 def candidate_rows(candidates: Sequence[Candidate], shape: tuple[int, ...], usual: float) -> pd.DataFrame:

@@ -252,7 +252,7 @@ class ReviewList:
         offered = np.flatnonzero(_meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
         window = _joined(window, self.rows[near], self._offered.iloc[offered])
         part = _written(self.plane(number).pixels, window, writes)
-        nuclei = self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window)
+        nuclei = judged(self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window))
         free = [each for each in offered.tolist() if self._is_free(each, part, window)]
         keys = {Key(number, NUCLEUS, each) for each in touched.tolist()}
         keys |= {Key(number, CANDIDATE, each) for each in offered.tolist()}
