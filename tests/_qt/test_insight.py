@@ -126,6 +126,7 @@ def test_nothing_is_missed_outside_of_what_was_wanted():
     assert 0.9 in [round(each.score, 1) for each in found.candidates(labels.data)]
     assert all(inside[each.indices].mean() >= 0.5 for each in found.candidates(labels.data))
     np.testing.assert_array_equal(found.semantic > 0, inside)
+    assert found.semantic is found.semantic, "cut out once"
 
 
 def test_what_is_known_of_parts_is_known_of_the_plane():

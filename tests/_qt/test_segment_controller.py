@@ -69,6 +69,22 @@ def test_threshold_recomposes_without_the_network(viewer):
     assert "2 nuclei" in controller.view.last("set_status").args[0]
 
 
+def test_who_hears_of_new_labels_reads_their_table(viewer):
+    read = []
+
+    def note(layer):
+        ids = set(np.unique(layer.data).tolist()) - {0}
+        read.append((ids, set(layer.features.get("index", ()))))
+
+    viewer.layers.events.inserted.connect(lambda event: note(event.value) if event.value.name == "nuclei" else None)
+    controller = make(viewer)
+    controller.run()
+    viewer.layers["nuclei"].events.data.connect(lambda event: note(event.source))
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert read == [({1}, {1}), ({1, 2}, {1, 2})]
+
+
 @pytest.mark.parametrize("change", ["paint", "rename"])
 def test_layer_of_the_user_is_left_alone(viewer, change):
     controller = make(viewer)

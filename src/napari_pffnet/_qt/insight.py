@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -39,7 +40,7 @@ class Insight:
     outcome: Outcome
     overlaps: dict[int, float]
 
-    @property
+    @cached_property
     def semantic(self) -> Array:
         """Probability of nucleus, float16 H×W; 0 outside of what was wanted."""
         semantic, inside = self.outcome.prediction.semantic, self.outcome.request.plane.inside

@@ -101,19 +101,20 @@ class _Output:
         """
         there = self.layer in self.viewer.layers
         if there and self.layer is not None and _is_untouched(self.layer):
-            self.layer.metadata = {**self.layer.metadata, **arguments["metadata"]}  # first: who hears of data reads it
+            # metadata and table first: who hears of data reads them
+            self.layer.metadata = {**self.layer.metadata, **arguments["metadata"]}
+            if features is not None:
+                self.layer.features = features
             self.layer.data = data
             for name in PLACEMENT:
                 setattr(self.layer, name, arguments[name])
         else:
             if there and self.layer is not None:
                 self._kept, self.layer.visible = self.layer, False
-            self.layer = Labels(data, name=self.title, **arguments)
+            self.layer = Labels(data, name=self.title, features=features, **arguments)
             self.viewer.add_layer(self.layer)
             if self.complete:
                 self._hide_what_is_under(self.layer)
-        if features is not None:
-            self.layer.features = features
         _FINGERPRINTS[self.layer] = _fingerprint(self.layer)
         return self._kept in self.viewer.layers
 
