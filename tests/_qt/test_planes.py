@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.layers.planes import PlaneError, channels, pixel_size, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import PlaneError, channels, pixel_size, plane_count, take_plane, take_stack
+from napari_pffnet._qt.project.pairing import sizes_of
 from napari_pffnet._qt.segment.facts import describe
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
@@ -136,3 +137,27 @@ def test_pixel_size_is_read_from_the_units():
     assert pixel_size(Image(STACK[0], scale=(325, 325), units=("nm", "nm"))) == pytest.approx(0.325)
     assert pixel_size(Image(STACK[0], scale=(2, 2))) is None
     assert pixel_size(Image(STACK[0], scale=(-0.5, 0.5), units=("um", "um"))) == 0.5, "flipped"
+
+
+@pytest.mark.parametrize(
+    ("order", "height", "width"),
+    [((0, 1, 2), 0.5, 0.25), ((1, 0, 2), 5, 0.25), ((1, 2, 0), 5, 0.25), ((2, 0, 1), 5, 0.5)],
+)
+def test_pixel_size_is_that_of_the_axes_on_the_screen(order, height, width):
+    layer = Image(STACK, scale=(5, 0.5, 0.25), units=("um", "um", "um"))
+    plane = take_plane(layer, (0, 0, 0), order)
+    assert plane.pixel_size == height
+    assert sizes_of(layer, order, plane.part) == {"Y": height, "X": width}
+
+
+def test_what_is_asked_of_pixels_on_disk_does_not_touch_them(monkeypatch):
+    class OnDisk:
+        shape, dtype, ndim = (3, 4, 5), np.dtype(np.uint16), 3
+
+        def __getitem__(self, place):
+            return STACK[place]
+
+    layer = Image(OnDisk(), contrast_limits=(0, 9))
+    monkeypatch.setattr("napari_pffnet._qt.layers.planes.da.from_array", Mock(side_effect=AssertionError))
+    assert len(channels(layer)) == 5
+    assert plane_count(layer, (0, 1, 2)) == 1

@@ -202,6 +202,15 @@ def test_cancel_leaves_the_layers_as_they_are(viewer):
     assert len(viewer.layers) == 1
 
 
+def test_the_size_of_pixels_is_that_of_the_axes_on_the_screen():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((8, 16, 16)), scale=(5, 0.5, 0.5), units=("um", "um", "um"))
+    controller = make(viewer)
+    assert controller.view.last("set_facts").args[1] == 0.5
+    viewer.dims.order = (1, 0, 2)
+    assert controller.view.last("set_facts").args[1] == 5
+
+
 def test_image_selected_in_the_list_is_chosen(viewer):
     viewer.add_image(np.zeros((8, 8)), name="second")
     controller = make(viewer)

@@ -17,8 +17,8 @@ from napari_pffnet._qt.layers.planes import (
     in_level,
     is_image,
     level_count,
-    level_data,
     level_factors,
+    level_shape,
     on_screen,
     take_plane,
 )
@@ -62,7 +62,7 @@ def _part_under(viewer: ViewerModel, image: Image, plane: LabelPlane) -> Part | 
     for level in range(level_count(image)):
         here = in_level(places, level_factors(image, level)[shown])
         y, x = (round(float(start)) for start in here[0])
-        rows, columns = (level_data(image, level).shape[axis] for axis in shown)
+        rows, columns = (level_shape(image, level)[axis] for axis in shown)
         fits = 0 <= y <= rows - height and 0 <= x <= columns - width
         if fits and np.allclose(here - corners, (y, x), atol=SAME):
             return Part(level, y, x, height, width)

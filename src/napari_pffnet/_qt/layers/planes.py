@@ -130,7 +130,7 @@ def channel_axis(layer: Image) -> int | None:
         return named[0]
     if layer.ndim != 3 or not is_unnamed(layer.axis_labels):
         return None
-    return 0 if 2 <= level_data(layer).shape[0] <= MOST_UNNAMED_CHANNELS else None
+    return 0 if 2 <= level_shape(layer)[0] <= MOST_UNNAMED_CHANNELS else None
 
 
 def channels(layer: Image) -> list[tuple[str, Channel]]:
@@ -138,7 +138,7 @@ def channels(layer: Image) -> list[tuple[str, Channel]]:
     axis = channel_axis(layer)
     if axis is None:
         return []
-    count = level_data(layer).shape[axis]
+    count = level_shape(layer)[axis]
     colour: list[tuple[str, Channel]] = [("all three, as red, green, blue", "colour")] if count == 3 else []
     return [("the one in view", "view"), *((str(i + 1), i) for i in range(count)), *colour]
 
@@ -172,7 +172,7 @@ def take_plane(
         The plane lies outside the layer, or the layer is not two-dimensional on the screen.
     """
     shown = on_screen(layer, order)
-    index = _index(layer, level_data(layer).shape, point, shown, channel)
+    index = _index(layer, level_shape(layer), point, shown, channel)
     return _plane(layer, index, shown, part or whole(layer, shown), inside)
 
 
@@ -185,7 +185,7 @@ def take_stack(
     inside: Array | None = None,
 ) -> Stack:
     """Take all planes of an image that has stack axes (`plane_count` above 1); arguments and errors of `take_plane`."""
-    shown, sizes = on_screen(layer, order), level_data(layer).shape
+    shown, sizes = on_screen(layer, order), level_shape(layer)
     part = part or whole(layer, shown)
     extents = dict(zip(shown, (part.height, part.width), strict=True))
     axes, first = stack_axes(layer, shown), _first(layer, shown)
@@ -209,18 +209,18 @@ def plane_count(layer: Image, order: Sequence[int]) -> int:
         shown = on_screen(layer, order)
     except PlaneError:
         return 0
-    return int(np.prod([level_data(layer).shape[axis] for axis in stack_axes(layer, shown)], dtype=np.int64))
+    return int(np.prod([level_shape(layer)[axis] for axis in stack_axes(layer, shown)], dtype=np.int64))
 
 
 def stack_axes(layer: Image, shown: Sequence[int]) -> list[int]:
     """Axes longer than 1 that are neither on the screen (`shown`) nor channels."""
-    sizes, colours = level_data(layer).shape, channel_axis(layer)
+    sizes, colours = level_shape(layer), channel_axis(layer)
     return [axis for axis in range(layer.ndim) if axis not in (*shown, colours) and sizes[axis] > 1]
 
 
 def whole(layer: Image, shown: Sequence[int], level: int = 0) -> Part:
     """Return all of a level, on the axes that are on the screen."""
-    return Part(level, 0, 0, *(int(level_data(layer, level).shape[axis]) for axis in shown))
+    return Part(level, 0, 0, *(int(level_shape(layer, level)[axis]) for axis in shown))
 
 
 def on_screen(layer: Image, order: Sequence[int]) -> list[int]:
@@ -258,7 +258,7 @@ def _plane(layer: Image, index: list[int | slice], shown: list[int], part: Part,
     shape = tuple(extents.get(axis, 1) for axis in range(first, layer.ndim))
     corner = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
-    size = pixel_size(layer)
+    size = pixel_size(layer, shown)
     height = size and size * float(factors[shown[0]])
     return Plane(pixels, shape, placed(layer, corner, first, shown, part), position, part, height, inside)
 
@@ -310,15 +310,15 @@ def placement(
     }
 
 
-def pixel_size(layer: Image) -> float | None:
-    """Height of a pixel of the largest level in µm, where the layer's units say so."""
-    return pixel_sizes(layer).get("Y")
+def pixel_size(layer: Image, shown: Sequence[int] = (-2, -1)) -> float | None:
+    """Height of a pixel of the largest level in µm, where the layer's units say so; `shown`: axes on the screen."""
+    return pixel_sizes(layer, shown).get("Y")
 
 
-def pixel_sizes(layer: Image) -> dict[str, float]:
-    """Sizes of a pixel of the largest level in µm along Y and X, where the layer's units say so."""
+def pixel_sizes(layer: Image, shown: Sequence[int] = (-2, -1)) -> dict[str, float]:
+    """Sizes of a pixel of the largest level in µm along Y and X, the axes `shown`, where the layer's units say so."""
     try:
-        sizes = [(layer.scale[axis] * layer.units[axis]).to("micrometer").magnitude for axis in (-2, -1)]
+        sizes = [(layer.scale[axis] * layer.units[axis]).to("micrometer").magnitude for axis in shown]
     except pint.DimensionalityError:
         return {}
     return dict(zip("YX", (abs(float(size)) for size in sizes), strict=True))  # of flipped images they are negative
@@ -350,6 +350,11 @@ def level_count(layer: Image) -> int:
     return len(layer.data) if layer.multiscale else 1
 
 
+def level_shape(layer: Image, level: int = 0) -> tuple[int, ...]:
+    """Return the shape of the pixels of a level."""
+    return tuple((layer.data[level] if layer.multiscale else layer.data).shape)
+
+
 def level_data(layer: Image, level: int = 0) -> Any:
     """Return the pixels of a level; what is on disk is read when it is asked for."""
     data = layer.data[level] if layer.multiscale else layer.data
@@ -360,8 +365,8 @@ def level_data(layer: Image, level: int = 0) -> Any:
 
 def level_factors(layer: Image, level: int) -> Array:
     """Return how many pixels of the largest level a pixel of a level spans along each axis, float64."""
-    sizes = [level_data(layer, i).shape[: layer.ndim] for i in (0, level)]
-    return np.asarray(np.divide(*sizes))
+    full, sizes = (np.array(level_shape(layer, i)[: layer.ndim]) for i in (0, level))
+    return np.asarray(full / sizes)
 
 
 def _index(

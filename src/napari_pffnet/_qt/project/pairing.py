@@ -120,8 +120,9 @@ def place_of(image: Image, order: Sequence[int], part: Part) -> LayerPlace | Non
 
 def sizes_of(image: Image, order: Sequence[int], part: Part) -> dict[str, float]:
     """Return the sizes of the pixels of a part in µm along X and Y, where they are known."""
-    down, across = level_factors(image, part.level)[on_screen(image, order)]
-    return {axis: size * float(down if axis == "Y" else across) for axis, size in pixel_sizes(image).items()}
+    shown = on_screen(image, order)
+    down, across = level_factors(image, part.level)[shown]
+    return {axis: size * float(down if axis == "Y" else across) for axis, size in pixel_sizes(image, shown).items()}
 
 
 def name_of(image: Image, order: Sequence[int], plane: Plane) -> str:

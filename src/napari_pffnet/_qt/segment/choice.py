@@ -159,6 +159,7 @@ class ImageChoice:
         self.view.set_planes(plane_count(self.image, self.viewer.dims.order))
         try:
             text = describe(self.image, self.plane(self.image))
+            size = pixel_size(self.image, on_screen(self.image, self.viewer.dims.order))
         except PlaneError:
-            text = "not in view"
-        self.view.set_facts(text, pixel_size(self.image))
+            text, size = "not in view", None
+        self.view.set_facts(text, size)

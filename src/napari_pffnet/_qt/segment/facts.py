@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Image
 
-from napari_pffnet._qt.layers.planes import Plane, axis_names, level_count, level_data, level_factors, pixel_size
+from napari_pffnet._qt.layers.planes import Plane, axis_names, level_count, level_factors, level_shape, pixel_size
 
 
 def describe(layer: Image, plane: Plane) -> str:
@@ -14,7 +14,7 @@ def describe(layer: Image, plane: Plane) -> str:
     dtype = np.dtype(layer.dtype)
     bits = f"{8 * dtype.itemsize}-bit" if dtype.kind in "iu" else "float" if dtype.kind == "f" else dtype.name
     height, width = plane.pixels.shape[:2]
-    sizes = dict(zip(axis_names(layer), level_data(layer).shape, strict=False))
+    sizes = dict(zip(axis_names(layer), level_shape(layer), strict=False))
     where = [f"{name}: {index} (0 to {sizes[name] - 1})" for name, index in plane.position.items() if sizes[name] > 1]
     parts = [f"{bits} {kind}", f"{height} × {width}", *where]
     return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
@@ -25,7 +25,7 @@ def level_titles(layer: Image) -> list[str]:
     size, axes = pixel_size(layer), (layer.ndim - 2, layer.ndim - 1)
     titles = []
     for level in range(level_count(layer)):
-        height, width = (level_data(layer, level).shape[axis] for axis in axes)
+        height, width = (level_shape(layer, level)[axis] for axis in axes)
         pixel = f", {size * level_factors(layer, level)[axes[0]]:.2g} µm" if size else ""
         titles.append(f"{height} × {width}{pixel}")
     return titles

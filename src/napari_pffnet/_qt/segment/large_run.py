@@ -18,7 +18,7 @@ from napari_pffnet._qt.layers.planes import (
     Stack,
     axis_names,
     level_count,
-    level_data,
+    level_shape,
 )
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
@@ -145,7 +145,7 @@ class LargeRuns:
 
 def _file_name(image: Image, plane: Plane) -> str:
     """Name that says which plane of which level it is, where there are several: slices from 1, levels from 0."""
-    sizes = dict(zip(axis_names(image), level_data(image).shape, strict=False))
+    sizes = dict(zip(axis_names(image), level_shape(image), strict=False))
     places = [f"{axis}{index + 1}" for axis, index in plane.position.items() if sizes[axis] > 1]
     level = [f"level{plane.part.level}"] if level_count(image) > 1 else []
     name = "-".join([image.name.strip() or "image", *(place.replace(" ", "") for place in places), *level, "nuclei"])
