@@ -486,3 +486,10 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
     [(job, done)] = jobs
     done(job(None))
     controller.side_by_side.show.assert_not_called()  # the user has gone on meanwhile
+    jobs = []
+    controller.background = lambda *args, **kwargs: jobs.append(lambda: at_once(*args, **kwargs))
+    controller.compare("a")
+    controller.keep_old()
+    for job in jobs:
+        job()
+    controller.side_by_side.show.assert_not_called()  # decided meanwhile: nobody could close it

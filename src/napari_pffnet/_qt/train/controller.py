@@ -293,6 +293,7 @@ class TrainController:
 
     def _follow(self, run: Run | None) -> None:
         """Show a run, from its first event."""
+        self._compared = ""
         self.side_by_side.remove()
         self.run, self._seen, self.progress = run, 0, Progress()
         self.view.set_watching(run is not None)
