@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDockWidget
 from users import CONTROL, NOTHING, SHIFT, settle, start
 
 from label_planes import TURNED, ids, squares
@@ -258,3 +258,14 @@ def test_closed_panel_gives_the_keys_back(make_napari_viewer, qtbot):
     user.move(4, 4)
     user.press(Qt.Key.Key_D)
     np.testing.assert_array_equal(user.layer.data, squares())
+
+
+def test_gestures_are_seen_while_the_panel_floats(make_napari_viewer, qtbot):
+    user, panel = start(make_napari_viewer, qtbot, squares())
+    frame = next(each for each in user.viewer.window._qt_window.findChildren(QDockWidget) if each.isAncestorOf(panel))
+    frame.setFloating(True)
+    QTest.qWait(50)
+    sketch = panel.corrector.gestures.canvas
+    sketch.show(np.array([(1.0, 1.0), (10.0, 10.0)]), np.zeros((0, 2)))
+    assert all(line.parent is not None for line in sketch._lines)
+    sketch.clear()

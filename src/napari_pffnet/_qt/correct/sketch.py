@@ -24,7 +24,7 @@ class Sketch:
     Parameters
     ----------
     widget : QWidget
-        In the viewer's window once something is drawn.
+        In the viewer's window, or in one that floats above it, once something is drawn.
 
     Notes
     -----
@@ -60,8 +60,10 @@ class Sketch:
             visual.parent = None
 
     def _scene(self) -> Any:
-        window = self.widget.window()
-        if self._found is None and window is not None:
+        if self._found is None:
+            window = self.widget
+            while (around := window.parentWidget()) is not None:
+                window = around
             canvases = (getattr(each, "_vispy_canvas", None) for each in window.findChildren(QWidget))
             nodes = (node for canvas in canvases if canvas for node in _below(canvas.central_widget))
             self._found = next((node.scene for node in nodes if isinstance(node, ViewBox)), None)
