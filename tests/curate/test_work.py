@@ -134,6 +134,27 @@ def test_damaged_again_right_after_the_repair(tmp_path):
         work.close()
 
 
+@pytest.mark.parametrize("saved", [0, 2])
+def test_a_journal_that_is_damaged_from_its_start_is_kept(tmp_path, saved):
+    session(tmp_path, *[ONE, TWO][:saved], THREE, crash=True)
+    file = max((tmp_path / "journal" / "a").glob("*.journal"))
+    content = bytearray(file.read_bytes())
+    content[12] ^= 1
+    file.write_bytes(content)
+    start(tmp_path, readonly=True)
+    assert file.read_bytes() == content
+    work = start(tmp_path)
+    [kept] = file.parent.glob("*.damaged-*.journal")
+    assert kept.read_bytes() == content
+    assert work.notes == [f"{file} is damaged; its edits are only in {kept.name}"]
+    np.testing.assert_array_equal(work.now.labels, painted(*[ONE, TWO][:saved]))
+    work.record(THREE)
+    work.close()
+    again = start(tmp_path)
+    assert again.notes == []
+    np.testing.assert_array_equal(again.now.labels, painted(*[ONE, TWO][:saved], THREE))
+
+
 def test_damage_to_both_generations_says_that_something_is_lost(tmp_path):
     session(tmp_path, ONE, TWO, THREE)
     truncate(labels(tmp_path))

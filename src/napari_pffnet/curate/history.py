@@ -42,10 +42,19 @@ class Stage:
 
 
 class History:
-    """The folder ``journal/NAME``."""
+    """The folder ``journal/NAME``.
+
+    Attributes
+    ----------
+    stages : list of Stage
+        Its journals, the latest last.
+    unreadable : list of Path
+        Journals that are not empty, but damaged from their first record on.
+    """
 
     def __init__(self, place: Path, shape: tuple[int, int]) -> None:
         self.place, self.shape = place, shape
+        self.unreadable: list[Path] = []
         self.stages = [stage for file in sorted(place.glob(NUMBERED)) if (stage := self._read(file))]
 
     @property
@@ -113,6 +122,7 @@ class History:
     def _read(self, file: Path) -> Stage | None:
         records, length = read_journal(file)
         if not records:
+            self.unreadable += [file] if file.stat().st_size else []
             return None
         first, rest = records[0].content, records[1:]
         if tuple(first["shape"]) != self.shape:

@@ -193,6 +193,9 @@ class Work:
 
     def _begin(self) -> None:
         """Open the latest journal, or start one; after a repair the repaired state becomes a snapshot at once."""
+        for damaged in self._history.unreadable:  # out of the way: its number will be used again
+            kept = damaged.rename(beside(damaged, "damaged"))
+            self.notes.append(f"{damaged} is damaged; its edits are only in {kept.name}")
         latest = self._history.latest
         if latest is None:
             for kind, file in self._files.items():
