@@ -1,14 +1,15 @@
 """What goes wrong while a project is open, or goes on meanwhile, costs no work."""
 
 import numpy as np
+import pytest
 from panel_fakes import at_once
-from project_fakes import on_disk, opened
+from project_fakes import crashed, make, on_disk, opened
 
 from napari_pffnet._qt.project import texts
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.work import Annotation
 from napari_pffnet.readers import get_reader
-from projects import images, paint, painted, project
+from projects import SHAPE, images, paint, painted, project
 
 NUCLEI = Annotation(painted(paint(2, 2, 1)), None, {})
 
@@ -55,3 +56,25 @@ def test_images_are_added_to_the_project_that_was_open(tmp_path):
     assert [entry.name for entry in controller.project.manifest.images] == ["a", "b", "c", "d", "e"]
     controller.close()
     Project.open(other.folder).close()
+
+
+@pytest.mark.parametrize("way", ["added", "adopted", "painted"])
+def test_ids_under_0_are_background(tmp_path, way):
+    controller = make() if way == "added" else opened(tmp_path)
+    labels = NUCLEI.labels.copy()
+    labels[20:30, 20:30] = -1
+    if way == "added":
+        controller.new(str(tmp_path / "new"))
+        controller.viewer.add_image(np.zeros(SHAPE), name="mine")
+        controller.viewer.add_labels(labels)
+        controller.add_open_image()
+    elif way == "adopted":
+        controller.viewer.add_labels(labels)
+    else:
+        layer = controller.viewer.add_labels(NUCLEI.labels.copy())
+        layer.fill((25, 25), -1)
+        np.testing.assert_array_equal(crashed(controller).now.labels, NUCLEI.labels)
+    assert controller.keeper.save()
+    work = crashed(controller)
+    np.testing.assert_array_equal(work.now.labels, NUCLEI.labels)
+    assert list(work.now.rows) == [1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.planes import Array
@@ -47,8 +48,9 @@ def about(pair: Pair) -> str:
 
 
 def _annotate(project: Project, name: str, layer: Labels, labels: Array) -> None:
-    """Save nuclei (H×W, of a layer) as the annotation of a new image."""
+    """Save nuclei (H×W, of a layer) as the annotation of a new image; ids under 0 are background."""
+    labels = np.maximum(labels, 0)
     work = project.work(name, (labels.shape[0], labels.shape[1]))
-    work.save(Annotation(labels.copy(), None, all_rows(layer, labels)))
+    work.save(Annotation(labels, None, all_rows(layer, labels)))
     work.close()
     layer.visible = False

@@ -93,19 +93,20 @@ class OpenImage:
         return as_plane(layer, self.shape) if isinstance(layer, Labels) else None
 
     def annotation(self) -> Annotation:
-        """Return what the layers hold now; what has no layer is as it was."""
-        labels, semantic = self.plane("labels"), self.plane("semantic")
+        """Return what the layers hold now, without ids under 0; what has no layer is as it was."""
+        shown, semantic = self.plane("labels"), self.plane("semantic")
         now = self.work.now
         layer = self.layers.get("labels")
+        labels = now.labels if shown is None else np.maximum(shown, 0)
         return Annotation(
-            now.labels if labels is None else labels.copy(),
+            labels,
             now.semantic if semantic is None else semantic.astype(np.uint8),
-            now.rows if labels is None or not isinstance(layer, Labels) else all_rows(layer, labels),
+            now.rows if shown is None or not isinstance(layer, Labels) else all_rows(layer, labels),
         )
 
     def edit(self, role: Plane, change: RowsChange) -> Edit:
         """Return an edit as the journal takes it."""
-        pixels = tuple(Pixels(role, write.indices[-2:], write.values) for write in change.writes)
+        pixels = tuple(Pixels(role, write.indices[-2:], np.maximum(write.values, 0)) for write in change.writes)
         if role == "semantic":
             return Edit(tuple(p._replace(values=p.values.astype(np.uint8)) for p in pixels))
         return Edit(pixels, tuple(records(change.rows)), tuple(change.gone))
