@@ -137,6 +137,16 @@ def test_without_features_the_tile_is_computed_in_the_background_once():
     assert engine.pointer.call_count == 1
 
 
+def test_who_selects_another_layer_meanwhile_loses_no_origin():
+    jobs, layer = [], Labels(squares())
+    controller, _ = make(layer, known=False, background=lambda *a, **k: jobs.append((a, k)))
+    press(controller, "here", 11, 3)
+    controller.viewer.layers.selection.active = controller.viewer.layers[0]
+    (arguments, callbacks) = jobs.pop()
+    at_once(*arguments, **callbacks)
+    assert layer.features.set_index("index")["origin"][6].endswith(", pointed at")
+
+
 def test_what_was_computed_of_other_pixels_or_settings_is_not_used():
     settings = {}
     controller, engine = make(Labels(squares()), known=False, settings=settings)

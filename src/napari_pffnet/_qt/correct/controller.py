@@ -210,7 +210,7 @@ class CorrectController:
     def _write(self, edit: Edit, plane: LabelPlane) -> str:
         if not len(edit.change.values):
             return "Nothing to change there."
-        rows = self.active.rows if plane.layer is self.active.layer else None
+        rows = self.active.rows_of(plane.layer)
         with rows.made_by(edit.origin) if rows and edit.origin else nullcontext():
             (plane.write_everywhere if edit.everywhere else plane.write)(edit.change)
         if edit.renumbered and rows:

@@ -48,6 +48,10 @@ class ActiveLabels:
             rows.close()
         self._known.clear()
 
+    def rows_of(self, layer: Labels) -> LabelRows | None:
+        """Return the table of a layer that is selected or was; None if it never was, or is removed."""
+        return self._known.get(layer)
+
     def _follow(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active
         layer = active if isinstance(active, Labels) else None
