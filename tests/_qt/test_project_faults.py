@@ -1,13 +1,16 @@
 """What goes wrong while a project is open, or goes on meanwhile, costs no work."""
 
+import errno
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from panel_fakes import at_once
-from project_fakes import crashed, make, on_disk, opened
+from project_fakes import crashed, make, on_disk, opened, status
 
 from napari_pffnet._qt.project import texts
 from napari_pffnet.curate.project import Project
-from napari_pffnet.curate.work import Annotation
+from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.readers import get_reader
 from projects import SHAPE, images, paint, painted, project
 
@@ -78,3 +81,27 @@ def test_ids_under_0_are_background(tmp_path, way):
     work = crashed(controller)
     np.testing.assert_array_equal(work.now.labels, NUCLEI.labels)
     assert list(work.now.rows) == [1]
+
+
+def test_an_image_whose_opening_fails_is_not_half_open(tmp_path, monkeypatch):
+    made = project(tmp_path)
+    work = made.work("b", SHAPE)
+    work.record(paint(2, 2, 1))
+    work.close()
+    made.close()
+    controller = make()
+    controller.open(str(made.folder))
+    controller.view.ask.return_value = False
+    works, open_work = [], Work.open
+    monkeypatch.setattr(Work, "open", lambda *args, **more: works.append(open_work(*args, **more)) or works[-1])
+    monkeypatch.setattr(Work, "discard_recovered", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    controller.open_image("b")
+    assert controller.image is None
+    assert status(controller) == "Not done: No space left on device"
+    assert len(controller.viewer.layers) == 0
+    controller.open_image("c")
+    assert controller.image.name == "c"
+    (made.folder / "regions" / "b.json").write_text("{")
+    controller.open_image("b")
+    assert controller.image is None
+    assert [work.name for work in works if work._journal is not None] == [], "all are closed"

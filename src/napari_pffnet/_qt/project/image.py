@@ -77,13 +77,18 @@ class ImageKeeper:
             The image or its annotation cannot be used.
         """
         pixels, sizes = project.read(name)
-        work = project.work(name, (pixels.shape[0], pixels.shape[1]))
         regions = project.regions(name)
-        self.image = OpenImage(name, work.shape, work, regions)
-        if work.recovered and not project.readonly:
-            self._offer_recovered(self.image)
+        work = project.work(name, (pixels.shape[0], pixels.shape[1]))
+        image = OpenImage(name, work.shape, work, regions)
+        try:
+            if work.recovered and not project.readonly:
+                self._offer_recovered(image)
+        except FAULTS:
+            work.close()
+            raise
+        self.image = image
         self._add_layers(image_layers(project.folder, project.entry(name), pixels, sizes, work.now, regions))
-        self.viewer.layers.selection.active = self.image.layers.get("labels", self.image.layers["image"])
+        self.viewer.layers.selection.active = image.layers.get("labels", image.layers["image"])
         self.viewer.reset_view()
         self._follow_rows()
 
