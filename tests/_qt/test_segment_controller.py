@@ -1,6 +1,8 @@
 """The step Segment without a screen."""
 
+import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -187,6 +189,14 @@ def test_own_mistakes_are_told_in_one_line(viewer):
     assert len(viewer.layers) == 1
     assert "give the path of a model file" in controller.view.last("set_status").args[0]
     assert controller.view.last("set_state").kwargs == {"ready": True, "running": False}
+
+
+def test_where_pytorch_cannot_be_imported_it_is_said(viewer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "napari_pffnet.segment", None)
+    monkeypatch.setattr(notification_manager, "dispatch", Mock())
+    engine = FakeEngine()
+    engine.choices = Mock(side_effect=ImportError("DLL load failed"))
+    assert make(viewer, engine).view.last("set_status").args[0] == "Not done: DLL load failed"
 
 
 def test_cancel_leaves_the_layers_as_they_are(viewer):

@@ -1,6 +1,10 @@
-"""Errors of the operating system in words."""
+"""Errors of the operating system in words; and the one that is none."""
 
 from __future__ import annotations
+
+
+class Cancelled(Exception):
+    """The user stopped the segmentation."""
 
 
 def reason(error: BaseException) -> str:

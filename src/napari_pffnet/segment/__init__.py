@@ -1,9 +1,10 @@
 """Segmentation of images of any size with a PFFNet model."""
 
+from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.segment.features import FeatureCache
 from napari_pffnet.segment.pointer import Found, Pointer
 from napari_pffnet.segment.prediction import Prediction
-from napari_pffnet.segment.segmenter import Cancelled, Segmenter
+from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import estimate_diameter, sized
 
 __all__ = ["Cancelled", "FeatureCache", "Found", "Pointer", "Prediction", "Segmenter", "estimate_diameter", "sized"]

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.ome_zarr import LabelPyramid, is_result
 from napari_pffnet.io.results import write_table
@@ -21,7 +22,7 @@ from napari_pffnet.segment.large_blocks import Blocks
 from napari_pffnet.segment.large_drawing import Drawing
 from napari_pffnet.segment.large_job import RESULT, LargeError, begin, check_folder, discard, only_one
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
-from napari_pffnet.segment.segmenter import Cancelled, Segmenter, ignore, never
+from napari_pffnet.segment.segmenter import Segmenter, ignore, never
 from napari_pffnet.segment.tiles import Tile, batches
 
 Array = np.ndarray[Any, Any]

@@ -20,12 +20,13 @@ import torch
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import limits, limits_of
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.library import Model
 from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TYPICAL_DIAMETER, Setting
-from napari_pffnet.segment.segmenter import MOST_SAMPLES, Cancelled, Segmenter, sample_windows
+from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
 from napari_pffnet.segment.size import liveliness, sized
 from napari_pffnet.segment.steady import Statistics
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image, limits, scaled
+from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.library import Model
 from napari_pffnet.memory import Allowed, empty_cache, is_out_of_memory
 from napari_pffnet.model.pffnet import STRIDE, Features
@@ -30,10 +31,6 @@ MOST_ZOOM = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does
 MOST_SAMPLES, SAMPLE_SIDE = 3, 768
-
-
-class Cancelled(Exception):
-    """The user stopped the segmentation."""
 
 
 class Segmenter:

@@ -34,6 +34,7 @@ from napari_pffnet._qt.segment.shown import ShownResults, source
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest, run_stack
 from napari_pffnet._qt.segment.summary import short
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io.errors import Cancelled
 
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
@@ -304,7 +305,6 @@ class SegmentController:
         self._run_waiting()
 
     def _fail_large(self, image: Image, request: LargeRequest, error: Exception) -> None:
-        from napari_pffnet.segment import Cancelled
         from napari_pffnet.segment.large_job import OtherWork
 
         if isinstance(error, OtherWork):
@@ -319,8 +319,6 @@ class SegmentController:
             self.view.set_status("Stopped. Segment goes on from here, also after a restart.")
 
     def _fail(self, error: Exception, image: Image | None = None) -> None:
-        from napari_pffnet.segment import Cancelled
-
         self._set_running(False)
         if isinstance(error, Cancelled):
             self.view.set_status(self._stopped(image) if image else "Stopped.")

@@ -10,6 +10,7 @@ from napari_pffnet._qt.engine import Outcome
 from napari_pffnet._qt.layers.planes import Array
 from napari_pffnet._qt.segment.stack_run import StackOutcome
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io.errors import Cancelled
 
 
 def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
@@ -41,8 +42,6 @@ def _is_blank(image: Array) -> bool:
 
 def _planes_done(outcome: StackOutcome) -> str:
     """Say what happened to a stack, before its figures."""
-    from napari_pffnet.segment import Cancelled
-
     planes = len(outcome.request.plane.places)
     if outcome.error is None:
         return f"{planes} planes · "
