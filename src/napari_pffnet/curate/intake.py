@@ -226,7 +226,7 @@ class Intake:
         names = chain((stem,), (f"{stem}_{number}" for number in count(2)))
         unlisted = (name for name in names if name.casefold() not in self._names)
         places = ((name, self.folder / "images" / f"{name}{suffix}") for name in unlisted)
-        return next(name for name, place in places if not place.exists() or checksum(place) == digest)
+        return next(name for name, place in places if not place.exists() or fingerprint(place) == digest)
 
 
 def relative(file: Path, folder: Path) -> str:
