@@ -127,7 +127,9 @@ def test_another_project_starts_with_its_own_images_and_ticks(make, tmp_path, mo
 
 
 def test_another_base_model_has_another_proposal_unless_the_user_has_chosen(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_pffnet._qt.train.choice.seen", lambda base: ({"mine": ["a"]}.get(base, []), []))
+    monkeypatch.setattr(
+        "napari_pffnet._qt.train.choice.seen", lambda base, _project: ({"mine": ["a"]}.get(base, []), [])
+    )
     controller = make(corrected(tmp_path, done=("a", "b", "c")))
     assert controller.view.last("set_material")[2] == ["a"]
     chosen = {"held_out": ("a",)}

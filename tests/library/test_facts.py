@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from napari_pffnet.library import Entry, date_of, describe, entries, headline, parent
+from napari_pffnet.library import Entry, date_of, describe, entries, headline, parent, pixel_print, seen_by
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,18 @@ def test_headline(card, text):
 )
 def test_parent(known, text):
     assert parent({"parent": known}) == text
+
+
+def test_images_that_were_seen_are_told_by_name_and_pixels():
+    one, other = np.zeros((4, 5), np.uint8), np.ones((4, 5), np.uint8)
+    data = {"learnt": ["a", "b"], "held_out": ["c"], "prints": {"a": [pixel_print(one)], "c": [pixel_print(one)]}}
+    seen = seen_by({"data": data})
+    assert seen.among(["a", "b", "c", "d"], lambda _name: one) == (["a", "b"], ["c"])
+    assert seen.among(["a", "b", "c", "d"], lambda _name: other) == (["b"], []), "of b the name is all that is known"
+    assert seen.among(["a"], lambda _name: None) == (["a"], [])
+    assert pixel_print(one) != pixel_print(one.reshape(5, 4))
+    assert seen_by({"data": "odd"}).among(["a"], lambda _name: one) == ([], [])
+    assert seen_by({"data": {"images": ["a"]}}).learnt == ["a"]
 
 
 def test_date_is_that_of_the_card_or_of_the_adding():

@@ -24,8 +24,9 @@ from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.child import OUTPUT_VARIABLE
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
-from napari_pffnet.train.finetune import finetune, open_material, recipe
+from napari_pffnet.train.finetune import finetune, recipe
 from napari_pffnet.train.gate import Compared, Gate
+from napari_pffnet.train.material import open_material
 from napari_pffnet.train.replay import ReplaySource, read_replay, sample_crops
 from napari_pffnet.train.start import prepare
 from napari_pffnet.train.state import DivergedError, TrainingError
@@ -131,9 +132,13 @@ def test_a_run_ends_with_a_model_that_knows_where_it_comes_from(base, folder, tm
     made = load_model(tmp_path / "out" / "best.safetensors")
     assert made.card["parent"]["name"] == "old"
     assert made.card["parent"]["sha256"] == fingerprint(base)
-    assert made.card["data"] == {"images": ["1", "2"], "learnt": ["1", "2"], "nuclei": 4, "held_out": ["0"]}
+    data = dict(made.card["data"])
+    assert set(data.pop("prints")) == {"0", "1", "2"}
+    assert data == {"images": ["1", "2"], "learnt": ["1", "2"], "nuclei": 4, "held_out": ["0"]}
     assert set(made.card["gate"]["new"]) == {"ap50", "aji", "pq"}
-    assert [len(crops) for crops in read_replay(tmp_path / "out" / "best.safetensors").values()] == [24, 8]
+    replay = read_replay(tmp_path / "out" / "best.safetensors")
+    assert {"1", "2"} < {crop.name for crop in replay["learn"]}, "and crops of the package's images"
+    assert "0" in {crop.name for crop in replay["check"]}
     assert base.read_bytes() == before
     old = load_model(base).network.state_dict()
     changed = {name.split(".")[0] for name, value in made.network.state_dict().items() if not value.equal(old[name])}
@@ -318,6 +323,23 @@ def test_a_second_round_is_checked_on_images_that_the_first_has_not_learnt(base,
     card = load_model(tmp_path / "first" / "best.safetensors").card
     assert (card["data"]["learnt"], card["data"]["held_out"]) == (["2"], ["1"])
     assert open_material(folder, FinetuneConfig(), card).names == ("1",)
+
+
+def test_other_images_of_the_same_names_are_not_known(base, folder, tmp_path):
+    list(events_of(base, folder, tmp_path / "first", "finetune.images=['1', '2']"))
+    card = load_model(tmp_path / "first" / "best.safetensors").card
+    others = write_folder(tmp_path / "others", 3)
+    for file in (others / "images").iterdir():
+        image = tifffile.imread(file)
+        tifffile.imwrite(file, np.flipud(image))
+    assert open_material(others, FinetuneConfig(), card).names == ("0",)
+
+
+def test_an_image_without_nuclei_is_not_chosen_to_check_on(tmp_path):
+    some = write_folder(tmp_path / "some", 3)
+    file = some / "labels" / "0.tif"
+    tifffile.imwrite(file, 0 * tifffile.imread(file))
+    assert open_material(some, FinetuneConfig()).names == ("1",)
 
 
 def test_what_the_base_model_knows_is_said_and_its_crops_are_left_out(base, folder, tmp_path):

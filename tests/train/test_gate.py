@@ -35,6 +35,14 @@ def test_a_new_model_is_better_only_if_nothing_is_forgotten(new, replay, better)
     assert Gate(row("all", 0.5, new), (), row("replay", 0.9, replay)).better is better
 
 
+def test_what_the_old_model_knew_is_said(tmp_path):
+    gate = Gate(row("all", 0.5, 0.4), (), row("replay", 0.9, 0.8), ("a", "b"))
+    assert "and it forgets: on replay" in gate.headline()
+    assert gate.headline().endswith("but the old model has learnt from a, b, which flatters it")
+    gate.write(tmp_path)
+    assert read_gate(tmp_path).known == ("a", "b")
+
+
 def test_it_is_read_as_it_was_written(tmp_path):
     GATE.write(tmp_path)
     again = read_gate(tmp_path)

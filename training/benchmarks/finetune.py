@@ -31,7 +31,8 @@ from napari_pffnet.library import Model, load_model, pick_device
 from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.blend import blend
 from napari_pffnet.train.events import Step, Validation
-from napari_pffnet.train.finetune import Effort, Material, finetune, recipe
+from napari_pffnet.train.finetune import Effort, finetune, recipe
+from napari_pffnet.train.material import Material
 from napari_pffnet.train.validation import spread
 
 MEASURES = ("ap50", "aji", "pq")

@@ -4,7 +4,7 @@ Importing this needs no PyTorch: listing models stays quick, and the panel opens
 """
 
 from napari_pffnet.library.changes import add, annotate, export, import_model, remove, rename
-from napari_pffnet.library.facts import date_of, describe, headline, parent, seen_by
+from napari_pffnet.library.facts import date_of, describe, headline, parent, pixel_print, seen_by
 from napari_pffnet.library.files import FORMAT, VERSION, LibraryError, read_extras, save_model
 from napari_pffnet.library.folder import Entry, available, entries, entry, find, user_folder
 from napari_pffnet.library.loading import DEFAULT, Model, load_model, pick_device
@@ -30,6 +30,7 @@ __all__ = [
     "load_model",
     "parent",
     "pick_device",
+    "pixel_print",
     "read_extras",
     "remove",
     "rename",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from napari_pffnet.library.folder import Entry
 
@@ -26,12 +30,51 @@ def describe(entry: Entry) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def seen_by(card: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Names of the images that a fine-tuned model, or one it comes from, has learnt from, and was checked on last."""
-    given = card.get("data")
-    data: dict[str, Any] = given if isinstance(given, dict) else {}
+@dataclass(frozen=True)
+class Seen:
+    """Images that a fine-tuned model, or one it comes from, has learnt from, and those on which it was checked last.
+
+    Attributes
+    ----------
+    learnt, held_out : list of str
+        Their names.
+    prints : dict
+        `pixel_print` of images by their name, of all that had it; models of before 2026-11-28 have none.
+    """
+
+    learnt: list[str]
+    held_out: list[str]
+    prints: dict[str, list[str]]
+
+    def among(
+        self, names: Sequence[str], pixels: Callable[[str], np.ndarray[Any, Any] | None]
+    ) -> tuple[list[str], list[str]]:
+        """Return which of some images are among those learnt from, and those checked on: by name and by pixels.
+
+        `pixels` reads an image; of one that it cannot read (None) the name counts.
+        """
+
+        def same(name: str) -> bool:
+            known = self.prints.get(name)
+            image = pixels(name) if known else None
+            return known is None or image is None or pixel_print(image) in known
+
+        found = [name for name in names if name in {*self.learnt, *self.held_out} and same(name)]
+        return [name for name in found if name in self.learnt], [name for name in found if name in self.held_out]
+
+
+def seen_by(card: Mapping[str, Any]) -> Seen:
+    """Return the images that a model's card names."""
+    data = _table(card.get("data"))
     learnt, held_out = data.get("learnt", data.get("images", [])), data.get("held_out", [])
-    return [str(name) for name in learnt or []], [str(name) for name in held_out or []]
+    prints = {str(name): [str(each) for each in known or []] for name, known in _table(data.get("prints")).items()}
+    return Seen([str(name) for name in learnt or []], [str(name) for name in held_out or []], prints)
+
+
+def pixel_print(image: np.ndarray[Any, Any]) -> str:
+    """Return 16 hexadecimal digits that tell an image's pixels from those of others."""
+    shape = "x".join(map(str, image.shape))
+    return hashlib.sha256(shape.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()[:16]
 
 
 def date_of(entry: Entry) -> str:

@@ -143,7 +143,8 @@ def _training(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
     from napari_pffnet.data.opening import check, open_source
     from napari_pffnet.library import load_model
-    from napari_pffnet.train.finetune import BASE, finetune, open_material, recipe
+    from napari_pffnet.train.finetune import BASE, finetune, recipe
+    from napari_pffnet.train.material import open_material
 
     kept = sorted((options.output / BASE).glob("*.safetensors")) if options.resume else []
     base = load_model(kept[0] if kept else options.base or "default")

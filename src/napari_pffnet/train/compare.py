@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,13 @@ def score(segmenter: Segmenter, sample: Sample) -> Scored:
 
 
 def compare(
-    old: Model, new: Model, held_out: Source, config: SegmentConfig, output: Path, replay: Source | None = None
+    old: Model,
+    new: Model,
+    held_out: Source,
+    config: SegmentConfig,
+    output: Path,
+    replay: Source | None = None,
+    known: Sequence[str] = (),
 ) -> Gate:
     """Compare two models; write ``gate.json`` and what each found to ``gate/`` in a run's folder.
 
@@ -64,6 +71,8 @@ def compare(
         The run's folder.
     replay : Source, optional
         Images of what the old model was good at.
+    known : sequence of str
+        Held-out images from which the old model has learnt.
 
     Returns
     -------
@@ -73,9 +82,10 @@ def compare(
     segmenters = {"old": Segmenter(old, config), "new": Segmenter(new, config)}
     (output / GATE_FOLDER).mkdir(parents=True, exist_ok=True)
     images, scores = _each(segmenters, held_out, output)
-    gate = Gate(_pooled("all", scores), tuple(images))
+    again = None
     if replay is not None and len(replay):
-        gate = Gate(gate.pooled, gate.images, _pooled("replay", _each(segmenters, replay, None)[1]))
+        again = _pooled("replay", _each(segmenters, replay, None)[1])
+    gate = Gate(_pooled("all", scores), tuple(images), again, tuple(known))
     gate.write(output)
     return gate
 

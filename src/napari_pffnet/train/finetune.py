@@ -8,19 +8,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
-from napari_pffnet.config import ConfigError, FinetuneConfig, ModelConfig, TrainConfig, apply_overrides, parse
-from napari_pffnet.data.opening import check, open_source
-from napari_pffnet.data.parts import Chosen, Kept, Side
-from napari_pffnet.data.project import ProjectSource
-from napari_pffnet.data.sources import DataError, Source, hold_out
+from napari_pffnet.config import ConfigError, ModelConfig, TrainConfig, apply_overrides, parse
+from napari_pffnet.data.sources import Source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.fingerprint import fingerprint
@@ -32,6 +26,7 @@ from napari_pffnet.train.compare import compare
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
+from napari_pffnet.train.material import Material, known_to, prints
 from napari_pffnet.train.memory import let_go
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
@@ -46,7 +41,6 @@ USUAL_IMAGES = 5
 RESULT = "best.safetensors"
 TRAINED = "trained.safetensors"
 BASE = "base"
-NO_CARD: Mapping[str, Any] = MappingProxyType({})
 FIXED = ("init", "data.weights")
 
 
@@ -103,71 +97,6 @@ def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[
             "keeps its form; leave it out, or train from scratch with --data and --config"
         )
     return config
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a model learns from, and what it is checked on.
-
-    Attributes
-    ----------
-    train, held_out : Source
-        Images, or parts of them.
-    names : tuple of str
-        Of the images that are held out; "NAME (a quarter)" where it is part of one.
-    nuclei : int
-        In the images to learn from.
-    """
-
-    train: Source
-    held_out: Source
-    names: tuple[str, ...]
-    nuclei: int
-
-
-def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> Material:
-    """Open a project, or any annotated images, and part them into those to learn from and those to check on.
-
-    They are read now; what is changed in the files later does not count (as far as 2 GiB hold them).
-
-    Parameters
-    ----------
-    folder : str or Path
-        Of the project or the images.
-    config : FinetuneConfig
-        Which images, and which of them are held out.
-    card : mapping
-        Of the base model: what it has learnt from is held out last.
-
-    Raises
-    ------
-    DataError
-        Something cannot be read, an image that is named is not there, or there is no nucleus to learn from.
-    """
-    source = open_source(folder)
-    names = [source.name(i) for i in range(len(source))]
-    used = list(config.images) or (_done(source) if isinstance(source, ProjectSource) else names)
-    held = list(config.held_out) or hold_out(used, *seen_by(card))
-    unknown = [name for name in (*used, *held) if name not in names]
-    if unknown:
-        raise DataError(f"{folder}: nothing can be learnt from {', '.join(unknown)}; there are {', '.join(names)}")
-    rest = [name for name in used if name not in held]
-    if not rest:
-        raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")
-    kept = Kept(source)
-    check([Chosen(kept, [names.index(name) for name in (*rest, *held)])])
-    train: Source = Chosen(kept, [names.index(name) for name in rest])
-    checked: Source = Chosen(kept, [names.index(name) for name in held])
-    if not held:
-        train, checked = Kept(Side(train, "train")), Kept(Side(train, "held out"))
-    counts = [_nuclei(part) for part in (train, checked)]
-    if not all(counts):
-        raise DataError(
-            f"{folder}: no nucleus {'to learn from' if not counts[0] else 'to check on'} in "
-            f"{', '.join(rest if not counts[0] else held or rest)}; correct another image, or a larger area"
-        )
-    shown = tuple(held) if held else tuple(f"{name} (a quarter)" for name in rest)
-    return Material(train, checked, shown, counts[0])
 
 
 def finetune(
@@ -230,8 +159,7 @@ def finetune(
     config, seconds = group.share(_fitted(config, network, data, device) if group.is_main else (config, 0.0))
     if group.is_main:
         yield _plan(config, material, seconds)
-        known = sorted({*material.names} & {*seen_by(base.card)[0]})
-        if known:
+        if known := known_to(base, material):
             yield Message(f"the base model has learnt from {', '.join(known)}: the comparison flatters it there")
         if resume is None:
             _keep_base(base.path, output)
@@ -306,7 +234,10 @@ def _finish(
     result = blend(start, trained.network, config.finetune.blend).eval()
     old, new = (Model(network, base.config, {}, base.path) for network in (start, result))
     images = [material.train.name(i) for i in range(len(material.train))]
-    gate = compare(old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]))
+    gate = compare(
+        old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]), known_to(base, material)
+    )
+    before = seen_by(base.card)
     card = {
         **trained.card,
         "validation": gate.pooled.new if gate.pooled else {},
@@ -314,9 +245,10 @@ def _finish(
         "date": time.strftime("%Y-%m-%d"),
         "data": {
             "images": images,
-            "learnt": sorted({*seen_by(base.card)[0], *images}),
+            "learnt": sorted({*before.learnt, *images}),
             "nuclei": material.nuclei,
             "held_out": list(material.names),
+            "prints": prints(before.prints, material),
         },
         "blend": {"part": config.finetune.blend},
         "gate": {"old": gate.pooled.old, "new": gate.pooled.new} if gate.pooled else {},
@@ -366,19 +298,6 @@ def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Cro
     percentiles = config.model.input.percentiles
     new = {use: collect(source, MOST[use], percentiles, config.seed) for use, source in sources.items()}
     return {use: merge(crops[use], new[use], MOST[use]) for use in MOST}
-
-
-def _done(source: ProjectSource) -> list[str]:
-    if not source.done:
-        raise DataError(
-            f"{source.path}: no image is done; mark those to learn from as done in napari, or name them: "
-            "finetune.images=[NAME, …]"
-        )
-    return source.done
-
-
-def _nuclei(source: Source) -> int:
-    return sum(int(np.count_nonzero(np.bincount(source.read(i).labels.ravel())[1:])) for i in range(len(source)))
 
 
 def _plan(config: TrainConfig, material: Material, seconds: float) -> Plan:

@@ -51,11 +51,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Gate:
-    """The comparison: all held-out images together, each of them, and all replay images together."""
+    """The comparison: all held-out images together, each of them, and all replay images together.
+
+    `known` are the held-out images from which the old model has learnt.
+    """
 
     pooled: Compared | None = None
     images: tuple[Compared, ...] = ()
     replay: Compared | None = None
+    known: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -90,7 +94,9 @@ class Gate:
             also = "and" if self.pooled.change("ap50") < 0 else "but"
             forgets = f"{also} it forgets: " if self.replay.change("ap50") < 0 else ""
             parts.append(f"{forgets}on replay images {_arrow(self.replay)}")
-        if self.pooled.old.get("ap50", 0.0) >= OWN_WORK:
+        if self.known:
+            parts.append(f"but the old model has learnt from {', '.join(self.known)}, which flatters it")
+        elif self.pooled.old.get("ap50", 0.0) >= OWN_WORK:
             parts.append(
                 "but what is held out is nearly as the old model drew it: hold out an image that needed corrections"
             )
@@ -105,6 +111,7 @@ class Gate:
             "new": self.pooled.new if self.pooled else {},
             "images": [asdict(image) for image in self.images],
             "replay": asdict(self.replay) if self.replay else None,
+            "known": list(self.known),
         }
         write_atomic(output / GATE_FILE, json.dumps(values, indent=1).encode())
 
@@ -126,7 +133,8 @@ def read_gate(output: Path) -> Gate:
         images = tuple(_compared(each) for each in content["images"])
         replay = None if content.get("replay") is None else _compared(content["replay"])
         nuclei = sum(image.nuclei for image in images)
-        return Gate(Compared("all", _figures(content["old"]), _figures(content["new"]), nuclei), images, replay)
+        known = tuple(str(name) for name in content.get("known", []))
+        return Gate(Compared("all", _figures(content["old"]), _figures(content["new"]), nuclei), images, replay, known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Gate()
 

@@ -86,7 +86,7 @@ class MaterialChoice:
         base = self.view.options().base
         self.background(
             "PFFNet: counting nuclei",
-            lambda: (material(folder), seen(base)),
+            lambda: (material(folder), seen(base, folder)),
             lambda found: self._counted(folder, base, *found),
             self._let,
         )

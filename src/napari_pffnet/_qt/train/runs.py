@@ -19,7 +19,8 @@ from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.project import RUNS, ProjectError
+from napari_pffnet.io.images import ImageError
+from napari_pffnet.io.project import PROJECT_FILE, RUNS, ProjectError, read_manifest, read_plane
 from napari_pffnet.library import LibraryError, entry, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
@@ -102,10 +103,18 @@ def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence
     ]
 
 
-def seen(base: str) -> tuple[list[str], list[str]]:
-    """Names of the images that a model has learnt from, and on which it was checked; none if it cannot be read."""
+def seen(base: str, project: Path) -> tuple[list[str], list[str]]:
+    """Images of a project that a model has learnt from, and on which it was checked; none if it cannot be read."""
+    entries = {each.name: each for each in read_manifest(project / PROJECT_FILE).images}
+
+    def pixels(name: str) -> Array | None:
+        try:
+            return np.asarray(read_plane(project, entries[name])[0])
+        except (ProjectError, ImageError, OSError):
+            return None
+
     try:
-        return seen_by(entry(base).card)
+        return seen_by(entry(base).card).among(list(entries), pixels)
     except (LibraryError, OSError):
         return [], []
 
