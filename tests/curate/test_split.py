@@ -198,3 +198,13 @@ def test_split_then_merge_restores():
     before = plane("1111 1111 1111 1111")
     split = split_by_line(before, np.array([(-1, 2), (4, 2)])).applied_to(before)
     check(split, merge(split, [1, 2]), "1111 1111 1111 1111")
+
+
+@pytest.mark.parametrize("place", [(15, 5), (4, 4)])
+def test_seeds_split_also_where_a_pixel_has_no_value(place):
+    before, image = two_discs(), np.random.default_rng(0).random((31, 48))
+    image[place] = np.nan
+    seeds = np.array([(15, 15), (15, 32)])
+    np.testing.assert_array_equal(
+        split_by_seeds(before, 3, seeds, image).applied_to(before), split_by_seeds(before, 3, seeds).applied_to(before)
+    )

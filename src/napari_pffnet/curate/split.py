@@ -244,8 +244,9 @@ def _height(view: _View, intensity: Array | None) -> Array:
     """Return what parts are the hills of: distance to the outside, 0 to 1, plus brightness, 0 to 1."""
     height = _distance(view.mask)
     height = height / height.max()
-    if intensity is not None:
-        bright = ndimage.gaussian_filter(_bright(np.asarray(intensity[view.window], np.float64), view.mask), SMOOTHING)
+    values = None if intensity is None else np.asarray(intensity[view.window], np.float64)
+    if values is not None and np.isfinite(values).all():  # one that is not would spread over the nucleus
+        bright = ndimage.gaussian_filter(_bright(values, view.mask), SMOOTHING)
         low, high = bright[view.mask].min(), bright[view.mask].max()
         height = height + (bright - low) / max(high - low, 1e-9)
     result: Array = np.where(view.mask, height, 0)
