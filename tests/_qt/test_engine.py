@@ -1,8 +1,11 @@
 """What the panel asks of the core, with the real core."""
 
+import contextlib
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -13,6 +16,7 @@ from napari.layers import Image
 from fakes import fake_model
 from helpers import tiny
 from model_files import write_model
+from napari_pffnet import library
 from napari_pffnet._qt.engine import Engine, Request, _lazy
 from napari_pffnet._qt.layers.planes import take_plane, whole
 from napari_pffnet.config import SegmentConfig
@@ -125,6 +129,28 @@ def test_without_memory_the_features_of_earlier_images_are_forgotten_first(reque
     with pytest.warns(UserWarning, match="without the features kept"):
         engine.run(replace(request_, config=SegmentConfig(tile=128)), lambda *_: None, lambda: False)
     assert engine.memory() > 0, "those of the image in view are kept"
+
+
+def test_each_of_two_threads_gets_the_model_that_it_asked_for(tmp_path, monkeypatch):
+    engine, threads, found = Engine(), ThreadPoolExecutor(1), []
+
+    class Model(SimpleNamespace):
+        @property
+        def allowed(self):
+            """Of the first: another thread asks for the second before the first is handed over."""
+            if self.name == "first":
+                found.append(threads.submit(lambda: engine._load("second", "cpu").name))
+                with contextlib.suppress(TimeoutError):
+                    found[0].result(0.2)
+            return SimpleNamespace()
+
+    for name in ("first", "second"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(library, "find", lambda name: tmp_path / name)
+    monkeypatch.setattr(library, "load_model", lambda name, device: Model(name=name, device=device))
+    with threads:
+        assert engine._load("first", "cpu").name == "first"
+    assert found[0].result() == "second"
 
 
 def test_pixels_that_are_not_square_keep_both_sides():

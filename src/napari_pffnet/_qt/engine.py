@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ class Engine:
         self._cache: FeatureCache | None = None
         self._model: Model | None = None
         self._key: tuple[object, ...] = ()
+        self._loading = threading.Lock()
 
     def close(self) -> None:
         """Let go of the model and of all features."""
@@ -245,14 +247,17 @@ class Engine:
         from napari_pffnet.library import find, load_model, pick_device
 
         file = find(name)
-        key = (file, file.stat().st_mtime_ns, device)  # a name can be given to another file
         wanted = pick_device(device)
-        if self._model is None or self._key != key:
-            self._model, self._key = load_model(name, wanted), key
-        elif self._model.device.type != wanted.type:
-            self._model = _back_on(wanted, self._model)
-        self._model.allowed.forget = self._forget
-        return self._model
+        key = (file, file.stat().st_mtime_ns, device)  # a name can be given to another file
+        with self._loading:  # runs, looks of the tools and at sizes are in several threads
+            model = self._model if self._key == key else None
+            if model is None:
+                model = load_model(name, wanted)
+            elif model.device.type != wanted.type:
+                model = _back_on(wanted, model)
+            model.allowed.forget = self._forget
+            self._model, self._key = model, key
+        return model
 
 
 def _back_on(device: torch.device, model: Model) -> Model:
