@@ -453,6 +453,31 @@ def test_a_review_that_could_not_start_starts_later():
     assert controller._current.number == 2
 
 
+def test_a_layer_that_is_hidden_or_locked_meanwhile_is_not_edited():
+    controller, layer, view = start(insight())
+    controller.next()
+    for name, reason in (("visible", "is hidden; show it first"), ("editable", "is locked")):
+        setattr(layer, name, False)
+        for do in (controller.remove, controller.accept, controller.edit, controller.candidate):
+            do()
+            assert reason in view.last("set_status")
+        np.testing.assert_array_equal(layer.data, nuclei())
+        assert set(states(layer).values()) == {""}
+        setattr(layer, name, True)
+    controller.remove()
+    assert 2 not in layer.data
+
+
+def test_next_brings_the_sliders_back_onto_the_layer():
+    layer = Labels(np.stack([nuclei(), nuclei()]))
+    controller = review(layer)
+    controller.viewer.add_image(np.zeros((9, 60, 80)))
+    controller.viewer.layers.selection.active = layer
+    controller.viewer.dims.set_point(0, 8)
+    controller.next()
+    assert controller.viewer.dims.point[0] <= 1
+
+
 def test_counts_begin_anew_with_another_result():
     controller, layer, view = start()
     controller.set_open(False)

@@ -62,10 +62,6 @@ class LabelPlane:
     def _shown(self) -> list[int]:
         return [axis for axis, i in enumerate(self.index) if isinstance(i, slice)]
 
-    def label_at(self, position: Sequence[float]) -> int:
-        """Return the id at a position in the world; 0 on background and outside."""
-        return self.id_at(self.place(position))
-
     def id_at(self, place: Array) -> int:
         """Return the id at a row and column; 0 on background and outside."""
         row, column = np.round(place).astype(int)
@@ -138,9 +134,15 @@ def plane_to_edit(layer: Labels, dims: Dims, content: Content = "nuclei") -> Lab
     PlaneError
         As `label_plane`, and if the layer is hidden.
     """
+    check_to_edit(layer, content)
+    return label_plane(layer, dims, content)
+
+
+def check_to_edit(layer: Labels, content: Content = "nuclei") -> None:
+    """Raise the PlaneError of `plane_to_edit`, unless only its plane is not in view."""
     if not layer.visible:
         raise PlaneError(f"'{layer.name}' is hidden; show it first (the eye in the layer list)")
-    return label_plane(layer, dims, content)
+    _check_editable(layer, content)
 
 
 def _check_editable(layer: Labels, content: Content) -> None:

@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
-from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
+from napari_pffnet._qt.layers.label_plane import LabelPlane, check_to_edit, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.review import texts
@@ -209,7 +209,7 @@ class ReviewController:
             self._layers.outline(self.view.wants_candidates())
 
     def _ready(self) -> ReviewList | None:
-        """Open the review if it is not; select its layer again if it is not; None if there is nothing to review."""
+        """Open the review if it is not; select its layer again if it is not; None if nothing can be reviewed."""
         self.set_open(True)
         if self._list is None:
             self._start()
@@ -218,6 +218,12 @@ class ReviewController:
             self.viewer.layers.selection.active = self._list.layer
         if self._list is not None and self.viewer.dims.ndisplay != 2:
             self.view.set_status("Nuclei are reviewed plane by plane; switch to the 2D view (Ctrl+Y).")
+            return None
+        try:
+            if self._list is not None:
+                check_to_edit(self._list.layer)
+        except PlaneError as error:
+            self.view.set_status(f"Not done: {error}.")
             return None
         return self._list
 
