@@ -7,18 +7,21 @@ from napari_pffnet.curate.disagreement import disagreement
 
 
 def test_sign_tells_which_of_the_two_sees_a_nucleus():
-    labels = np.array([[0, 0, 300, 300]], np.uint16)
-    semantic = np.array([[0, 1, 1, 0.25]], np.float16)
-    found = disagreement(labels, semantic, rim=0)
-    assert found.tolist() == [[0, 1, 0, -0.75]]
+    labels = np.repeat(np.array([[0, 300]], np.uint16), 10, axis=1)
+    semantic = labels / np.float16(300)
+    semantic[0, [2, 17]] = 1, 0.25
+    before = labels.copy()
+    found = disagreement(labels, semantic)
+    assert found[0, [2, 17]].tolist() == [1, -0.75]
+    assert np.count_nonzero(found) == 2
     assert found.dtype == np.float16
-    assert labels.tolist() == [[0, 0, 300, 300]]
+    np.testing.assert_array_equal(labels, before)
 
 
 def test_outlines_are_left_out():
     labels = np.zeros((20, 40), np.int32)
     labels[5:15, 5:15], labels[5:15, 15:25] = 1, 2
-    found = disagreement(labels, np.full(labels.shape, 0.5, np.float16), rim=2)
+    found = disagreement(labels, np.full(labels.shape, 0.5, np.float16))
     assert set(np.unique(found[5:15, 5:25])) == {-0.5, 0}
     assert np.all(found[7:13, 7:23] == -0.5), "no outline against the background inside"
     assert found[10, 26] == found[10, 5] == 0

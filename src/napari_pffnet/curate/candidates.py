@@ -60,7 +60,6 @@ def candidates(
     scores: Array,
     semantic: Array,
     *,
-    lowest_score: float = LOWEST_SCORE,
     mask_threshold: float = 0.5,
 ) -> list[Candidate]:
     """Find nuclei that may be missing, the most likely first; they do not overlap one another or the labels.
@@ -73,14 +72,12 @@ def candidates(
         All detections as in `segment.Prediction`: float N×4 xyxy, float N×S×S, float N (`mask_scores`).
     semantic : ndarray
         float H×W, probability of nucleus.
-    lowest_score : float
-        Detections under it are not offered.
     mask_threshold : float
         Lowest probability that counts as nucleus.
     """
     taken = labels != 0
     smallest = _smallest(labels)
-    found = _from_detections(taken, boxes, masks, scores, smallest, lowest_score, mask_threshold)
+    found = _from_detections(taken, boxes, masks, scores, smallest, mask_threshold)
     taken = taken.copy()
     for each in found:
         taken[each.indices] = True
@@ -95,12 +92,12 @@ def _smallest(labels: Array) -> float:
 
 
 def _from_detections(
-    taken: Array, boxes: Array, masks: Array, scores: Array, smallest: float, lowest: float, threshold: float
+    taken: Array, boxes: Array, masks: Array, scores: Array, smallest: float, threshold: float
 ) -> list[Candidate]:
     """Detections of which at least `FREE_SHARE` lies on what is not taken, best first."""
     taken, found = taken.copy(), []
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= lowest]
+    order = order[scores[order] >= LOWEST_SCORE]
     for row, (window, probability) in zip(order, paste(boxes[order], masks[order], taken.shape), strict=True):
         inside = probability >= threshold
         free = inside & ~taken[window]

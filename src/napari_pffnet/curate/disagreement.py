@@ -7,10 +7,11 @@ from scipy import ndimage
 
 from napari_pffnet.curate.change import Array
 
+#: Within so many pixels of a nucleus' outline against the background, no difference is shown: the map is too coarse.
 RIM = 2
 
 
-def disagreement(labels: Array, semantic: Array, rim: int = RIM) -> Array:
+def disagreement(labels: Array, semantic: Array) -> Array:
     """Return how far the semantic map is from the nuclei, with its direction.
 
     Parameters
@@ -19,9 +20,6 @@ def disagreement(labels: Array, semantic: Array, rim: int = RIM) -> Array:
         int H×W, 0 is background.
     semantic : ndarray
         float H×W, probability of nucleus.
-    rim : int
-        Within so many pixels of a nucleus' outline against the background, no difference is shown: the semantic map
-        is too coarse there.
 
     Returns
     -------
@@ -37,5 +35,5 @@ def disagreement(labels: Array, semantic: Array, rim: int = RIM) -> Array:
     if labels.shape != semantic.shape:
         raise ValueError(f"labels are {labels.shape}, the semantic map {semantic.shape}; both must be of one plane")
     inside = (labels != 0).view(np.uint8)
-    highest, lowest = (filtered(inside, 2 * rim + 1) for filtered in (ndimage.maximum_filter, ndimage.minimum_filter))
+    highest, lowest = (filtered(inside, 2 * RIM + 1) for filtered in (ndimage.maximum_filter, ndimage.minimum_filter))
     return np.where(highest == lowest, np.asarray(semantic, np.float16) - inside, np.float16(0))

@@ -119,11 +119,6 @@ class Journal:
         self._length += len(data)
         self._waiting.clear()
 
-    @property
-    def waiting(self) -> int:
-        """Number of records that could not be written so far."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)

@@ -93,11 +93,6 @@ class Work:
             work._begin()
         return work
 
-    @property
-    def unsaved(self) -> int:
-        """Number of edits since the snapshot."""
-        return self._edits
-
     def changed_outside(self) -> list[Path]:
         """Return the files that another program has written since we did; they are kept beside at the next snapshot."""
         return [file.path for file in self._files.values() if file.changed_outside()]
