@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_pffnet._qt.train.compare_layers import FALSE, FOUND, GONE, LOST, CompareLayers, compare_labels
+from napari_pffnet._qt.layers.camera import camera
+from napari_pffnet._qt.train.compare_layers import (
+    FALSE,
+    FOUND,
+    GONE,
+    LOST,
+    CompareLayers,
+    compare_labels,
+    with_difference,
+)
 
 
 def squares(*columns):
@@ -40,7 +49,7 @@ def test_equal_and_empty_results_do_not_differ():
 
 def test_layers_are_named_and_lie_side_by_side():
     viewer = ViewerModel()
-    CompareLayers(viewer).show("a", IMAGE, TRUTH, OLD, NEW)
+    CompareLayers(viewer).show("a", *with_difference(IMAGE, TRUTH, OLD, NEW))
     assert [layer.name for layer in viewer.layers] == [
         "a: old (left), new (right)",
         "a: truth",
@@ -65,7 +74,7 @@ def test_layers_are_named_and_lie_side_by_side():
 @pytest.mark.parametrize("image", [IMAGE, np.zeros((20, 100), np.uint8), np.zeros((20, 100, 3), np.uint8)])
 def test_any_image_and_no_difference_can_be_shown(image):
     viewer = ViewerModel()
-    CompareLayers(viewer).show("a", image, TRUTH, TRUTH, TRUTH)
+    CompareLayers(viewer).show("a", *with_difference(image, TRUTH, TRUTH, TRUTH))
     assert len(viewer.layers) == 5
     assert len(viewer.layers[-1].data) == 0
 
@@ -75,15 +84,14 @@ def test_one_call_brings_back_the_users_layers():
     shown, hidden = viewer.add_image(IMAGE), viewer.add_labels(TRUTH, visible=False)
     viewer.layers.selection = {shown, hidden}
     compare = CompareLayers(viewer)
-    view = compare._view
+    view = camera(viewer)
     view.center, view.zoom = (0.0, 3.0, 4.0), 7.0
     for name in ("a", "b"):
-        compare.show(name, IMAGE, TRUTH, OLD, NEW)
+        compare.show(name, *with_difference(IMAGE, TRUTH, OLD, NEW))
         assert not shown.visible
         assert set(viewer.layers.selection) == {shown, hidden}
         assert len(viewer.layers) == 7
     viewer.layers.selection.active = compare.layers["new"]
-    assert compare.owns(viewer.layers[-1])
     compare.remove()
     compare.remove()
     assert list(viewer.layers) == [shown, hidden]
@@ -96,7 +104,7 @@ def test_layers_that_the_user_removed_do_no_harm():
     viewer = ViewerModel()
     mine = viewer.add_image(IMAGE)
     compare = CompareLayers(viewer)
-    compare.show("a", IMAGE, TRUTH, OLD, NEW)
+    compare.show("a", *with_difference(IMAGE, TRUTH, OLD, NEW))
     viewer.layers.remove(mine)
     viewer.layers.remove(compare.layers["truth"])
     compare.remove()

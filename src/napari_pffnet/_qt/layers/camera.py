@@ -40,7 +40,7 @@ class CameraVisits:
         diameter : float
             Of a usual object, pixels: about seven of them fit into the view.
         """
-        camera, dims = self.camera, self.viewer.dims
+        view, dims = camera(self.viewer), self.viewer.dims
         centre, size = _in_world(plane, box)
         hidden = [axis for axis in range(dims.ndim) if axis not in dims.displayed]
         behind = dims.ndim - len(centre)
@@ -48,28 +48,24 @@ class CameraVisits:
         dims.set_point(moved, [float(centre[axis - behind]) for axis in moved])
         first = self._before is None
         if first:
-            self._before = (camera.center, camera.zoom)
-        camera.center = (0.0, *(float(centre[axis - behind]) for axis in dims.displayed[-2:]))
-        camera.zoom = self._zoom(_pixel(plane) * diameter, size, first)
+            self._before = (view.center, view.zoom)
+        view.center = (0.0, *(float(centre[axis - behind]) for axis in dims.displayed[-2:]))
+        view.zoom = self._zoom(_pixel(plane) * diameter, size, first)
 
     def back(self) -> bool:
         """Return to where the camera was before the first visit; False if it is there."""
         if self._before is None:
             return False
-        self.camera.center, self.camera.zoom = self._before
+        view = camera(self.viewer)
+        view.center, view.zoom = self._before
         self._before = None
         return True
-
-    @property
-    def camera(self) -> Any:
-        """The viewer's camera."""
-        return camera(self.viewer)
 
     def _zoom(self, diameter: float, size: float, first: bool) -> float:
         """Zoom for an object of `size`, both in the world; after the first, the present one where it is comfortable."""
         canvas = float(min(canvas_size(self.viewer)))
         comfortable = canvas / (DIAMETERS_IN_VIEW * max(diameter, 1e-9))
-        now = float(self.camera.zoom)
+        now = float(camera(self.viewer).zoom)
         keeps = not first and ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable
         return min(now if keeps else comfortable, canvas / (ROOM * max(size, 1e-9)))
 

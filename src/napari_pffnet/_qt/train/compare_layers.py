@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer, Points
 from napari.utils.colormaps import DirectLabelColormap
 from scipy.ndimage import find_objects
 
-from napari_pffnet._qt.layers.camera import CameraVisits
+from napari_pffnet._qt.layers.camera import camera
 from napari_pffnet._qt.layers.selection import keep_selection
 from napari_pffnet._qt.review.layers import remove_if_there
 from napari_pffnet.evaluate.metrics import overlaps
@@ -88,9 +88,7 @@ class CompareLayers:
         self._selected: list[Layer] = []
         self._camera: tuple[Any, float] = (None, 1.0)
 
-    def show(
-        self, name: str, image: Array, truth: Array, old: Array, new: Array, difference: Difference | None = None
-    ) -> Difference:
+    def show(self, name: str, image: Array, truth: Array, old: Array, new: Array, difference: Difference) -> None:
         """Show a comparison instead of the one before.
 
         Parameters
@@ -101,17 +99,11 @@ class CompareLayers:
             H×W or H×W×3.
         truth, old, new : ndarray
             int H×W: what counts as right, and what each model found.
-        difference : Difference, optional
-            Of `compare_labels`, if it is known already: it takes a while on large images.
-
-        Returns
-        -------
-        Difference
-            What differs.
+        difference : Difference
+            Of `compare_labels`, which takes a while on large images.
         """
         self.remove()
         self._set_aside()
-        difference = difference or compare_labels(truth, old, new)
         offset = round(image.shape[1] * (1 + GAP))
         self._add("image", _picture(name, _twice(image, offset)))
         self._add("truth", _labels(_twice(truth, offset), f"{name}: truth", TRUTH_COLOUR))
@@ -119,7 +111,6 @@ class CompareLayers:
         self._add("new", _labels(new, f"{name}: new model", NEW_COLOUR, offset))
         self._add("difference", _rings(difference, f"{name}: better and worse", offset))
         self.viewer.reset_view()
-        return difference
 
     def remove(self) -> None:
         """Take all away; the user's layers are as they were."""
@@ -129,21 +120,15 @@ class CompareLayers:
             for layer in self._shown:
                 layer.visible = True
             self._select_again()
-            self._view.center, self._view.zoom = self._camera
+            view = camera(self.viewer)
+            view.center, view.zoom = self._camera
         self.layers, self._shown, self._selected = {}, [], []
-
-    def owns(self, layer: Layer | None) -> bool:
-        """Whether a layer is one of these."""
-        return any(layer is own for own in self.layers.values())
-
-    @property
-    def _view(self) -> Any:
-        return CameraVisits(self.viewer).camera
 
     def _set_aside(self) -> None:
         """Hide the user's layers, and note how they were."""
         self._selected = list(self.viewer.layers.selection)
-        self._camera = self._view.center, self._view.zoom
+        view = camera(self.viewer)
+        self._camera = view.center, view.zoom
         self._shown = [layer for layer in self.viewer.layers if layer.visible]
         for layer in self._shown:
             layer.visible = False

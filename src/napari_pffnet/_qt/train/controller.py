@@ -228,7 +228,8 @@ class TrainController:
 
         def show(pair: Any) -> None:
             if self._compared == name:  # the user may have gone on meanwhile
-                self.view.set_status(f"{self.side_by_side.show(name, *pair).headline()} · {LEGEND}")
+                self.side_by_side.show(name, *pair)
+                self.view.set_status(f"{pair[-1].headline()} · {LEGEND}")
 
         self._in_background(
             "PFFNet: side by side", lambda: with_difference(*read_pair(project, run.output, image)), show

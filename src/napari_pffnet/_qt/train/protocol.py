@@ -88,8 +88,8 @@ class View(Protocol):
 class SideBySide(Protocol):
     """What the controller needs to show two results."""
 
-    def show(self, name: str, image: Array, truth: Array, old: Array, new: Array) -> Difference:
-        """Show an image, what is right, and what both models found."""
+    def show(self, name: str, image: Array, truth: Array, old: Array, new: Array, difference: Difference) -> None:
+        """Show an image, what is right, what both models found, and how that differs."""
 
     def remove(self) -> None:
         """Take it away."""
