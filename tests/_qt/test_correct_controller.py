@@ -12,10 +12,10 @@ from napari.utils.action_manager import action_manager
 from napari.utils.shortcuts import _default_shortcuts
 
 from label_planes import TURNED, ids, squares
-from napari_pffnet._qt.correct.controller import NO_LAYER, CorrectController
+from napari_pffnet._qt.correct.controller import CorrectController
 from napari_pffnet._qt.correct.edit_tools import class_tools, nucleus_tools
 from napari_pffnet._qt.correct.keys import Keys
-from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 
 TOOLS = [*nucleus_tools(Mock(), Mock()), *class_tools()]
 

@@ -8,10 +8,12 @@ from review_fakes import features, insight, nuclei, review, square
 
 from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import napari_has
+from napari_pffnet._qt.layers.active_labels import NO_LAYER
+from napari_pffnet._qt.layers.camera import camera
 from napari_pffnet._qt.layers.planes import is_image
 from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted
-from napari_pffnet._qt.review.texts import LARGE, NO_LAYER, NOTHING_LEFT
+from napari_pffnet._qt.review.texts import LARGE, NOTHING_LEFT
 from napari_pffnet.curate.calibration import Calibration
 
 COUNTS = "{} accepted · {} edited · {} new · {} deleted of 4"
@@ -29,8 +31,8 @@ def states(layer):
     return layer.features.set_index("index")["state"].to_dict()
 
 
-def camera(controller):
-    found = controller._camera.camera
+def view_of(controller):
+    found = camera(controller.viewer)
     return found.center[-2:], found.zoom
 
 
@@ -72,30 +74,30 @@ def test_candidates_stand_in_the_list_and_are_outlined():
 @pytest.mark.parametrize("arguments", [{}, TURNED])
 def test_next_moves_the_camera_and_overview_brings_it_back(arguments):
     controller, layer, view = start(**arguments)
-    before = camera(controller)
+    before = view_of(controller)
     controller.next()
     assert view.last("set_current") == 0
     assert view.last("set_status") == "Nucleus 2: predicted fit 0.50."
-    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((14.5, 34.5)))
+    np.testing.assert_allclose(view_of(controller)[0], layer.data_to_world((14.5, 34.5)))
     controller.next()
-    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((44.5, 14.5)))
+    np.testing.assert_allclose(view_of(controller)[0], layer.data_to_world((44.5, 14.5)))
     controller.previous()
     controller.previous()
-    np.testing.assert_allclose(camera(controller)[0], layer.data_to_world((4.5, 54.5)))
+    np.testing.assert_allclose(view_of(controller)[0], layer.data_to_world((4.5, 54.5)))
     controller.overview()
-    assert camera(controller) == before
+    assert view_of(controller) == before
 
 
 def test_zoom_is_comfortable_and_then_the_users():
     controller, _, _ = start()
     controller.next()
     diameter = 2 * np.sqrt(100 / np.pi)
-    in_view = min(controller.viewer.canvas.size) / camera(controller)[1] / diameter
+    in_view = min(controller.viewer.canvas.size) / view_of(controller)[1] / diameter
     assert 6 <= in_view <= 8
-    controller._camera.camera.zoom *= 1.5
-    chosen = camera(controller)[1]
+    camera(controller.viewer).zoom *= 1.5
+    chosen = view_of(controller)[1]
     controller.next()
-    assert camera(controller)[1] == chosen
+    assert view_of(controller)[1] == chosen
 
 
 def test_large_object_is_shown_whole():
@@ -104,7 +106,7 @@ def test_large_object_is_shown_whole():
     controller = review(Labels(labels))
     controller.next()
     assert controller._current.number == 5
-    assert camera(controller)[1] * 80 < min(controller.viewer.canvas.size)
+    assert view_of(controller)[1] * 80 < min(controller.viewer.canvas.size)
 
 
 def test_accepting_goes_on_and_counts():
@@ -200,12 +202,12 @@ def test_key_c_accepts_candidates_one_after_the_other():
 
 def test_key_c_accepts_the_candidate_under_the_cursor():
     controller, layer, _ = start(insight(), **TURNED)
-    before = camera(controller)
+    before = view_of(controller)
     controller.viewer.cursor.position = layer.data_to_world((45, 65))
     controller.candidate()
     assert set(np.unique(layer.data)) == {0, 1, 2, 3, 9, 10}
     assert layer.data[45, 65] == 10
-    assert camera(controller) == before
+    assert view_of(controller) == before
 
 
 def test_candidate_set_aside_can_come_back():

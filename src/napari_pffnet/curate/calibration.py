@@ -189,9 +189,9 @@ def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
     if predicted.shape != corrected.shape or predicted.ndim != 2:
         return None
     settled = np.ones(predicted.shape, bool) if entry.state == "done" else regions.mask(predicted.shape)
-    counts = _inside(predicted, settled)
+    settled_ids = _inside(predicted, settled)
     fits = measured_fit(predicted, corrected)
-    chosen = [label for label in rows if label in counts]
+    chosen = [label for label in rows if label in settled_ids]
     return Pairs(np.array([_fit(rows[label]) for label in chosen]), np.array([fits[label] for label in chosen]))
 
 

@@ -13,14 +13,13 @@ from napari_pffnet._qt.correct.edit_tools import class_tools, nucleus_tools
 from napari_pffnet._qt.correct.gestures import NOTHING, Canvas, Gestures
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
-from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 from napari_pffnet._qt.layers.editable import editable_copy, hindrance
 from napari_pffnet._qt.layers.image_under import grey_under
 from napari_pffnet._qt.layers.label_plane import Content, LabelPlane, content_of, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import OperationError
 
-NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 UNDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyZ))
 REDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ))
 

@@ -63,7 +63,7 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             ("click", "lasso"),
             together,
             on_key="both",
-            begin=together.forget,
+            forget=together.forget,
         ),
         Tool(
             "split",

@@ -69,7 +69,7 @@ class Gestures:
         """Let a tool wait, instead of the one before."""
         self.end()
         self.tool, self._layer, self._mode_before = tool, layer, str(layer.mode)
-        tool.begin()
+        tool.forget()
         layer.mode = "pan_zoom"
         layer.cursor = "cross" if tool.dragged or "seeds" in tool.gestures else "pointing"
         layer.mouse_pan = not tool.dragged
@@ -93,7 +93,7 @@ class Gestures:
             return
         self._forget_seeds()
         self.tool = self._layer = None
-        tool.begin()
+        tool.forget()
         layer.events.mode.disconnect(self.end)
         for event in self._planes():
             event.disconnect(self._forget_seeds)

@@ -99,7 +99,7 @@ class Tool:
         Where its button is: in view, or folded away.
     content : "nuclei" or "semantic"
         Which layers it works on.
-    begin : callable
+    forget : callable
         Called whenever the tool begins or ends to wait: what it remembers is forgotten.
     """
 
@@ -113,7 +113,7 @@ class Tool:
     on_key: Literal["do", "wait", "both"] = "wait"
     place: Literal["first", "more"] = "first"
     content: Content = "nuclei"
-    begin: Callable[[], None] = lambda: None
+    forget: Callable[[], None] = lambda: None
 
     @property
     def dragged(self) -> Kind | None:

@@ -10,6 +10,8 @@ from psygnal import Signal
 
 from napari_pffnet._qt.layers.label_rows import LabelRows
 
+NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
+
 
 class ActiveLabels:
     """Follows the viewer's selection.

@@ -11,7 +11,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_pffnet._qt.correct.keys import Keys
-from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
 from napari_pffnet._qt.layers.label_plane import LabelPlane, check_to_edit, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
@@ -319,7 +319,7 @@ class ReviewController:
         if not self._open:
             return
         if layer is None:
-            self.view.set_status(texts.NO_LAYER)
+            self.view.set_status(NO_LAYER)
             return
         plane = self._plane(layer)
         if plane is None:

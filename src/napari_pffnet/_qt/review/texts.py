@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from napari_pffnet._qt.review.rows import ReviewList
 
-NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 START = "Next goes to the nucleus that most likely needs correction."
 NO_NUCLEI = "No nuclei here yet: segment, or add them with the tools of Correct."
 LARGE = "A very large stack: only the plane in view is listed."
