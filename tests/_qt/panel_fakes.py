@@ -66,7 +66,7 @@ class FakeEngine:
         return Outcome(request, prediction(pixels.shape[:2]), Mock(image=pixels), "CPU", 0.1)
 
 
-def at_once(title, job, *, done, failed, progressed, cancel):
+def at_once(title, job, *, done, failed, progressed=lambda *_: None, cancel=None):
     """Do the work now."""
     try:
         result = job(progressed)

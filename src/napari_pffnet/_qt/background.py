@@ -23,8 +23,8 @@ class Background(Protocol):
         *,
         done: Callable[[T], None],
         failed: Callable[[Exception], None],
-        progressed: Report,
-        cancel: Callable[[], None],
+        progressed: Report = lambda _done, _total: None,
+        cancel: Callable[[], None] = lambda: None,
     ) -> None:
         """Call `done` with the job's result, or `failed` with its error."""
 
@@ -48,8 +48,8 @@ class Threads:
         *,
         done: Callable[[T], None],
         failed: Callable[[Exception], None],
-        progressed: Report,
-        cancel: Callable[[], None],
+        progressed: Report = lambda _done, _total: None,
+        cancel: Callable[[], None] = lambda: None,
     ) -> None:
         """Run a job; see `Background`."""
         bar = cancelable_progress(total=0, desc=title, cancel_callback=cancel)

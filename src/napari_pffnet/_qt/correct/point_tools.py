@@ -195,8 +195,6 @@ class PointTools:
             prepared,
             done=done,
             failed=failed,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _known(self, plane: LabelPlane, image: Image, wanted: Request) -> tuple[Pointer | None, str]:

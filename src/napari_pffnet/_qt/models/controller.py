@@ -146,8 +146,6 @@ class ModelsController:
             lambda _report: job(),
             done=finish,
             failed=fail,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _try(self, change: Callable[[], str], name: str) -> None:

@@ -281,7 +281,6 @@ class ProjectController:
             done=lambda copy: self._finish(lambda: self._go_on_in(copy)),
             failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
             progressed=lambda done, total: self.view.set_status(f"Copying the project: {done} of {total} files"),
-            cancel=lambda: None,
         )
 
     def _learn(self, folder: Path) -> None:
@@ -291,8 +290,6 @@ class ProjectController:
             lambda _report: calibrate(folder),
             done=lambda _calibration: None,
             failed=lambda _error: None,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _enter(

@@ -160,8 +160,6 @@ class ShownResults:
             lambda _report: outcome.compose(options.config, options.linked),
             done=done,
             failed=self._not_composed,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _not_composed(self, error: Exception) -> None:

@@ -399,6 +399,4 @@ class TrainController:
             lambda _report: job(),
             done=finish,
             failed=fail,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
