@@ -261,7 +261,13 @@ def test_save_as_is_a_whole_project_elsewhere(tmp_path):
     np.testing.assert_array_equal(copy.read("a")[0], made.read("a")[0])
     made.set_state("a", "done")
     assert copy.entry("a").state == "new"
-    for place, reason in ((made.folder / "images" / "x", "inside the project"), (copy.folder, "not empty")):
+    (tmp_path / "a file").touch()
+    for place, reason in (
+        (made.folder / "images" / "x", "inside the project"),
+        (copy.folder, "is a project already"),
+        (tmp_path / "raw", "is not empty"),
+        (tmp_path / "a file", "is a file; choose a new folder"),
+    ):
         with pytest.raises(ProjectError, match=reason):
             made.save_as(place)
 

@@ -281,8 +281,7 @@ class Project:
         folder = Path(folder).absolute()
         if folder.is_relative_to(self.folder):
             raise ProjectError(f"{folder} lies inside the project; choose a folder outside {self.folder}")
-        if folder.exists() and any(folder.iterdir()):
-            raise ProjectError(f"{folder} is not empty; choose a new folder")
+        check_new(folder)
         files = [
             path
             for path in sorted(self.folder.rglob("*"))
@@ -339,16 +338,13 @@ class Project:
             before = manifest_bytes(self.manifest)
             _former(self.folder).parent.mkdir(exist_ok=True)
             write_atomic(_former(self.folder), before)
-            self._told(self._file, self._file.write(manifest_bytes(manifest)))
+            told = self._file.write(manifest_bytes(manifest))
         except OSError as error:
             raise ProjectError(
                 f"{self._file.path}: not saved ({error.strerror or error}); make room and try again"
             ) from None
         self.manifest = manifest
-
-    def _told(self, file: OwnFile, kept: Path | None) -> None:
-        if kept is not None:
-            self.notes.append(f"{file.path} was changed outside of napari; that version is kept as {kept.name}")
+        self.notes += [told] if told else []
 
     def _tidy(self) -> None:
         """Delete what a killed program left half written."""

@@ -53,9 +53,8 @@ class RegionFiles:
         if file.path.exists() and not file.changed_outside():
             previous.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(file.path, previous)
-        kept = file.write(regions_bytes(regions))
-        if kept is not None:
-            self.notes.append(f"{file.path} was changed outside of napari; that version is kept as {kept.name}")
+        told = file.write(regions_bytes(regions))
+        self.notes += [told] if told else []
 
     def _file(self, name: str) -> OwnFile:
         return self._files.setdefault(name, OwnFile(annotation_file(self.folder, "regions", name)))

@@ -225,9 +225,8 @@ class Work:
                 self._history.keep_previous(kind, file)
             if content is None:
                 continue
-            kept = file.write(content)
-            if kept is not None:
-                self.notes.append(f"{file.path} was changed outside of napari; that version is kept as {kept.name}")
+            told = file.write(content)
+            self.notes += [told] if told else []
 
     def _start(self, digests: Digests) -> None:
         """Start the next journal; those before the last one are done with, if they lead to the snapshot before."""

@@ -44,13 +44,13 @@ class OwnFile:
             return False
         return digest(self.path.read_bytes() if stamp else None) != self.digest
 
-    def write(self, content: bytes) -> Path | None:
-        """Write the file whole or not at all; return where the version of somebody else is kept, if there was one."""
+    def write(self, content: bytes) -> str:
+        """Write the file whole or not at all; say where the version of somebody else is kept, if there was one."""
         kept = self.keep("outside") if self.changed_outside() else None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, content)
         self._stamp, self.digest = _stamp(self.path), digest(content)
-        return kept
+        return f"{self.path} was changed outside of napari; that version is kept as {kept.name}" if kept else ""
 
     def keep(self, why: str) -> Path | None:
         """Keep what is there now beside, as ``NAME.why-DATE-TIME.SUFFIX``; None if there is no file."""
