@@ -199,7 +199,7 @@ class Panel(QWidget):
             (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
-            (self.trainer.accepted, self.controller.use_model),
+            (self.trainer.accepted, self.segment.choose_model),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.starting, self.trainer.end_comparison),
             (self.controller.shown.found, self.keeper.offers.found),

@@ -153,7 +153,6 @@ class Keys:
         self.changed.emit(name)
 
     def _switch(self, layer: Labels | None) -> None:
-        self._give_back()
         self._layer = layer
         self._bind()
 

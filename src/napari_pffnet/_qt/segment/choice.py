@@ -65,11 +65,18 @@ class ImageChoice:
         self._images = [layer for layer in self.viewer.layers if is_image(layer)]
         active = self.viewer.layers.selection.active
         preferred = [self.image, active, *reversed(self._images)]
-        self._select(next((layer for layer in preferred if layer in self._images), None))
+        self.choose(next((layer for layer in preferred if layer in self._images), None))
 
-    def choose(self, image: Image) -> None:
-        """Choose one of the images that are offered."""
-        self._select(image)
+    def choose(self, image: Image | None) -> None:
+        """Choose one of the images that are offered, or none."""
+        another = image is not self.image
+        self._listen(image)
+        self.image = image
+        self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
+        if another:
+            self._offer()
+        self._update_facts()
+        self.changed(another)
 
     def plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
         """Take the plane in view of the channel that the user wants; see `take_plane`."""
@@ -116,20 +123,10 @@ class ImageChoice:
     def _follow_active(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active
         if active in self._images:
-            self._select(active)
+            self.choose(active)
 
     def _choose(self, index: int) -> None:
-        self._select(self._images[index] if 0 <= index < len(self._images) else None)
-
-    def _select(self, image: Image | None) -> None:
-        another = image is not self.image
-        self._listen(image)
-        self.image = image
-        self.view.set_images([layer.name for layer in self._images], self._images.index(image) if image else -1)
-        if another:
-            self._offer()
-        self._update_facts()
-        self.changed(another)
+        self.choose(self._images[index] if 0 <= index < len(self._images) else None)
 
     def _listen(self, image: Image | None) -> None:
         """Hear of changes of this image instead of the one before."""

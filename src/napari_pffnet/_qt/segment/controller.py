@@ -143,7 +143,6 @@ class SegmentController:
             lambda _report: self.engine.level(request, levels),
             done=lambda level: self._found_level(image, level, cancel),
             failed=lambda error: self._fail(error, image),
-            progressed=lambda _done, _total: None,
             cancel=self.cancel,
         )
 
@@ -230,10 +229,6 @@ class SegmentController:
             self._cancel.set()
             self.view.set_status("Stopping…")
 
-    def use_model(self, name: str) -> None:
-        """Choose a model for the next run; one that is new is offered from now on."""
-        self.view.choose_model(name)
-
     def recompose(self) -> None:
         """Apply the thresholds to the selected result, else the chosen image's; the network is not run."""
         image = self._of_the_selected() or self.choice.image
@@ -262,8 +257,6 @@ class SegmentController:
             lambda _report: self.engine.choices(),
             done=lambda choices: self.view.set_choices(choices, renamed),
             failed=lambda error: self.view.set_status(f"Models not found: {error}"),
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _draw_outlines(self) -> None:
@@ -351,8 +344,6 @@ class SegmentController:
             lambda _report: self.engine.choices(),
             done=self._offer,
             failed=self._fail,
-            progressed=lambda _done, _total: None,
-            cancel=lambda: None,
         )
 
     def _offer(self, choices: Choices) -> None:

@@ -47,9 +47,6 @@ class View(Protocol):
     def set_choices(self, choices: Choices, model: str | None = None) -> None:
         """Offer models and devices; choose a model, or keep those chosen."""
 
-    def choose_model(self, name: str) -> None:
-        """Choose a model, offering it if it is new."""
-
     def set_images(self, names: list[str], chosen: int) -> None:
         """Offer images; `chosen` is -1 if there are none."""
 
