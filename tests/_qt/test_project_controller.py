@@ -720,6 +720,12 @@ def test_new_images_are_segmented_when_they_open_if_that_is_wanted(tmp_path):
     controller.open_image("a")
     controller.open_image("c")
     assert len(wanting) == 1, "it is done, without a nucleus"
+    controller.open_image("b")
+    assert [layer.name for layer in wanting] == ["c", "b"]
+    controller.view.segmenting_chosen.connect.assert_called_once()
+    controller.view.segmenting_chosen.connect.call_args.args[0]()
+    controller.open_image("b")
+    assert [layer.name for layer in wanting] == ["c", "b", "b", "b"], "also of the image that is open already"
 
 
 def test_done_and_next_in_one(tmp_path):

@@ -411,3 +411,10 @@ def test_an_image_that_waited_is_segmented_as_a_whole(viewer):
     controller.run_soon(viewer.layers["cells"])
     assert engine.requests[-1].plane.inside is None
     assert "nuclei" in viewer.layers
+
+
+def test_an_image_that_has_nuclei_by_then_is_not_segmented_again(viewer):
+    controller = make(viewer, engine := FakeEngine())
+    for _ in range(2):
+        controller.run_soon(viewer.layers["cells"])
+    assert len(engine.requests) == 1

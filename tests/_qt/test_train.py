@@ -13,6 +13,7 @@ from train_fakes import corrected, fake_command, run_folders
 
 import fake_training
 from napari_pffnet._qt.train import controller as train_controller
+from napari_pffnet._qt.train.compare_layers import with_difference
 from projects import SHAPE
 
 LEFT = Qt.MouseButton.LeftButton
@@ -141,7 +142,7 @@ def test_napari_stays_open_if_the_user_wants(person, monkeypatch):
     person.unfold()
     person.click(person.view.start_button)
     person.see(lambda: person.controller.progress.step > 5)
-    monkeypatch.setattr(person.view, "ask_closing", lambda: "stay")
+    monkeypatch.setattr(person.view, "ask_closing", lambda _others: "stay")
     window = person.viewer.window._qt_window
     window.close()
     assert window.isVisible()
@@ -155,7 +156,7 @@ def test_napari_closes_and_the_run_goes_on_or_keeps_its_best(person, monkeypatch
     person.click(person.view.start_button)
     person.see(lambda: person.controller.progress.step > 5)
     run = person.controller.run
-    monkeypatch.setattr(person.view, "ask_closing", lambda: answer)
+    monkeypatch.setattr(person.view, "ask_closing", lambda _others: answer)
     event = QCloseEvent()
     assert not person.view.eventFilter(person.viewer.window._qt_window, event)
     assert event.isAccepted()
@@ -169,13 +170,30 @@ def test_a_run_that_is_paused_goes_on_in_the_background_if_the_user_wants(person
     person.click(person.view.pause_button)
     run = person.controller.run
     for answer, state in (("wait", "paused"), ("go on", "running")):
-        monkeypatch.setattr(person.view, "ask_closing", lambda answer=answer: answer)
+        monkeypatch.setattr(person.view, "ask_closing", lambda _others, answer=answer: answer)
         assert not person.view.eventFilter(person.viewer.window._qt_window, QCloseEvent())
         assert run.state == state
 
 
+def test_napari_asks_about_the_training_of_another_project_too(person, monkeypatch, tmp_path):
+    person.unfold()
+    person.click(person.view.start_button)
+    run = person.controller.run
+    person.see(lambda: person.controller.progress.step > 5)
+    person.panel.keeper.open(str(corrected(tmp_path / "other")))
+    assert person.controller.run is None
+    asked = []
+    monkeypatch.setattr(person.view, "ask_closing", lambda others: asked.append(others) or "stop")
+    assert not person.view.eventFilter(person.viewer.window._qt_window, QCloseEvent())
+    assert asked == [[person.folder.name]]
+    person.see(lambda: run.state == "ended")
+    assert not person.view.eventFilter(person.viewer.window._qt_window, QCloseEvent())
+    assert len(asked) == 1, "nothing goes on any more"
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_the_question_has_an_answer_for_everything(person, qtbot, paused):
+    person.view.set_page("running")
     person.view.set_paused(paused)
     answers = []
     wait = ["Leave it paused"] if paused else []
@@ -197,7 +215,7 @@ def test_segmenting_takes_a_comparison_away(person, monkeypatch):
     person.click(person.view.start_button)
     person.see(lambda: person.view.accept_button.isVisible())
     nothing = np.zeros(SHAPE, np.uint8)
-    person.controller.side_by_side.show("a", nothing, nothing, nothing, nothing)
+    person.controller.side_by_side.show("a", *with_difference(nothing, nothing, nothing, nothing))
     person.view.side_button.setChecked(True)
     image = person.panel.keeper.image.layers["image"]
     assert not image.visible

@@ -75,6 +75,16 @@ def test_the_time_is_told_as_soon_as_steps_were_measured():
     assert progress.expected() == "2 min at most: 100 steps of 1.5 s, measured here"
 
 
+def test_how_far_it_is_is_said_in_a_line():
+    progress = Progress()
+    assert progress.sentence(paused=False, stopping=False).startswith("Preparing")
+    progress.add([{"kind": "plan", "steps": 100, "seconds_per_step": 2}])
+    progress.add([{"kind": "step", "step": 40, "steps": 100, "losses": {}, "crops_per_second": 2.5}])
+    assert progress.sentence(paused=False, stopping=False) == "step 40 of 100 · 2 min left · 2.5 crops/s"
+    assert progress.sentence(paused=True, stopping=False) == "step 40 of 100 · paused"
+    assert "comparing with the old model" in progress.sentence(paused=False, stopping=True)
+
+
 def test_memory_and_the_latest_picture_are_known():
     progress = Progress()
     step = {"kind": "step", "step": 1, "steps": 9, "losses": {}, "memory": 7}

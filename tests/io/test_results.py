@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.io.images import pixel_sizes_of, read_image
 from napari_pffnet.io.results import OUTLINE, is_result, write_labels, write_overlay, write_semantic, write_table
+from napari_pffnet.io.tiff import tiff
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(0, np.uint16), (65535, np.uint16), (65536, np.uint32)])
@@ -39,6 +40,12 @@ def test_stacks_keep_axes_and_the_size_of_pixels_where_the_format_can(axes, shap
     array, letters, size = read_image(tmp_path / "a.tif")
     assert (letters, size) == (axes, known)
     np.testing.assert_array_equal(array, stack)
+
+
+def test_the_same_pixels_make_the_same_file():
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert tiff(pixels, 0.5) == tiff(pixels, 0.5)
+    assert tiff(pixels, 0.5) != tiff(pixels + 1, 0.5)
 
 
 def test_each_size_of_a_pixel_is_kept(tmp_path):

@@ -179,7 +179,7 @@ class Panel(QWidget):
         )
         self.librarian = ModelsController(ModelsView(self), self._threads)
         self.segment.offer_library(self.librarian.open)
-        self.train.guard(viewer.window._qt_window)
+        self.train.guard(viewer.window._qt_window, self.trainer.others)
 
     def _viewer_connections(self) -> list[tuple[Any, Callable[..., None]]]:
         """Pairs of the viewer's signals and what follows them; the panel lets go of these when it is closed."""

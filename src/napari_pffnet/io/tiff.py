@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
@@ -47,6 +48,7 @@ def tiff(array: Array, pixel_size: Sizes = None, axes: str | None = None, softwa
     if known:
         facts |= {f"PhysicalSize{axis}": sizes[axis] for axis in given}
         facts |= {f"PhysicalSize{axis}Unit": "µm" for axis in given}
+        facts["UUID"] = str(uuid5(NAMESPACE_OID, checksum(array)))  # the same file each time
     more: dict[str, Any] = {"software": f"{software} {checksum(array)}"} if software else {}
     width, height = sizes.get("X"), sizes.get("Y")
     if known and width and height and SMALLEST < min(width, height) <= max(width, height) < LARGEST:

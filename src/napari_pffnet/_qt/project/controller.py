@@ -42,6 +42,7 @@ class View(Teller, Protocol):
     whole_toggled: Any
     area_requested: Any
     use_layer_requested: Any
+    segmenting_chosen: Any
 
     def copies(self) -> bool:
         """Whether images are copied into the project."""
@@ -102,6 +103,7 @@ class ProjectController:
             (view.whole_toggled, self.keeper.set_whole),
             (view.area_requested, self.keeper.mark_area),
             (view.use_layer_requested, self.offers.use_layer),
+            (view.segmenting_chosen, self._want_nuclei),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -157,7 +159,9 @@ class ProjectController:
         if project is None:
             return
         if self.image and self.image.name == name:
+            self.leaving.emit()  # what hides its layers
             self.keeper.bring_back()
+            self._want_nuclei()
             return
         if not self._leave_image():
             self._show()

@@ -85,6 +85,7 @@ class ProjectView(QWidget):
     whole_toggled = Signal(bool)
     area_requested = Signal()
     use_layer_requested = Signal()
+    segmenting_chosen = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,6 +111,7 @@ class ProjectView(QWidget):
         self.whole_box.clicked.connect(self.whole_toggled.emit)
         self.segment_box = QCheckBox("Segment new images when they open")
         self.segment_box.setToolTip(TIPS["segment"])
+        self.segment_box.clicked.connect(lambda _on: self.segmenting_chosen.emit())
         self.images = ImageList()
         self.images.dropped.connect(self.add_requested.emit)
         self.images.itemClicked.connect(self._choose)

@@ -115,7 +115,7 @@ class SegmentController:
             self._segment(image, level or 0)
 
     def run_soon(self, image: Image) -> None:
-        """Segment an image as soon as nothing else runs, unless it was removed by then; only the last one waits."""
+        """Segment an image as soon as nothing else runs, unless it is gone or has nuclei by then; only one waits."""
         self._waiting = image
         self._run_waiting()
 
@@ -124,7 +124,7 @@ class SegmentController:
         if not self._ready or self._running or image is None:
             return
         self._waiting = None
-        if image in self.viewer.layers:
+        if image in self.viewer.layers and not nuclei_of(self.viewer, image):
             self.choice.choose(image)
             self._segment(image, 0, "whole")
 

@@ -20,7 +20,7 @@ from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
 from napari_pffnet._qt.train.compare_layers import LEGEND, with_difference
-from napari_pffnet._qt.train.progress import Progress, duration
+from napari_pffnet._qt.train.progress import Progress
 from napari_pffnet._qt.train.protocol import SideBySide, View
 from napari_pffnet._qt.train.runs import (
     EFFORTS,
@@ -87,6 +87,7 @@ class TrainController:
         self._project: Path | None = None
         self._open = False
         self._compared = ""
+        self._left: list[Run] = []
         self.choice = MaterialChoice(view, self._in_background)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
@@ -99,6 +100,7 @@ class TrainController:
             (view.command_requested, self.copy_command),
             (view.pause_requested, self.pause),
             (view.stop_requested, self.stop),
+            (view.stop_others_requested, self.stop_others),
             (view.discard_requested, self.discard),
             (view.resume_requested, self.resume),
             (view.finish_requested, self.finish),
@@ -138,11 +140,23 @@ class TrainController:
         project = self.projects.project
         folder = project.folder if project else None
         if folder != self._project:
+            if self.run is not None and self._goes_on():
+                self._left.append(self.run)
             self._project = folder
             self.choice.follow(folder)
             self._follow(open_run(folder) if folder else None)
         if self._open:
             self.choice.count()
+
+    def others(self) -> list[str]:
+        """Names of projects that were open before and whose training goes on."""
+        self._left = [run for run in self._left if run.state in ("running", "paused") and run is not self.run]
+        return [run.output.parents[1].name for run in self._left]
+
+    def stop_others(self) -> None:
+        """End the training of projects that were open before, after the present step."""
+        for run in self._left:
+            run.stop()
 
     def start(self) -> None:
         """Save what is in view and train."""
@@ -259,7 +273,8 @@ class TrainController:
                     self.view.set_status(event["text"][:1].upper() + event["text"][1:])
         if events or state in ("running", "paused"):
             self.view.set_paused(state == "paused")
-            self.view.set_progress(self.progress.step, self.progress.steps, self._sentence(state))
+            text = self.progress.sentence(state == "paused", run.stopping)
+            self.view.set_progress(self.progress.step, self.progress.steps, text)
         else:
             self._ended(run)
 
@@ -345,24 +360,6 @@ class TrainController:
         if run is self.run:
             self._follow(None)
         self.find_choices()
-
-    def _sentence(self, state: str) -> str:
-        progress = self.progress
-        if not progress.step:
-            return progress.expected() or "Preparing: reading images, measuring the time of a step…"
-        left = progress.seconds_left()
-        parts = [f"step {progress.step} of {progress.steps}"]
-        if state == "paused":
-            parts.append("paused")
-        elif progress.step == progress.steps or (self.run is not None and self.run.stopping):
-            parts.append("comparing with the old model…")
-        elif left is not None:
-            parts.append(f"{duration(left)} left")
-        if progress.crops_per_second and state != "paused":
-            parts.append(f"{progress.crops_per_second:.1f} crops/s")
-        if progress.memory:
-            parts.append(f"{progress.memory / 2**30:.1f} GB")
-        return " · ".join(parts)
 
     def _goes_on(self) -> bool:
         return self.run is not None and self.run.state in ("running", "paused")

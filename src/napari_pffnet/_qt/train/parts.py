@@ -148,9 +148,13 @@ def suggest(button: QPushButton, on: bool) -> None:
         style.polish(button)
 
 
-def ask_closing(parent: QWidget, paused: bool) -> str:
-    """Ask what becomes of a run: "stop", "go on", "wait" on (of one that is paused), or "stay" in napari."""
-    box = QMessageBox(QMessageBox.Icon.Question, "PFFNet", PAUSED if paused else CLOSING, parent=parent)
+def ask_closing(parent: QWidget, paused: bool, others: Sequence[str] = ()) -> str:
+    """Ask what becomes of a run, and of those of other projects.
+
+    Returns "stop", "go on", "wait" on (of one that is paused), or "stay" in napari.
+    """
+    text = f"Training goes on: {', '.join(others)}." if others else PAUSED if paused else CLOSING
+    box = QMessageBox(QMessageBox.Icon.Question, "PFFNet", text, parent=parent)
     box.setInformativeText(CLOSING_MORE)
     go_on = box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole)
     wait = box.addButton("Leave it paused", QMessageBox.ButtonRole.AcceptRole) if paused else None

@@ -68,6 +68,24 @@ class Progress:
         seconds = float(self.plan["seconds_per_step"])
         return f"{duration(self.steps * seconds)} at most: {self.steps} steps of {seconds:.1f} s, measured here"
 
+    def sentence(self, paused: bool, stopping: bool) -> str:
+        """Say how far it is; before the first step, what the plan promises."""
+        if not self.step:
+            return self.expected() or "Preparing: reading images, measuring the time of a step…"
+        left = self.seconds_left()
+        parts = [f"step {self.step} of {self.steps}"]
+        if paused:
+            parts.append("paused")
+        elif self.step == self.steps or stopping:
+            parts.append("comparing with the old model…")
+        elif left is not None:
+            parts.append(f"{duration(left)} left")
+        if self.crops_per_second and not paused:
+            parts.append(f"{self.crops_per_second:.1f} crops/s")
+        if self.memory:
+            parts.append(f"{self.memory / 2**30:.1f} GB")
+        return " · ".join(parts)
+
     def losses(self) -> dict[str, Curve]:
         """Return each loss over the steps, and their sum first; long curves are averaged to a few hundred points."""
         at = np.array(self._at, float)

@@ -26,6 +26,7 @@ class View(Protocol):
     command_requested: Any
     pause_requested: Any
     stop_requested: Any
+    stop_others_requested: Any
     discard_requested: Any
     resume_requested: Any
     finish_requested: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ class TrainView(QWidget):
     command_requested = Signal()
     pause_requested = Signal(bool)
     stop_requested = Signal()
+    stop_others_requested = Signal()
     discard_requested = Signal()
     resume_requested = Signal()
     finish_requested = Signal()
@@ -107,6 +108,7 @@ class TrainView(QWidget):
         self._theme = "dark"
         self._page: Page = "none"
         self._side_shown = False
+        self._others: Callable[[], Sequence[str]] = tuple
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.ticked)
@@ -245,26 +247,32 @@ class TrainView(QWidget):
         """Ask a yes-or-no question."""
         return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
 
-    def guard(self, window: QObject) -> None:
-        """Ask what becomes of a run before this window closes."""
+    def guard(self, window: QObject, others: Callable[[], Sequence[str]]) -> None:
+        """Ask what becomes of a run, and of those of the projects that `others` names, before this window closes."""
+        self._others = others
         window.installEventFilter(self)
 
     def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
         """Ask before napari closes while a run goes on; True keeps it open."""
-        if event is None or event.type() != QEvent.Type.Close or self._page != "running":
+        if event is None or event.type() != QEvent.Type.Close:
             return False
-        answer = self.ask_closing()
+        here, others = self._page == "running", self._others()
+        if not here and not others:
+            return False
+        answer = self.ask_closing(others)
         if answer == "stop":
-            self.stop_requested.emit()
+            self.stop_others_requested.emit()
+            if here:
+                self.stop_requested.emit()
         elif answer == "go on" and self.pause_button.isChecked():
             self.pause_requested.emit(False)
         elif answer == "stay":
             event.ignore()
         return answer == "stay"
 
-    def ask_closing(self) -> str:
+    def ask_closing(self, others: Sequence[str] = ()) -> str:
         """Ask what becomes of the run, see `parts.ask_closing`."""
-        return ask_closing(self, self.pause_button.isChecked())
+        return ask_closing(self, self._page == "running" and self.pause_button.isChecked(), others)
 
     def _ask_side(self, on: bool) -> None:
         """Ask for the chosen image, or the first, side by side, or for none."""
