@@ -191,6 +191,17 @@ def test_napari_asks_about_the_training_of_another_project_too(person, monkeypat
     assert len(asked) == 1, "nothing goes on any more"
 
 
+def test_the_model_of_a_project_is_chosen_unless_the_user_has_chosen(person):
+    segment = person.panel.segment
+    person.see(lambda: segment.model.findData("other") >= 0)
+    person.controller.remembered.emit("mine")
+    assert segment.options().model == "mine"
+    assert segment.status.text() == "'mine', from this project's training, is chosen."
+    segment.choose_model("other")
+    person.controller.remembered.emit("mine")
+    assert segment.options().model == "other"
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_the_question_has_an_answer_for_everything(person, qtbot, paused):
     person.view.set_page("running")

@@ -306,6 +306,25 @@ def test_the_best_of_a_run_that_broke_off_can_be_taken(make, tmp_path, monkeypat
     assert controller.progress.step < 100
 
 
+def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path, monkeypatch):
+    folder = corrected(tmp_path)
+    for run, accepted in (("2026-01-01", "liver"), ("2026-01-02", "deleted"), ("2026-01-03", None)):
+        (folder / "training" / run).mkdir(parents=True)
+        (folder / "training" / run / "decision.json").write_text(json.dumps({"accepted": accepted}))
+    (folder / "training" / "2026-01-03" / "decision.json").write_text("damaged")
+    monkeypatch.setattr("napari_pffnet._qt.train.runs.available", lambda: {"default": None, "liver": None})
+    controller = make()
+    remembered = []
+    controller.remembered.connect(remembered.append)
+    controller.projects.open(folder)
+    assert remembered == ["liver"]
+    assert controller.view.last("choose_base") == ("liver",)
+    controller.view.choose_base.reset_mock()
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
+    controller.remember()
+    controller.view.choose_base.assert_not_called()
+
+
 def test_the_name_that_is_proposed_is_free(make, tmp_path, monkeypatch):
     taken = f"project {time.strftime('%Y-%m-%d')}"
     monkeypatch.setattr("napari_pffnet.library.available", lambda: {taken: None})

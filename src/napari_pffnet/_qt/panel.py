@@ -200,12 +200,20 @@ class Panel(QWidget):
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
             (self.trainer.accepted, self.segment.choose_model),
+            (self.trainer.remembered, self._choose_remembered),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.starting, self.trainer.end_comparison),
             (self.controller.shown.found, self.keeper.offers.found),
         ]
         for signal, slot in connections:
             signal.connect(slot)
+        self.trainer.remember()
+
+    def _choose_remembered(self, model: str) -> None:
+        """Choose the model of a project, unless the user has chosen another than default."""
+        if self.segment.options().model == "default":
+            self.segment.choose_model(model)
+            self.segment.set_status(f"'{model}', from this project's training, is chosen.")
 
     def _add_keys(self) -> None:
         """Keys that work whatever layer is selected; the tips of their buttons name them."""

@@ -26,6 +26,7 @@ from napari_pffnet._qt.train.runs import (
     EFFORTS,
     FAULTS,
     Options,
+    accepted_model,
     again,
     check_settings,
     command,
@@ -69,6 +70,8 @@ class TrainController:
 
     #: Name of a new model that was accepted.
     accepted = Signal(str)
+    #: Name of the model that the training of the project that is open brought last.
+    remembered = Signal(str)
 
     def __init__(
         self,
@@ -145,8 +148,17 @@ class TrainController:
             self._project = folder
             self.choice.follow(folder)
             self._follow(open_run(folder) if folder else None)
+            self.remember()
         if self._open:
             self.choice.count()
+
+    def remember(self) -> None:
+        """Choose the model that the project brought last, unless the user has chosen another than default."""
+        name = accepted_model(self._project) if self._project else ""
+        if name:
+            if self.view.options().base == "default":
+                self.view.choose_base(name)
+            self.remembered.emit(name)
 
     def others(self) -> list[str]:
         """Names of projects that were open before and whose training goes on."""

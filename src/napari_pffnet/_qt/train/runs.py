@@ -21,7 +21,7 @@ from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.project import PROJECT_FILE, RUNS, ProjectError, read_manifest, read_plane
-from napari_pffnet.library import LibraryError, entry, seen_by
+from napari_pffnet.library import LibraryError, available, entry, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.gate import Compared, gate_file
@@ -159,6 +159,19 @@ def decide(output: Path, accepted: str | None) -> None:
     decision = {"accepted": accepted, "date": time.strftime("%Y-%m-%d %H:%M")}
     write_atomic(output / DECISION_FILE, json.dumps(decision).encode())
     (output / RESUME_FILE).unlink(missing_ok=True)
+
+
+def accepted_model(project: Path) -> str:
+    """Return the model that the project's training brought last and that is in the library; "" if there is none."""
+    there = available()
+    for file in sorted((project / RUNS).glob(f"*/{DECISION_FILE}"), reverse=True):
+        try:
+            name = json.loads(file.read_text(encoding="utf-8")).get("accepted")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(name, str) and name in there:
+            return name
+    return ""
 
 
 def resumable(output: Path) -> bool:
