@@ -100,12 +100,15 @@ def test_from_the_button_to_the_new_model(person):
     assert set(view.plots.losses.lines) == {"total"}
     QTest.mouseClick(view.all_box, LEFT, pos=QPoint(10, view.all_box.height() // 2))
     assert len(view.plots.losses.lines) == 10
+    assert view.brief.isVisible()
+    assert view.brief.text().endswith("%")
     person.click(view.pause_button)
     person.see(lambda: "paused" in view.told.text())
     assert view.pause_button.text() == "Resume"
     person.click(view.stop_button)
     person.see(lambda: view.accept_button.isVisible())
     assert view.gate.topLevelItem(0).text(1) == ".50→.70▲"
+    assert view.brief.text() == "ended: old or new?"
     view.name.setText("mine")
     person.click(view.accept_button)
     person.see(lambda: person.engine.added == [("best.safetensors", "mine")])

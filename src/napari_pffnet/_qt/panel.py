@@ -63,7 +63,11 @@ class Panel(QWidget):
         self.segment_step = Fold("Segment", self.segment, "step", tip="Find the nuclei of an image.")
         self.train = TrainView()
         self.train_step = Fold(
-            "Train", self.train, "step", tip="Make a model that has learnt from the images that are done."
+            "Train",
+            self.train,
+            "step",
+            self.train.brief,
+            "Make a model that has learnt from the images that are done.",
         )
         self._lay_out()
         self._control(engine or Engine())

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 TICK_MS = 250
 HELD = 3
+BRIEF: dict[Page, str] = {"running": "running", "gate": "ended: old or new?", "failed": "broke off"}
 SIGNS = {1: "▲", 0: "", -1: "▼"}
 IMAGE_ROLE = Qt.ItemDataRole.UserRole
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
@@ -89,6 +90,9 @@ class TrainView(QWidget):
         self.summary, self.status, self.verdict, self.cause = (
             make_label(quiet) for quiet in (True, True, False, False)
         )
+        #: In a word how training stands, for beside the title.
+        self.brief = make_label(True)
+        self.brief.setWordWrap(False)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.told = make_label(True)
@@ -166,6 +170,7 @@ class TrainView(QWidget):
     def set_page(self, page: Page) -> None:
         """Show what belongs to a stage of the work."""
         self._page = page
+        self.brief.setText(BRIEF.get(page, ""))
         for pages, holder in sorted(self._parts, key=lambda part: page in part[0]):
             holder.setVisible(page in pages)  # those to show last: two pages at once would stretch the window
         if page == "running":
@@ -175,6 +180,7 @@ class TrainView(QWidget):
         """Show how far training is."""
         self.progress.setRange(0, total)
         self.progress.setValue(done)
+        self.brief.setText(f"{done / total:.0%}" if done else BRIEF["running"])
         self.told.setText(text)
 
     def set_paused(self, paused: bool) -> None:
