@@ -36,8 +36,7 @@ class FakeEngine:
         self.closed = True
 
     def choices(self):
-        models = ["default", "other", *(name for _file, name in self.added)]
-        return Choices([(name, name) for name in models], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
+        return Choices([("default", "default"), ("other", "other")], [("automatic (CPU)", "auto"), ("CPU", "cpu")])
 
     def add_model(self, file, name, note):
         self.added.append((file.name, name))

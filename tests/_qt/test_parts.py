@@ -141,7 +141,7 @@ def test_a_part_of_a_slide_becomes_an_image_of_a_project(tmp_path):
     controller = ProjectController(ActiveLabels(viewer), view, at_once)
     segment = segmenting(controller, level=1)
     segment.choice.choose(image)
-    for corners in ([[0, 0], [0, 40], [30, 40], [30, 0]], [[0, 0], [0, 40], [30, 0]]):
+    for corners in ([[0, 0], [0, 40], [30, 40], [30, 0]], [[0, 0], [0, 44], [34, 0]]):
         draw(viewer, np.array(corners))
         segment.run()
     whole, triangle = (viewer.layers[name] for name in ("nuclei", "nuclei [1]"))

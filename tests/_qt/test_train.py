@@ -20,13 +20,21 @@ LEFT = Qt.MouseButton.LeftButton
 HEIGHT = 768
 
 
+class Library(FakeEngine):
+    """Knows the models that were added to it."""
+
+    def choices(self):
+        known = super().choices()
+        return known._replace(models=[*known.models, *((name, name) for _file, name in self.added)])
+
+
 class Trainer:
     """A person who trains: clicks and looks."""
 
     def __init__(self, viewer, qtbot, folder):
         self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
         viewer.window.resize(1366, HEIGHT)
-        self.engine = FakeEngine()
+        self.engine = Library()
         self.panel = dock(viewer, self.engine)
         self.panel.keeper.open(str(folder))
         self.view, self.controller = self.panel.train, self.panel.trainer

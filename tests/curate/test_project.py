@@ -181,8 +181,28 @@ def test_outlines_of_other_programs_are_annotation_too(tmp_path):
     regions = [made.regions(name) for name in "abc"]
     assert [bool(each.areas) for each in regions] == [False, True, False]
     assert regions[1].mask(SHAPE).sum() == 20 * SHAPE[1], "QuPath's region is complete"
+    [problem] = made.add([tmp_path / "flat/b.tif"]).problems
+    assert problem.endswith("is in the project already, as 'b'; open it, then drop b.geojson onto napari")
     [problem] = made.add([tmp_path / "flat/c.geojson"]).problems
     assert problem.endswith("c.geojson: outlines without their image; choose its image, of the same name, too")
+
+
+def test_outlines_of_a_stack_are_not_taken_for_its_middle_plane(tmp_path):
+    tifffile.imwrite(tmp_path / "z.tif", np.zeros((5, *SHAPE), np.uint8), metadata={"axes": "ZYX"}, imagej=True)
+    write_rois(tmp_path / "z.zip", np.eye(*SHAPE, dtype=np.uint8))
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "z.tif"])
+    assert added.names == ("z",)
+    assert "z.zip is of one plane of a stack; z.tif is added without it" in added.notes[0]
+    assert made.entry("z").state == "new"
+
+
+def test_a_set_of_rois_that_cannot_be_read_is_told_and_the_image_is_added(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(SHAPE, np.uint8))
+    (tmp_path / "a.zip").write_bytes(b"PK rubbish")
+    added = Project.create(tmp_path / "project").add([tmp_path / "a.tif"])
+    assert added.names == ("a",)
+    assert "no ROIs of ImageJ, or damaged" in added.notes[0]
 
 
 def test_annotation_that_is_there_already_stays(tmp_path):

@@ -1,6 +1,7 @@
 """Outlines of QuPath and ImageJ, drawn as labels."""
 
 import json
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -79,6 +80,79 @@ def test_of_cells_the_nucleus_counts_and_regions_lines_and_points_do_not(tmp_pat
     np.testing.assert_array_equal(Regions(areas=regions).mask(SHAPE), inside)
 
 
+@pytest.mark.parametrize(
+    ("objects", "nuclei", "regions"),
+    [
+        ([feature(square(0, 0, 20), kind="annotation"), feature(square(4, 4, 3))], 1, 1),
+        ([feature(square(0, 0, 20), kind="annotation"), feature(square(25, 25, 3))], 1, 1),  # without nuclei
+        ([feature(square(0, 0, 4), kind="annotation"), feature(square(25, 25, 3))], 2, 0),  # drawn by hand
+        ([feature(square(0, 0, 9), kind="annotation"), feature(square(2, 2, 2), kind="annotation")], 2, 0),
+        ([{**feature(square(0, 0, 9), kind="annotation"), "id": "x"}], 1, 0),
+    ],
+)
+def test_what_is_a_region(tmp_path, objects, nuclei, regions):
+    labels, found = read_outlines(geojson(tmp_path / "a.geojson", *objects), SHAPE)
+    assert (len(np.unique(labels)) - 1, len(found)) == (nuclei, regions)
+
+
+def test_a_class_of_regions_is_one_whatever_it_holds(tmp_path):
+    region = feature(square(0, 0, 9), kind="annotation")
+    region["properties"]["classification"] = {"name": "Region*"}
+    labels, found = read_outlines(geojson(tmp_path / "a.geojson", region), SHAPE)
+    assert not labels.any()
+    assert len(found) == 1
+
+
+def test_names_that_qupath_had_before_for_kinds_of_objects(tmp_path):
+    cell = {**feature(square(2, 2, 9)), "nucleusGeometry": {"type": "Polygon", "coordinates": [square(4, 4, 3)]}}
+    cell["properties"] = {}
+    old = [{**cell, "id": "PathCellObject"}, {**feature(square(20, 20, 3)), "properties": {}, "id": "PathTileObject"}]
+    core = feature(square(0, 0, 20))
+    core["properties"] = {"object_type": "tma_core"}
+    nothing = {"type": "Feature", "geometry": None, "properties": {}}
+    labels, _ = read_outlines(geojson(tmp_path / "a.geojson", *old, core, nothing), SHAPE)
+    assert np.count_nonzero(labels) == 9
+
+
+def test_sets_of_rois_that_were_packed_anew(tmp_path):
+    content = roi(square(2, 3, 4), name="7").tobytes()
+    with ZipFile(tmp_path / "a.zip", "w") as file:
+        for name in ("RoiSet/", "__MACOSX/RoiSet/._7.roi", "RoiSet/._7.roi", "notes.txt"):
+            file.writestr(name, b"rubbish")
+        file.writestr("RoiSet/7.roi", content)
+    assert np.count_nonzero(read_outlines(tmp_path / "a.zip", SHAPE)[0] == 7) == 16
+
+
+def test_pieces_are_told_from_two_rois_of_one_name(tmp_path):
+    def areas(*names):
+        rois = [roi(square(3 * i, 5 * i, 2), name=name) for i, name in enumerate(names)]
+        roifile.roiwrite(tmp_path / "a.zip", rois, mode="w")
+        return np.bincount(read_outlines(tmp_path / "a.zip", SHAPE)[0].ravel())[1:].tolist()
+
+    assert areas("7", "7-2", "7-3") == [0] * 6 + [12]
+    assert areas("7", "7-1") == [4, 4]
+    assert areas("7", "7-1", "7-2") == [4, 4, 4]
+    assert areas("7", "7-3") == [4, 4]
+
+
+def test_text_on_an_image_is_no_nucleus(tmp_path):
+    text = roi(square(2, 2, 9), roifile.ROI_TYPE.RECT, name="text")
+    text.subtype = roifile.ROI_SUBTYPE.TEXT
+    roifile.roiwrite(tmp_path / "a.zip", [text, roi(square(20, 20, 3), name="1")])
+    assert np.count_nonzero(read_outlines(tmp_path / "a.zip", SHAPE)[0]) == 9
+
+
+def test_outlines_beside_label_images_and_without_images_are_left_alone(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", LABELS.astype(np.uint32))
+    write_geojson(tmp_path / "labels" / "a.geojson", 0 * LABELS)
+    (tmp_path / "labels" / "backup.zip").write_bytes(b"anything")
+    source = FolderSource(tmp_path)
+    assert source.faults() == []
+    assert source.read(0).labels.max() == 2
+
+
 def test_rois_of_each_kind_with_names_of_imagej(tmp_path):
     kinds = roifile.ROI_TYPE
     rois = [
@@ -103,14 +177,20 @@ def test_faults_name_the_file_and_what_to_do(tmp_path):
     roifile.roiwrite(
         tmp_path / "stack.zip", [roi(square(2, 2, 3), name=n, position=p) for n, p in (("a", 1), ("b", 2))]
     )
-    (tmp_path / "other.zip").write_bytes(b"PK rubbish")
+    (tmp_path / "broken.zip").write_bytes(b"PK rubbish")
+    with ZipFile(tmp_path / "other.zip", "w") as file:
+        file.writestr("a.tif", b"pixels")
+    planes = [feature(square(2, 2, 3)), feature(square(9, 9, 3))]
+    planes[1]["geometry"]["plane"] = {"c": -1, "z": 3, "t": 0}
     (tmp_path / "other.geojson").write_text('{"a": 1}')
     for file, message in (
         (far, "1 of 2 outlines lie outside the image of 30×40 pixels .* at its full resolution"),
         (geojson(tmp_path / "line.geojson", line), "1 objects, but none of them is an area"),
         (geojson(tmp_path / "odd.geojson", feature([[1, "x"]])), "object 1 has a damaged outline"),
         (tmp_path / "stack.zip", "ROIs of 2 planes of a stack; save those of one plane"),
-        (tmp_path / "other.zip", "no ROIs of ImageJ, or damaged"),
+        (tmp_path / "broken.zip", "no ROIs of ImageJ, or damaged"),
+        (tmp_path / "other.zip", "no ROIs of ImageJ, or damaged .1 other files"),
+        (geojson(tmp_path / "planes.geojson", *planes), "objects of 2 planes of a stack"),
         (tmp_path / "other.geojson", "no GeoJSON of objects"),
     ):
         with pytest.raises(DataError, match=f"{file.name}: {message}"):

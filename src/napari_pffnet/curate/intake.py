@@ -139,8 +139,12 @@ class Intake:
             pixels = to_plane(array, axes, **choice)
             digest = fingerprint(file)
             if digest in self._known:
-                self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'")
+                labels = f"; open it, then drop {found.labels.name} onto napari" if found.labels else ""
+                self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'{labels}")
                 return
+            if found.labels and _is_outlines(found.labels) and choice["plane"] is not None:
+                self.notes.append(f"{found.labels} is of one plane of a stack; {file.name} is added without it")
+                found = found._replace(labels=None)
             name = self._place(file, digest, choice)
             self._annotate(name, found, (pixels.shape[0], pixels.shape[1]))
         except (ImageError, OSError) as error:
@@ -159,7 +163,7 @@ class Intake:
         digest = hashlib.sha256(content).hexdigest()
         if digest in self._known:
             raise ProjectError(f"'{name}' is in the project already, as '{self._known[digest]}'; open that one")
-        file = self.folder / "images" / f"{self._free(_clean(name), '.tif', digest)}.tif"
+        file = self.folder / "images" / f"{self._free(_clean(name), digest)}.tif"
         file.parent.mkdir(exist_ok=True)
         write_atomic(file, content)
         self._list(file.stem, file, digest, {"place": place})
@@ -171,6 +175,7 @@ class Intake:
 
         there = any(annotation_file(self.folder, kind, name).exists() for kind in KINDS)
         parts: dict[str, bytes] = {}
+        regions: tuple[Area, ...] = ()
         for kind, file in (("labels", found.labels), ("semantic", found.semantic)):
             if file is None or there:
                 continue
@@ -178,7 +183,6 @@ class Intake:
                 if kind == "labels":
                     labels, regions = read_annotation(file, shape)
                     parts[kind] = label_tiff(labels)
-                    self._mark(name, regions)
                 else:
                     parts[kind] = tiff(read_semantic(file, shape, "labels" in parts))
                 target = annotation_file(self.folder, kind, name)
@@ -188,6 +192,7 @@ class Intake:
                 parts.pop(kind, None)
                 self.notes.append(f"{reason(error)}; {found.image.name} is added without it")
         if "labels" in parts:
+            self._mark(name, regions)
             self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
             self.annotated += 1
 
@@ -200,7 +205,7 @@ class Intake:
 
     def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> str:
         images = self.folder / "images"
-        name = self._free(file.stem, file.suffix, digest)
+        name = self._free(file.stem, digest)
         if not self.copy or file.absolute().is_relative_to(images):
             elsewhere = None if file.absolute().is_relative_to(self.folder) else str(file.absolute())
             self._list(name, file.absolute(), digest, choice, elsewhere)
@@ -218,15 +223,16 @@ class Intake:
         self._names.add(name.casefold())
         self._known[digest] = name
 
-    def _free(self, stem: str, suffix: str, digest: str) -> str:
+    def _free(self, stem: str, digest: str) -> str:
         """Return a name that no image of the project has, on file systems that do not tell A from a too.
 
         Nor may another image lie in ``images/`` under that name: it and its annotation are only not listed any more.
         """
         names = chain((stem,), (f"{stem}_{number}" for number in count(2)))
         unlisted = (name for name in names if name.casefold() not in self._names)
-        places = ((name, self.folder / "images" / f"{name}{suffix}") for name in unlisted)
-        return next(name for name, place in places if not place.exists() or fingerprint(place) == digest)
+        images = list((self.folder / "images").glob("*"))
+        mine = ((name, [file for file in images if file.stem.casefold() == name.casefold()]) for name in unlisted)
+        return next(name for name, files in mine if all(fingerprint(file) == digest for file in files))
 
 
 def relative(file: Path, folder: Path) -> str:

@@ -39,7 +39,7 @@ class FolderSource:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._images = list_images(self.path / "images")
-        self._labels = list_labels(self.path / "labels")
+        self._labels = list_labels(self.path / "labels", self._images)
         self._semantic = list_images(self.path / "semantic")
         self._names = sorted(self._images.keys() & self._labels.keys())
         if not self._images:
@@ -102,10 +102,11 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def list_labels(folder: Path) -> dict[str, list[Path]]:
-    """Return the label images and outlines of a folder by the name of their image; else as `list_images`."""
+def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
+    """Return the label images of a folder by name as `list_images`, and of other images their outlines."""
     files = list_images(folder)
+    drawn: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix.lower() in outlines.SUFFIXES and not path.name.startswith(".") and not path.is_dir():
-            files.setdefault(outlines.image_name(path), []).append(path)
-    return files
+            drawn.setdefault(outlines.image_name(path), []).append(path)
+    return files | {name: found for name, found in drawn.items() if name in images and name not in files}

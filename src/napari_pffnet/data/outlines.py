@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
-from pathlib import Path
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,12 @@ from napari_pffnet.io.regions import Area
 
 SUFFIXES = (".geojson", ".roi", ".zip")
 #: QuPath's objects that are no nuclei, whatever their outline
-OTHERS = ("tile", "tmaCore", "root")
+OTHERS = ("tile", "tmacore", "tma_core", "root")
+#: begins the names of QuPath's class of regions
+REGION = "Region"
+DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+UNREADABLE = (BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, IndexError, struct.error, zlib.error)
+MUCH_LARGER = 8
 MOST_ID = 2**31 - 1
 
 Rings = list[NDArray[np.float64]]
@@ -32,12 +38,13 @@ class Outline(NamedTuple):
     """An object.
 
     `rings` are N×2, x before y; a point is inside if an odd number of them hold it. Of what may be a region `outer` are
-    those that are no edges of holes.
+    those that are no edges of holes; `is_region` if it is one for certain.
     """
 
     name: str
     rings: Rings
     outer: Rings
+    is_region: bool = False
 
 
 class _Drawn(NamedTuple):
@@ -66,8 +73,9 @@ def image_name(path: Path) -> str:
 def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], tuple[Area, ...]]:
     """Draw the outlines of a file; where nuclei overlap the smaller one is in front.
 
-    Of QuPath cells the nucleus counts. An annotation of QuPath that holds two other objects or more is no nucleus but a
-    region whose nuclei are annotated. Lines and points are left out.
+    Of QuPath cells the nucleus counts. An annotation of QuPath is no nucleus but a region whose nuclei are annotated if
+    its class is one of regions; beside cells or detections also if it holds one or is much larger than any; beside
+    annotations alone if it holds two or more. Lines, points and text are left out.
 
     Parameters
     ----------
@@ -86,13 +94,14 @@ def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32]
     Raises
     ------
     DataError
-        The file cannot be read, holds no outline, or outlines that lie outside the image.
+        The file cannot be read, or holds no outlines but other things, outlines of several planes of a stack, or some
+        that lie outside the image.
     """
     found = _read_geojson(path) if path.suffix.lower() == ".geojson" else _read_rois(path)
     _check_places(path, found, shape)
     drawn = [_draw(outline.rings, shape) for outline in found]
     areas = np.array([each.area for each in drawn], int)
-    regions = _regions(drawn, areas, [number for number, each in enumerate(found) if each.outer])
+    regions = _regions(found, drawn, areas)
     nuclei = [number for number in range(len(found)) if number not in regions]
     ids = dict(zip(nuclei, _ids([found[number].name for number in nuclei]), strict=True))
     labels = np.zeros(shape, np.int32)
@@ -112,22 +121,40 @@ def _read_geojson(path: Path) -> list[Outline]:
     features = content.get("features", [content]) if isinstance(content, dict) else content
     if not isinstance(features, list) or not all(isinstance(each, dict) and "geometry" in each for each in features):
         raise DataError(f"{path}: no GeoJSON of objects; export objects from QuPath as a FeatureCollection")
-    outlines, others = [], 0
+    outlines, others, planes = [], 0, set()
     for number, feature in enumerate(features, start=1):
-        facts = feature.get("properties") or {}
-        kind = facts.get("objectType", "annotation")
+        kind, geometry = _kind(feature), feature.get("nucleusGeometry") or feature["geometry"]
         try:
-            pieces = _pieces(feature.get("nucleusGeometry") or feature["geometry"])
-        except (ValueError, TypeError, KeyError, AttributeError):
+            pieces = _pieces(geometry) if geometry else []
+            plane = (geometry or {}).get("plane") or {}
+        except DAMAGED:
             raise DataError(f"{path}: object {number} has a damaged outline; export it again") from None
-        if pieces and kind not in OTHERS:
-            outer = [rings[0] for rings in pieces] if kind == "annotation" else []
-            outlines.append(Outline(str(facts.get("name", "")), [ring for rings in pieces for ring in rings], outer))
-        else:
+        if not pieces or kind in OTHERS:
             others += 1
-    if others and not outlines:
-        raise DataError(f"{path}: {others} objects, but none of them is an area; draw nuclei as closed outlines")
+            continue
+        planes.add((plane.get("z", 0), plane.get("t", 0)))
+        facts = feature.get("properties") or {}
+        outer = [rings[0] for rings in pieces] if kind == "annotation" else []
+        is_region = bool(outer) and str((facts.get("classification") or {}).get("name", "")).startswith(REGION)
+        rings = [ring for each in pieces for ring in each]
+        outlines.append(Outline(str(facts.get("name", "")), rings, outer, is_region))
+    _check_kept(path, "objects", len(outlines), others, len(planes))
     return outlines
+
+
+def _kind(feature: dict[str, Any]) -> str:
+    """Return what QuPath calls an object, as it does since version 0.4: annotation, detection, cell."""
+    facts = feature.get("properties") or {}
+    former = str(feature.get("id", "")) if str(feature.get("id", "")).startswith("Path") else "annotation"
+    kind = str(facts.get("objectType") or facts.get("object_type") or former).lower()
+    return kind.removeprefix("path").removesuffix("object")
+
+
+def _check_kept(path: Path, what: str, kept: int, others: int, planes: int) -> None:
+    if others and not kept:
+        raise DataError(f"{path}: {others} {what}, but none of them is an area; draw nuclei as closed outlines")
+    if planes > 1:
+        raise DataError(f"{path}: {what} of {planes} planes of a stack; save those of one plane as a file of its own")
 
 
 def _pieces(geometry: dict[str, Any]) -> list[Rings]:
@@ -148,36 +175,56 @@ def _is_ring(corners: NDArray[np.float64]) -> bool:
 
 
 def _read_rois(path: Path) -> list[Outline]:
-    from roifile import ROI_TYPE, ImagejRoi, roiread
+    from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
     areas = (ROI_TYPE.POLYGON, ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
     try:
-        read = roiread(path)
+        rois = [ImagejRoi.frombytes(content) for content in _contents(path)]
+        kept = [
+            roi for roi in rois if roi.roitype in areas and roi.subtype not in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE)
+        ]
+        corners = [[np.asarray(each, float).reshape(-1, 2) for each in roi.coordinates(multi=True)] for roi in kept]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, BadZipFile, struct.error, IndexError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: no ROIs of ImageJ, or damaged ({error})") from None
-    rois = [read] if isinstance(read, ImagejRoi) else read
-    kept = [roi for roi in rois if roi.roitype in areas]
-    if rois and not kept:
-        raise DataError(f"{path}: {len(rois)} ROIs, but none of them is an area; draw nuclei as closed outlines")
     planes = {(roi.position, roi.z_position, roi.t_position) for roi in kept}
-    if len(planes) > 1:
-        raise DataError(f"{path}: ROIs of {len(planes)} planes of a stack; save those of one plane as a set of its own")
+    _check_kept(path, "ROIs", len(kept), len(rois) - len(kept), len(planes))
     pieces: dict[str, Rings] = {}
-    for roi, name in zip(kept, _whole_names([roi.name for roi in kept]), strict=True):
-        rings = [np.asarray(each, float).reshape(-1, 2) for each in roi.coordinates(multi=True)]
+    for name, rings in zip(_whole_names([roi.name for roi in kept]), corners, strict=True):
         pieces.setdefault(name, []).extend(rings)
     return [Outline(name, rings, []) for name, rings in pieces.items()]
 
 
+def _contents(path: Path) -> Iterator[bytes]:
+    """Yield a ROI file, or those in a set of them; ValueError if a set has other files only."""
+    if path.suffix.lower() == ".roi":
+        yield path.read_bytes()
+        return
+    with ZipFile(path) as file:
+        names = [
+            name for name in file.namelist() if not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts
+        ]
+        rois = [
+            name for name in names if name.lower().endswith(".roi") and not PurePosixPath(name).name.startswith("._")
+        ]
+        if names and not rois:
+            raise ValueError(f"{len(names)} other files")
+        for name in rois:
+            yield file.read(name)
+
+
 def _whole_names(names: Sequence[str]) -> list[str]:
-    """Return the names, for pieces (12-2) that of their nucleus (12), if there is one; different from each other."""
+    """Return the names, for pieces as this program writes them (12, 12-2, 12-3) that of the first; each but these once.
+
+    ImageJ numbers ROIs of one name from 1 on: 12, 12-1 are two.
+    """
     known, counts = set(names), dict[str, int]()
     result = []
     for name in names:
         base, _, piece = name.rpartition("-")
-        if base.isdecimal() and piece.isdecimal() and base in known:
+        former = base if piece == "2" else f"{base}-{int(piece) - 1}" if piece.isdecimal() else ""
+        if base.isdecimal() and base in known and former in known and piece != "1" and f"{base}-1" not in known:
             result.append(base)
             continue
         counts[name] = counts.get(name, 0) + 1
@@ -209,18 +256,22 @@ def _check_places(path: Path, outlines: Sequence[Outline], shape: tuple[int, int
         )
 
 
-def _regions(drawn: Sequence[_Drawn], areas: NDArray[np.int_], candidates: Sequence[int]) -> set[int]:
-    """Return which of the candidates hold two other objects or more, all smaller than they are."""
+def _regions(outlines: Sequence[Outline], drawn: Sequence[_Drawn], areas: NDArray[np.int_]) -> set[int]:
+    """Return which of the outlines are regions."""
+    candidates = [number for number, each in enumerate(outlines) if each.outer]
+    others = np.delete(areas, candidates)
+    fewest, largest = (1, MUCH_LARGER * int(others.max())) if len(others) else (2, int(areas.sum()))
     sizes = areas[areas > 0]
     places = np.array([each.middle() for each, area in zip(drawn, areas, strict=True) if area], int).reshape(-1, 2)
-    regions = set()
-    for number in candidates:
+
+    def held(number: int) -> int:
+        """Count the smaller objects whose middle lies in it."""
         top, left, mask = drawn[number]
         near = places[sizes < areas[number]] - (top, left)
         near = near[((near >= 0) & (near < mask.shape)).all(1)]
-        if np.count_nonzero(mask[tuple(near.T)]) > 1:
-            regions.add(number)
-    return regions
+        return int(np.count_nonzero(mask[tuple(near.T)]))
+
+    return {n for n in candidates if outlines[n].is_region or areas[n] > largest or held(n) >= fewest}
 
 
 def _area(ring: NDArray[np.float64]) -> Area:
