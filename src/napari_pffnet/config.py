@@ -32,6 +32,8 @@ LOSSES = (
     "loss_sem_consistence",
 )
 
+#: What fine-tuning takes from the base model and the material, besides the model's form.
+FIXED = ("init", "data.weights")
 #: Switches of fine-tuning that earlier versions had, and how they were off.
 GONE = {"pull": 0, "distillation": 0, "blend_tolerance": 0.01}
 

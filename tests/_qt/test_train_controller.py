@@ -23,11 +23,13 @@ from napari_pffnet._qt.train.runs import (
     command,
     new_folder,
     open_run,
+    seen,
 )
 from napari_pffnet.config import ConfigError
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.project import find_image
 from napari_pffnet.io.regions import Regions
+from napari_pffnet.library import pixel_print
 from napari_pffnet.train.child import find
 from napari_pffnet.train.gate import gate_file
 from projects import SHAPE
@@ -140,6 +142,27 @@ def test_another_base_model_has_another_proposal_unless_the_user_has_chosen(make
     chosen.update(base="default", held_out=("c",))
     controller.choice.count()
     assert controller.view.last("set_material")[2] == ["c"]
+
+
+def test_a_base_model_that_is_gone_is_followed_by_another_proposal(make, tmp_path, monkeypatch):
+    controller = make(corrected(tmp_path))
+    bases = iter(["mine", "mine", *["default"] * 9])
+    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b"), ("a",), next(bases)))
+    controller.view.set_material.reset_mock()
+    controller.find_choices("mine", "")
+    controller.view.set_material.assert_called_once()
+    controller.find_choices()
+    controller.view.set_material.assert_called_once()
+
+
+def test_the_images_of_a_project_are_known_by_their_pixels(tmp_path, monkeypatch):
+    folder = corrected(tmp_path)
+    pixels = tifffile.imread(folder / "images" / "a.tif")
+    data = {"learnt": ["a", "b"], "prints": {"a": [pixel_print(pixels)], "b": [pixel_print(pixels + 1)]}}
+    monkeypatch.setattr("napari_pffnet._qt.train.runs.entry", lambda _name: Mock(card={"data": data}))
+    assert seen("mine", folder) == (["a"], [])
+    tifffile.imwrite(folder / "images" / "a.tif", pixels + 1)
+    assert seen("mine", folder) == ([], [])
 
 
 def test_an_image_without_nuclei_is_not_proposed_to_check_on(make, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.sources import DataError, hold_out
 from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.io.regions import Regions
-from napari_pffnet.library import LibraryError, load_model, save_model
+from napari_pffnet.library import LibraryError, load_model, save_model, seen_by
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
@@ -26,7 +26,7 @@ from napari_pffnet.train.child import OUTPUT_VARIABLE
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, recipe
 from napari_pffnet.train.gate import Compared, Gate
-from napari_pffnet.train.material import open_material
+from napari_pffnet.train.material import open_material, prints
 from napari_pffnet.train.replay import ReplaySource, read_replay, sample_crops
 from napari_pffnet.train.start import prepare
 from napari_pffnet.train.state import DivergedError, TrainingError
@@ -333,6 +333,13 @@ def test_other_images_of_the_same_names_are_not_known(base, folder, tmp_path):
         image = tifffile.imread(file)
         tifffile.imwrite(file, np.flipud(image))
     assert open_material(others, FinetuneConfig(), card).names == ("0",)
+
+
+def test_an_image_of_a_time_without_prints_is_not_forgotten_for_another_of_its_name(folder):
+    material = open_material(folder, FinetuneConfig())
+    old = seen_by({"data": {"learnt": ["1"], "held_out": ["0"]}})
+    assert set(prints(old, material)) == {"2"}, "of 0 and 1 the name goes on to count"
+    assert set(prints(seen_by({}), material)) == {"0", "1", "2"}
 
 
 def test_an_image_without_nuclei_is_not_chosen_to_check_on(tmp_path):

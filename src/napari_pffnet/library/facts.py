@@ -46,18 +46,16 @@ class Seen:
     held_out: list[str]
     prints: dict[str, list[str]]
 
-    def among(
-        self, names: Sequence[str], pixels: Callable[[str], np.ndarray[Any, Any] | None]
-    ) -> tuple[list[str], list[str]]:
-        """Return which of some images are among those learnt from, and those checked on: by name and by pixels.
+    def among(self, names: Sequence[str], print_of: Callable[[str], str | None]) -> tuple[list[str], list[str]]:
+        """Return which of some images are among those learnt from, and those checked on: by name and by print.
 
-        `pixels` reads an image; of one that it cannot read (None) the name counts.
+        `print_of` gives an image's `pixel_print`; where it cannot (None) the name counts.
         """
 
         def same(name: str) -> bool:
             known = self.prints.get(name)
-            image = pixels(name) if known else None
-            return known is None or image is None or pixel_print(image) in known
+            mine = print_of(name) if known else None
+            return known is None or mine is None or mine in known
 
         found = [name for name in names if name in {*self.learnt, *self.held_out} and same(name)]
         return [name for name in found if name in self.learnt], [name for name in found if name in self.held_out]

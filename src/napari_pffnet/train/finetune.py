@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from napari_pffnet.config import ConfigError, ModelConfig, TrainConfig, apply_overrides, parse
+from napari_pffnet.config import FIXED, ConfigError, ModelConfig, TrainConfig, apply_overrides, parse
 from napari_pffnet.data.sources import Source
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
@@ -41,7 +41,6 @@ USUAL_IMAGES = 5
 RESULT = "best.safetensors"
 TRAINED = "trained.safetensors"
 BASE = "base"
-FIXED = ("init", "data.weights")
 
 
 def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -248,7 +247,7 @@ def _finish(
             "learnt": sorted({*before.learnt, *images}),
             "nuclei": material.nuclei,
             "held_out": list(material.names),
-            "prints": prints(before.prints, material),
+            "prints": prints(before, material),
         },
         "blend": {"part": config.finetune.blend},
         "gate": {"old": gate.pooled.old, "new": gate.pooled.new} if gate.pooled else {},
@@ -286,7 +285,10 @@ def _keep_base(file: Path, output: Path) -> None:
 
 
 def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, Crops]:
-    """Leave out crops to learn from of images that are held out now, and crops to check on of images to learn from."""
+    """Leave out crops to learn from of images that are held out now, and crops to check on of images to learn from.
+
+    Told by name alone: rather a crop less than one that is judged by what was learnt.
+    """
     learnt = {material.train.name(i) for i in range(len(material.train))}
     other = {"learn": {*material.names}, "check": learnt}
     return {use: [crop for crop in each if crop.name not in other[use]] for use, each in crops.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from napari_pffnet.data.opening import check, open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source, hold_out
-from napari_pffnet.library import Model, pixel_print, seen_by
+from napari_pffnet.library import Model, Seen, pixel_print, seen_by
 
 NO_CARD: Mapping[str, Any] = MappingProxyType({})
 
@@ -69,7 +69,7 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
     check([Chosen(kept, [names.index(name) for name in dict.fromkeys((*used, *config.held_out))])])
     samples = {name: names.index(name) for name in used}
     full = [name for name, index in samples.items() if kept.read(index).labels.any()]
-    known = seen_by(card).among(full, lambda name: kept.read(samples[name]).image)
+    known = seen_by(card).among(full, lambda name: pixel_print(kept.read(samples[name]).image))
     held = list(config.held_out) or (hold_out(full, *known) if len(used) > 1 else [])
     rest = [name for name in used if name not in held]
     if not rest:
@@ -92,14 +92,21 @@ def known_to(base: Model, material: Material) -> list[str]:
     """Return which images that are held out the base model has learnt from."""
     held = {material.held_out.name(i): i for i in range(len(material.held_out))}
     whole = [name for name in material.names if name in held]
-    return sorted(seen_by(base.card).among(whole, lambda name: material.held_out.read(held[name]).image)[0])
+    read = material.held_out.read
+    return sorted(seen_by(base.card).among(whole, lambda name: pixel_print(read(held[name]).image))[0])
 
 
-def prints(before: Mapping[str, Sequence[str]], material: Material) -> dict[str, list[str]]:
-    """Return the prints of all images seen, by name: those of before and of this run."""
-    found = {name: list(known) for name, known in before.items()}
+def prints(before: Seen, material: Material) -> dict[str, list[str]]:
+    """Return the prints of all images seen, by name: those of before and of this run.
+
+    A name of which an earlier image has none gets none: that image would be forgotten.
+    """
+    found = {name: list(known) for name, known in before.prints.items()}
+    unknown = {*before.learnt, *before.held_out} - found.keys()
     for source in (material.train, material.held_out):
         for i in range(len(source)):
+            if source.name(i) in unknown:
+                continue
             known, mine = found.setdefault(source.name(i), []), pixel_print(source.read(i).image)
             if mine not in known:
                 known.append(mine)

@@ -134,9 +134,14 @@ class TrainController:
     def find_choices(self, old: str = "", new: str = "") -> None:
         """Offer the models and devices that there are now; the chosen one stays chosen, also under a new name."""
         renamed = new if old and old == self.view.options().base else None
-        self._in_background(
-            "PFFNet: finding models", self.choices, lambda choices: self.view.set_choices(choices, renamed)
-        )
+
+        def show(choices: Choices) -> None:
+            before = self.view.options().base
+            self.view.set_choices(choices, renamed)
+            if self._open and self.view.options().base != before:
+                self.choice.count()
+
+        self._in_background("PFFNet: finding models", self.choices, show)
 
     def follow_project(self) -> None:
         """Find the run of the project that is open now; count its images again."""

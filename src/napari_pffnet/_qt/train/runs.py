@@ -8,27 +8,27 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tifffile
 
-from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
+from napari_pffnet.config import FIXED, ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.images import ImageError
-from napari_pffnet.io.project import PROJECT_FILE, RUNS, ProjectError, read_manifest, read_plane
-from napari_pffnet.library import LibraryError, available, entry, seen_by
+from napari_pffnet.io.project import PROJECT_FILE, RUNS, ImageEntry, ProjectError, find_image, read_manifest, read_plane
+from napari_pffnet.library import LibraryError, available, entry, pixel_print, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.gate import Compared, gate_file
 
 EFFORTS = ("quick", "normal", "thorough")
 DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
-FIXED = ("init", "data.weights")
 FAULTS = (OSError, ValueError, RunError, ProjectError)
 Page = Literal["none", "setup", "running", "gate", "failed"]
 
@@ -107,16 +107,23 @@ def seen(base: str, project: Path) -> tuple[list[str], list[str]]:
     """Images of a project that a model has learnt from, and on which it was checked; none if it cannot be read."""
     entries = {each.name: each for each in read_manifest(project / PROJECT_FILE).images}
 
-    def pixels(name: str) -> Array | None:
+    def print_of(name: str) -> str | None:
         try:
-            return np.asarray(read_plane(project, entries[name])[0])
+            status = find_image(project, entries[name]).stat()
+            return _print(project, entries[name], status.st_mtime_ns, status.st_size)
         except (ProjectError, ImageError, OSError):
             return None
 
     try:
-        return seen_by(entry(base).card).among(list(entries), pixels)
+        return seen_by(entry(base).card).among(list(entries), print_of)
     except (LibraryError, OSError):
         return [], []
+
+
+@lru_cache(1024)
+def _print(project: Path, image: ImageEntry, _changed: int, _size: int) -> str:
+    """Read an image once, and again when it has changed."""
+    return pixel_print(np.asarray(read_plane(project, image)[0]))
 
 
 def new_folder(project: Path) -> Path:
