@@ -1,6 +1,7 @@
 """The step Train in a viewer, with the mouse: it starts, the viewer stays usable, the new model is chosen."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class Library(FakeEngine):
 
     def choices(self):
         known = super().choices()
-        return known._replace(models=[*known.models, *((name, name) for _file, name in self.added)])
+        return replace(known, models=[*known.models, *((name, name) for _file, name in self.added)])
 
 
 class Trainer:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from napari_pffnet.data.annotation import read_pixels, read_semantic
-from napari_pffnet.data.sources import DataError, Sample
+from napari_pffnet.data.sources import DataError, Sample, read_json
 from napari_pffnet.labels import IGNORE
 
 Annotation = dict[str, Any]
@@ -210,12 +210,7 @@ def _names(files: list[str]) -> list[str]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise DataError(f"{path}: damaged JSON ({error})") from None
+    content = read_json(path)
     needed = {"images": ("id", "file_name"), "annotations": ("image_id",)}
     for key, fields in needed.items():
         entries = content.get(key) if isinstance(content, dict) else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +58,22 @@ class Source(Protocol):
     def faults(self) -> list[str]:
         """Return what is wrong with the set as a whole, such as images without annotation: one line each."""
         ...
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise DataError(f"{path}: damaged JSON ({error})") from None
 
 
 def hold_out(names: Sequence[str], learnt: Collection[str] = (), held: Collection[str] = ()) -> list[str]:
