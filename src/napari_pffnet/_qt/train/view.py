@@ -171,6 +171,8 @@ class TrainView(QWidget):
         """Show what belongs to a stage of the work."""
         self._page = page
         self.brief.setText(BRIEF.get(page, ""))
+        upright = Qt.AlignmentFlag.AlignTop if page == "none" else Qt.AlignmentFlag.AlignVCenter
+        self.status.setAlignment(Qt.AlignmentFlag.AlignLeft | upright)  # alone it would stand in the middle
         for pages, holder in sorted(self._parts, key=lambda part: page in part[0]):
             holder.setVisible(page in pages)  # those to show last: two pages at once would stretch the window
         if page == "running":
@@ -359,12 +361,12 @@ class TrainView(QWidget):
         self.shown.addTab(self.preview, "Preview")
         running, failed = self.discard_buttons
         fold = Fold("Advanced settings", advanced, tip=TIPS["settings"])
+        controls = make_row(self.pause_button, self.stop_button, running)
         decision = make_row(self.accept_button, self.keep_button)
         #: What is shown on which pages, from top to bottom.
         self._parts: list[tuple[tuple[Page, ...], QWidget]] = [
             (("setup",), make_column(self.images, self.summary, form)),
-            (("running",), make_column(self.progress, self.told, self.shown)),
-            (("running",), make_column(make_row(self.pause_button, self.stop_button, running))),
+            (("running",), make_column(self.progress, self.told, self.shown, controls)),
             (("gate",), make_column(self.verdict, self.gate, self.side_button, named, decision)),
             (("failed",), make_column(self.cause, self.log)),
             (("setup", "failed"), fold),
