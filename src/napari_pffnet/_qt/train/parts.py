@@ -15,11 +15,16 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QPushButton,
     QTreeWidget,
+    QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_pffnet.curate.material import Material
+from napari_pffnet.train.gate import MEASURES, Compared
+
 LINES = 5
+SIGNS = {1: "▲", 0: "", -1: "▼"}
 TIPS = {
     "images": "Images of the project that the model learns from: tick on the left. Those that are done are ticked at\n"
     "first. Only nuclei in complete areas count; the rest of an image is ignored.\n"
@@ -165,3 +170,33 @@ def ask_closing(parent: QWidget, paused: bool, others: Sequence[str] = ()) -> st
     chosen = box.clickedButton()
     answers = {"go on": go_on, "wait": wait, "stop": stop}
     return next((answer for answer, button in answers.items() if button and chosen is button), "stay")
+
+
+def completeness(image: Material) -> str:
+    """Say how much of an image is complete."""
+    if image.fault:
+        return "damaged"
+    if image.whole:
+        return "whole"
+    if not image.areas:
+        return "nothing"
+    count = "1 area" if image.areas == 1 else f"{image.areas} areas"
+    return count if image.share != image.share else f"{count}, {image.share:.0%}"
+
+
+def gate_row(row: Compared) -> QTreeWidgetItem:
+    """Return the row of an image in the comparison of the old and the new model."""
+    cells = [
+        f"{_short(row.old[name])}→{_short(row.new[name])}{SIGNS[row.change(name)]}"
+        if name in row.old and name in row.new
+        else ""
+        for name in MEASURES
+    ]
+    item = QTreeWidgetItem([f"{row.name} (failed)" if row.fault else row.name, *cells])
+    item.setToolTip(0, f"{row.name}: {row.fault}" if row.fault else row.name)
+    return item
+
+
+def _short(value: float) -> str:
+    """Write a figure in [0, 1] with two decimals and without its 0, since there is little room: .82, 1.0."""
+    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"

@@ -29,6 +29,8 @@ from napari_pffnet._qt.train.parts import (
     TIPS,
     Picture,
     ask_closing,
+    completeness,
+    gate_row,
     make_button,
     make_column,
     make_combo,
@@ -40,7 +42,7 @@ from napari_pffnet._qt.train.parts import (
 from napari_pffnet._qt.train.progress import Curve
 from napari_pffnet._qt.train.runs import EFFORTS, Options, Page
 from napari_pffnet.curate.material import Material
-from napari_pffnet.train.gate import MEASURES, Compared, Gate
+from napari_pffnet.train.gate import MEASURES, Gate
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.train.plots import TrainPlots
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 TICK_MS = 250
 HELD = 3
 BRIEF: dict[Page, str] = {"running": "running", "gate": "ended: old or new?", "failed": "broke off"}
-SIGNS = {1: "▲", 0: "", -1: "▼"}
 IMAGE_ROLE = Qt.ItemDataRole.UserRole
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
@@ -151,7 +152,7 @@ class TrainView(QWidget):
         self.images.blockSignals(True)
         self.images.clear()
         for image in images:
-            item = QTreeWidgetItem([image.name, str(image.nuclei) if image.trains else "", _complete(image), ""])
+            item = QTreeWidgetItem([image.name, str(image.nuclei) if image.trains else "", completeness(image), ""])
             item.setToolTip(0, image.fault or f"{image.name}: {image.state}")
             if image.trains:
                 item.setCheckState(0, CHECKED if image.name in used else UNCHECKED)
@@ -212,7 +213,7 @@ class TrainView(QWidget):
         self.gate.clear()
         for row in (gate.pooled, *gate.images, gate.replay):
             if row is not None:
-                item = _figures(row)
+                item = gate_row(row)
                 item.setData(0, IMAGE_ROLE, row.name if row in gate.images else "")
                 self.gate.addTopLevelItem(item)
         self.name.setText(name)
@@ -378,31 +379,3 @@ class TrainView(QWidget):
         for _, part in self._parts:
             layout.addWidget(part)
         layout.addWidget(self.status)
-
-
-def _complete(image: Material) -> str:
-    if image.fault:
-        return "damaged"
-    if image.whole:
-        return "whole"
-    if not image.areas:
-        return "nothing"
-    count = "1 area" if image.areas == 1 else f"{image.areas} areas"
-    return count if image.share != image.share else f"{count}, {image.share:.0%}"
-
-
-def _figures(row: Compared) -> QTreeWidgetItem:
-    cells = [
-        f"{_short(row.old[name])}→{_short(row.new[name])}{SIGNS[row.change(name)]}"
-        if name in row.old and name in row.new
-        else ""
-        for name in MEASURES
-    ]
-    item = QTreeWidgetItem([f"{row.name} (failed)" if row.fault else row.name, *cells])
-    item.setToolTip(0, f"{row.name}: {row.fault}" if row.fault else row.name)
-    return item
-
-
-def _short(value: float) -> str:
-    """Write a figure in [0, 1] with two decimals and without its 0, since there is little room: .82, 1.0."""
-    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"
