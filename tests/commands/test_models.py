@@ -119,7 +119,7 @@ def test_remove_asks(models, mine, monkeypatch, answer, left):
 
 def test_remove_does_not_ask_with_yes(models, mine, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    assert models("remove", "My cells", "--yes") == (0, [f"removed {mine.path}"], [])
+    assert models("remove", "My cells", "--yes") == (0, [f"moved to the trash: {mine.path}"], [])
     assert names() == ["default"]
 
 

@@ -174,12 +174,25 @@ def test_a_note_for_a_file_put_there_by_hand_keeps_its_hash_from_then_on(model, 
         load_model("dropped")
 
 
-def test_remove_deletes_one_model_only(model, own_models):
+def test_remove_moves_one_model_to_the_trash(model, own_models, trash):
     for name in ("mine", "mine 2"):
         add(model, name)
     remove("mine")
     assert list(mine()) == ["mine 2"]
     assert set(content(own_models)) == {"mine 2.safetensors", "mine 2.json"}
+    assert (trash / "mine.safetensors").read_bytes() == model.read_bytes()
+    assert (trash / "mine.json").exists()
+
+
+def test_remove_without_a_trash_leaves_the_model(model, own_models, monkeypatch):
+    def refuse(_paths):
+        raise PermissionError("no trash on this drive")
+
+    monkeypatch.setattr("send2trash.send2trash", refuse)
+    add(model, "mine")
+    with pytest.raises(LibraryError, match=r"cannot be moved to the trash \(no trash on this drive\); delete .*mine"):
+        remove("mine")
+    assert list(mine()) == ["mine"]
 
 
 @pytest.mark.parametrize("change", [lambda n: rename(n, "x"), lambda n: annotate(n, "x"), remove])

@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     one = _command(commands, "note", note, "write down something about a model of yours")
     _name(one)
     one.add_argument("text", metavar="TEXT", help="replaces the old note; '' removes it")
-    one = _command(commands, "remove", remove, "delete a model of yours; asks first")
+    one = _command(commands, "remove", remove, "move a model of yours to the trash; asks first")
     _name(one)
     one.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -130,16 +130,16 @@ def note(options: argparse.Namespace) -> int:
 
 
 def remove(options: argparse.Namespace) -> int:
-    """Delete a model if the user agrees."""
+    """Move a model to the trash if the user agrees."""
     from napari_pffnet import library
     from napari_pffnet.library.folder import own_file
 
     path = own_file(options.name)
-    if not options.yes and not _agreed(f"Delete the model '{options.name}' ({path}) for good? [y/N] "):
+    if not options.yes and not _agreed(f"Move the model '{options.name}' ({path}) to the trash? [y/N] "):
         print("not removed", file=sys.stderr)
         return 1
     library.remove(options.name)
-    print(f"removed {path}")
+    print(f"moved to the trash: {path}")
     return 0
 
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import send2trash
+
 from napari_pffnet.io.atomic import move_new, write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
@@ -112,10 +114,20 @@ def annotate(name: str, note: str) -> Entry:
 
 
 def remove(name: str) -> None:
-    """Delete one of the user's models, note and all. There is no way back: ask before."""
+    """Move one of the user's models, its note too, to the system's trash.
+
+    Raises
+    ------
+    LibraryError
+        No such model of the user's, or there is no trash where it lies. The folder is unchanged.
+    """
     path = own_file(name)
-    path.with_suffix(".json").unlink(missing_ok=True)
-    path.unlink()
+    try:
+        send2trash.send2trash([file for file in (path, path.with_suffix(".json")) if file.exists()])
+    except OSError as error:
+        raise LibraryError(
+            f"'{name}' cannot be moved to the trash ({reason(error)}); delete {path} yourself"
+        ) from error
 
 
 def export(name: str, path: str | Path) -> Path:

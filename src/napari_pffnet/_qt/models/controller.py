@@ -106,14 +106,14 @@ class ModelsController:
         self._try(change, name)
 
     def remove(self, name: str) -> None:
-        """Delete a model, if the user agrees."""
-        if not self.view.ask(f"Delete the model '{name}' for good? Its file is deleted, too."):
+        """Move a model to the trash, if the user agrees."""
+        if not self.view.ask(f"Move the model '{name}' to the trash?"):
             return
 
         def change() -> str:
             library.remove(name)
             self.changed.emit(name, "")
-            return f"'{name}' is deleted."
+            return f"'{name}' is in the trash."
 
         self._try(change, name)
 

@@ -29,7 +29,7 @@ EDITABLE = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFla
 TIPS = {
     "import": "Check a model file and copy it into the list. The file itself stays where it is.",
     "export": "Copy the selected model to a file, to keep or to pass on.",
-    "remove": "Delete the selected model and its file. Models that come with the package stay.",
+    "remove": "Move the selected model's file to the trash. Models that come with the package stay.",
 }
 
 
