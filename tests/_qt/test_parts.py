@@ -147,7 +147,7 @@ def test_a_part_of_a_slide_becomes_an_image_of_a_project(tmp_path):
     whole, triangle = (viewer.layers[name] for name in ("nuclei", "nuclei [1]"))
     controller.new(str(tmp_path / "project"))
     viewer.layers.selection.active = whole
-    controller.add_open_image()
+    controller.adder.open_image()
     name = controller.image.name
     assert name == "slide y0 x0"
     pixels, sizes = controller.project.read(name)
@@ -160,7 +160,7 @@ def test_a_part_of_a_slide_becomes_an_image_of_a_project(tmp_path):
     np.testing.assert_allclose(shown.data_to_world((3, 4)), whole.data_to_world((3, 4)))
     assert controller.project.regions(name) == Regions()
     viewer.layers.selection.active = triangle
-    controller.add_open_image()
+    controller.adder.open_image()
     name = controller.image.name
     assert name == "slide y0 x0_2"
     (area,) = controller.project.regions(name).areas

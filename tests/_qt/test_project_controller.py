@@ -79,7 +79,7 @@ def test_layers_lie_on_the_image(tmp_path):
     controller.new(str(tmp_path / "project"))
     controller.viewer.add_image(np.zeros(SHAPE), scale=(0.5, 0.5), units=("µm", "µm"), name="mine")
     controller.viewer.add_labels(TWO_NUCLEI.labels, scale=(0.5, 0.5), units=("µm", "µm"))
-    controller.add_open_image()
+    controller.adder.open_image()
     assert controller.image.name == "mine"
     for layer in controller.image.layers.values():
         np.testing.assert_allclose(layer.scale, (0.5, 0.5))
@@ -105,7 +105,7 @@ def test_each_image_that_is_open_is_added_with_the_nuclei_made_of_it(tmp_path, s
         pairs.append((image, add_result(viewer, painted(paint(2, 2, value)), image)))
     for image, labels in pairs:
         viewer.layers.selection.active = image if select == "image" else labels
-        controller.add_open_image()
+        controller.adder.open_image()
     assert [entry.name for entry in controller.project.manifest.images] == ["image 1", "image 2", "image 3"]
     for value in (1, 2, 3):
         assert set(np.unique(on_disk(controller, f"image {value}"))) == {0, value}
@@ -121,19 +121,19 @@ def test_nuclei_of_unknown_origin_go_with_an_image_only_if_there_is_no_doubt(tmp
     viewer.add_image(np.zeros((9, 9)), name="small")
     drawn = viewer.add_labels(TWO_NUCLEI.labels)
     viewer.layers.selection = {one}
-    controller.add_open_image()
+    controller.adder.open_image()
     assert "labels" not in controller.image.layers
     viewer.layers.selection = {drawn}
-    controller.add_open_image()
+    controller.adder.open_image()
     assert controller.image.name == "two", "the topmost visible one of that size"
     np.testing.assert_array_equal(on_disk(controller, "two"), TWO_NUCLEI.labels)
     two.visible = one.visible = True
     viewer.layers.selection = {zero, drawn}
-    controller.add_open_image()
+    controller.adder.open_image()
     assert controller.image.name == "zero"
     np.testing.assert_array_equal(on_disk(controller, "zero"), TWO_NUCLEI.labels)
     viewer.layers.selection = {one, drawn}
-    controller.add_open_image()
+    controller.adder.open_image()
     assert "is in the project already, as 'one'" in status(controller)
 
 
@@ -145,7 +145,7 @@ def test_nuclei_of_unknown_origin_go_with_the_only_image_in_view(tmp_path):
     viewer.add_image(np.zeros(SHAPE), name="hidden", visible=False)
     viewer.add_labels(TWO_NUCLEI.labels)
     viewer.layers.selection = {image}
-    controller.add_open_image()
+    controller.adder.open_image()
     np.testing.assert_array_equal(on_disk(controller, "mine"), TWO_NUCLEI.labels)
 
 
@@ -159,7 +159,7 @@ def test_an_image_that_was_opened_again_is_known_by_its_name(tmp_path):
     viewer.add_image(np.zeros(SHAPE), name="mine")
     viewer.add_image(np.zeros(SHAPE), name="another")
     viewer.layers.selection = {labels}
-    controller.add_open_image()
+    controller.adder.open_image()
     assert controller.image.name == "mine"
     np.testing.assert_array_equal(on_disk(controller, "mine"), TWO_NUCLEI.labels)
 
@@ -174,7 +174,7 @@ def test_of_channels_and_stacks_the_plane_with_the_nuclei_is_added(tmp_path):
     add_result(viewer, labels, image, position={"c": 1})
     viewer.dims.set_current_step(0, 0)
     viewer.dims.set_current_step(1, 2)
-    controller.add_open_image()
+    controller.adder.open_image()
     name = controller.image.name
     assert status(controller).startswith(f"The slice c: 1, z: 2 of '{image.name}' is in the project; its other slices")
     assert (controller.project.read(name)[0] == values[1, 2, 0, 0]).all()
@@ -200,7 +200,7 @@ def test_an_open_image_stays_where_it_lies(tmp_path, stacked):
     corners = np.array([[0, 0], [0, 7], [9, 0]], float)
     place = image.data_to_world
     wanted = [np.asarray(place((0,) * stacked + tuple(corner)))[-2:] for corner in corners]
-    controller.add_open_image()
+    controller.adder.open_image()
     controller.keeper.mark_area()
     shown = controller.image.layers
     assert {"image", "regions"} <= set(shown)
@@ -224,13 +224,93 @@ def test_results_of_another_plane_are_not_taken(tmp_path):
         layer.translate = (z, 0, 0)
     viewer.layers.selection = {image}
     viewer.dims.set_current_step(0, 3)
-    controller.add_open_image()
+    controller.adder.open_image()
     assert set(np.unique(on_disk(controller, "stack slice3"))) == {0, 3}
     controller.keeper.leave()
     viewer.layers.selection = {layers[1]}
     viewer.dims.set_current_step(0, 6)
-    controller.add_open_image()
+    controller.adder.open_image()
     assert "does not lie on the plane of 'stack' that is in view" in status(controller)
+
+
+def test_all_slices_of_a_stack_are_added_each_with_its_nuclei(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1)
+    how = {"axis_labels": ("t", "z", "y", "x"), "scale": (1, 2, 0.5, 0.5), "units": ("s", "um", "um", "um")}
+    image = viewer.add_image(np.broadcast_to(values, (2, 3, *SHAPE)).copy(), name="im", **how)
+    labels = np.stack([[painted(paint(2, 2, 3 * t + z + 1)) for z in range(3)] for t in range(2)])
+    labels[1, 2] = -1
+    layer = add_result(viewer, labels, image)
+    layer.scale = how["scale"]
+    viewer.dims.set_current_step(1, 1)
+    controller.adder.open_stack()
+    question = controller.view.ask.call_args.args[0]
+    assert question.startswith("Add the 6 slices of 'im' to the project, 5 of them with nuclei?")
+    entries = controller.project.manifest.images
+    assert [entry.name for entry in entries] == [f"im t{t} z{z}" for t in range(2) for z in range(3)]
+    assert {entry.state for entry in entries} == {"in work"}
+    for i, entry in enumerate(entries):
+        pixels, sizes = controller.project.read(entry.name)
+        assert (pixels == i).all()
+        assert sizes == pytest.approx({"Y": 0.5, "X": 0.5})
+        assert set(np.unique(on_disk(controller, entry.name))) == ({0, i + 1} if i < 5 else {0})
+    assert controller.image.name == "im t0 z0"
+    assert controller.image.annotation().rows[1]["area"] == (labels[0, 0] == 1).sum()
+    assert status(controller).startswith("6 slices of 'im' are images of the project; the stack")
+    assert not image.visible
+    assert not layer.visible
+    assert viewer.dims.current_step[1] == 1, "what is in view has not moved"
+
+
+def test_slices_without_nuclei_are_added_without(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    image = viewer.add_image(np.random.default_rng(0).random((3, *SHAPE)), name="im", axis_labels=("z", "y", "x"))
+    layer = add_result(viewer, painted(paint(2, 2, 4))[None], image, position={"z": 1})
+    layer.translate = (1, 0, 0)
+    viewer.layers.selection = {layer}
+    viewer.dims.set_current_step(0, 1)
+    controller.adder.open_stack()
+    assert "1 of them with nuclei" in controller.view.ask.call_args.args[0]
+    assert {entry.name: entry.state for entry in controller.project.manifest.images} == {
+        "im z0": "new",
+        "im z1": "in work",
+        "im z2": "new",
+    }
+    assert set(np.unique(on_disk(controller, "im z1"))) == {0, 4}
+
+
+def test_slices_that_are_there_already_are_named_and_the_others_added(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    viewer.add_image(np.random.default_rng(0).random((3, *SHAPE)), name="im", axis_labels=("z", "y", "x"))
+    viewer.dims.set_current_step(0, 1)
+    controller.adder.open_image()
+    viewer.layers["im"].visible = True
+    viewer.layers.selection = {viewer.layers["im"]}
+    controller.adder.open_stack()
+    assert [entry.name for entry in controller.project.manifest.images] == ["im z1", "im z0", "im z2"]
+    assert "'im z1' is in the project already, as 'im z1'" in warning(controller)
+    assert status(controller) == "Added 2 images, 1 left out."
+
+
+def test_a_stack_is_added_only_if_it_is_one_and_wanted(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    controller.adder.open_stack()
+    assert status(controller) == "Open an image in napari first; or add files."
+    flat = controller.viewer.add_image(np.zeros(SHAPE), name="flat")
+    controller.adder.open_stack()
+    assert status(controller) == "'flat' has one slice only; add it as an image."
+    controller.viewer.layers.remove(flat)
+    controller.viewer.add_image(np.zeros((5, *SHAPE)), name="im")
+    controller.view.ask.return_value = False
+    controller.adder.open_stack()
+    assert controller.project.manifest.images == ()
 
 
 def test_results_of_another_image_are_not_taken_and_only_offered_with_a_question(tmp_path):

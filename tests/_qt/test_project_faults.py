@@ -70,7 +70,7 @@ def test_ids_under_0_are_background(tmp_path, way):
         controller.new(str(tmp_path / "new"))
         controller.viewer.add_image(np.zeros(SHAPE), name="mine")
         controller.viewer.add_labels(labels)
-        controller.add_open_image()
+        controller.adder.open_image()
     elif way == "adopted":
         controller.viewer.add_labels(labels)
     else:

@@ -14,6 +14,7 @@ from napari_pffnet.curate.calibration import (
     project_pairs,
     read_calibration,
 )
+from napari_pffnet.curate.intake import NewImage
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.regions import Area, Regions
@@ -100,7 +101,7 @@ def test_the_measure_is_what_the_user_made_of_a_nucleus():
 def project(tmp_path):
     """A project with one image, whose odd nuclei were predicted with 0.9 and even ones, all deleted, with 0.6."""
     project = Project.create(tmp_path / "project")
-    project.add_pixels("cells", np.zeros(grid().shape, np.uint8))
+    project.take(project.gather_pixels([NewImage("cells", lambda: np.zeros(grid().shape, np.uint8))]))
     rows = {n: {"index": n, "state": "", "mask_score": 0.9 if n % 2 else 0.6} for n in range(1, 49)}
     assert keep_prediction(project.folder, "cells", grid(), rows)
     work = project.work("cells", grid().shape)

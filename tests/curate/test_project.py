@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_pffnet.curate.intake import NewImage
 from napari_pffnet.curate.project import Project, ProjectError, ProjectLocked
 from napari_pffnet.curate.work import Annotation
 from napari_pffnet.io.export import write_geojson, write_rois
@@ -73,8 +74,41 @@ def test_of_a_stack_one_plane_is_taken_and_told(tmp_path):
 @pytest.mark.parametrize("pixels", [np.zeros(SHAPE, np.uint16), np.zeros((*SHAPE, 3), np.uint8)])
 def test_an_image_that_is_in_no_file(tmp_path, pixels):
     made = project(tmp_path, ("a",))
-    assert made.add_pixels("my: image", pixels) == "my_ image"
+    assert made.take(made.gather_pixels([NewImage("my: image", lambda: pixels)])).names == ("my_ image",)
     np.testing.assert_array_equal(made.read("my_ image")[0], pixels)
+
+
+def test_an_image_that_is_in_no_file_comes_with_its_annotation(tmp_path):
+    made = Project.create(tmp_path / "project")
+    nuclei = np.zeros(SHAPE, np.int32)
+    nuclei[2:5, 2:5] = 7
+    area = Area(kind="rectangle", corners=((0.0, 0.0), (0.0, 6.0), (6.0, 6.0), (6.0, 0.0)))
+    rows = {7: {"index": 7, "origin": "painted", "state": "accepted", "area": 9}}
+
+    def broken():
+        raise OSError("the disk is gone")
+
+    images = [
+        NewImage("a", lambda: np.ones(SHAPE), annotation=Annotation(nuclei, None, rows), areas=(area,)),
+        NewImage("b", broken),
+        NewImage("a", lambda: np.ones(SHAPE)),
+        NewImage("c", lambda: np.zeros(SHAPE)),
+    ]
+    added = made.take(made.gather_pixels(images))
+    assert added.names == ("a", "c")
+    assert added.problems == ("the disk is gone", "'a' is in the project already, as 'a'; open that one")
+    assert [entry.state for entry in made.manifest.images] == ["in work", "new"]
+    assert made.regions("a").areas == (area,)
+    now = made.work("a", SHAPE).now
+    np.testing.assert_array_equal(now.labels, nuclei)
+    assert now.rows[7]["state"] == "accepted"
+
+
+def test_adding_images_that_are_in_no_file_stops_when_it_is_cancelled(tmp_path):
+    made = Project.create(tmp_path / "project")
+    asked = iter([False, False, True])
+    images = [NewImage(name, lambda i=i: np.full(SHAPE, i)) for i, name in enumerate("abcd")]
+    assert made.take(made.gather_pixels(images, cancelled=lambda: next(asked))).names == ("a", "b")
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -87,7 +121,7 @@ def test_an_image_that_is_not_listed_any_more_is_not_overwritten(tmp_path, copie
 
     def add(value):
         if not copied:
-            return made.add_pixels("photo", pixels[value])
+            return made.take(made.gather_pixels([NewImage("photo", lambda: pixels[value])])).names[0]
         return made.add([tmp_path / str(value)]).names[0]
 
     assert add(7) == "photo"

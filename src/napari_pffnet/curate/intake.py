@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, count
 from math import prod
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.data import outlines
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
@@ -34,6 +36,34 @@ class Found(NamedTuple):
     image: Path
     labels: Path | None = None
     semantic: Path | None = None
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image that is in no file, and what is annotated on it.
+
+    Attributes
+    ----------
+    name : str
+        Wanted; changed where files cannot be named so, or another image is.
+    read : callable
+        Returns the pixels, H×W or H×W×3.
+    pixel_size : float or mapping, optional
+        µm, of square pixels or along X and Y.
+    place : LayerPlace, optional
+        Where its layer lies.
+    annotation : Annotation, optional
+        Its nuclei.
+    areas : tuple of Area
+        Where it is complete, if that is known.
+    """
+
+    name: str
+    read: Callable[[], np.ndarray[Any, Any]]
+    pixel_size: Sizes = None
+    place: LayerPlace | None = None
+    annotation: Annotation | None = None
+    areas: tuple[Area, ...] = ()
 
 
 def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
@@ -155,25 +185,45 @@ class Intake:
         if told:
             self.notes.append(f"{file.name}: {' and '.join(told)} (counted from 0) of the file is used")
 
-    def take_pixels(
-        self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
-    ) -> None:
-        """Take an image from memory; arguments and errors as of `Project.add_pixels`."""
-        content = tiff(pixels, pixel_size)
+    def take_pixels(self, image: NewImage) -> None:
+        """Write an image and its annotation; one that the project has of it already stays.
+
+        Raises
+        ------
+        ProjectError
+            The project has the image already.
+        ValueError, OSError
+            It cannot be read or written.
+        """
+        pixels = image.read()
+        content = tiff(pixels, image.pixel_size)
         digest = hashlib.sha256(content).hexdigest()
         if digest in self._known:
-            raise ProjectError(f"'{name}' is in the project already, as '{self._known[digest]}'; open that one")
-        file = self.folder / "images" / f"{self._free(_clean(name), digest)}.tif"
+            raise ProjectError(f"'{image.name}' is in the project already, as '{self._known[digest]}'; open that one")
+        file = self.folder / "images" / f"{self._free(_clean(image.name), digest)}.tif"
         file.parent.mkdir(exist_ok=True)
         write_atomic(file, content)
-        self._list(file.stem, file, digest, {"place": place})
+        self._list(file.stem, file, digest, {"place": image.place})
+        if image.annotation is not None:
+            self._keep(file.stem, image.annotation, (pixels.shape[0], pixels.shape[1]))
+        self._mark(file.stem, image.areas)
+
+    def _keep(self, name: str, annotation: Annotation, shape: tuple[int, int]) -> None:
+        """Save nuclei as the annotation of the image that was listed last."""
+        if self._has_annotation(name):
+            self.notes.append(f"{name}: the project has an annotation of it, which stays; the nuclei are not taken")
+            return
+        work = Work.open(self.folder, name, shape)
+        work.save(annotation)
+        work.close()
+        self._is_in_work()
 
     def _annotate(self, name: str, found: Found, shape: tuple[int, int]) -> None:
         """Write what was found as the annotation of a new image; one that the project has already stays."""
         from napari_pffnet.data.annotation import read_annotation, read_semantic
         from napari_pffnet.data.sources import DataError
 
-        there = any(annotation_file(self.folder, kind, name).exists() for kind in KINDS)
+        there = self._has_annotation(name)
         parts: dict[str, bytes] = {}
         regions: tuple[Area, ...] = ()
         for kind, file in (("labels", found.labels), ("semantic", found.semantic)):
@@ -193,8 +243,15 @@ class Intake:
                 self.notes.append(f"{reason(error)}; {found.image.name} is added without it")
         if "labels" in parts:
             self._mark(name, regions)
-            self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
+            self._is_in_work()
             self.annotated += 1
+
+    def _has_annotation(self, name: str) -> bool:
+        return any(annotation_file(self.folder, kind, name).exists() for kind in KINDS)
+
+    def _is_in_work(self) -> None:
+        """Note that the image that was listed last has nuclei."""
+        self.entries[-1] = self.entries[-1].model_copy(update={"state": "in work"})
 
     def _mark(self, name: str, regions: tuple[Area, ...]) -> None:
         """Note that an image is complete in these regions, if there are any and nobody has said where it is."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from napari_pffnet.curate.intake import Intake, find_images, relative
+from napari_pffnet.curate.intake import Intake, NewImage, find_images, relative
 from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
 from napari_pffnet.curate.region_files import RegionFiles
 from napari_pffnet.curate.work import Work
 from napari_pffnet.io.atomic import TEMPORARY, write_atomic
+from napari_pffnet.io.errors import reason
 from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.own_file import OwnFile
 from napari_pffnet.io.project import (
@@ -22,7 +23,6 @@ from napari_pffnet.io.project import (
     PROJECT_FILE,
     RUNS,
     ImageEntry,
-    LayerPlace,
     Manifest,
     ProjectError,
     State,
@@ -33,11 +33,11 @@ from napari_pffnet.io.project import (
     read_plane,
 )
 from napari_pffnet.io.regions import Regions
-from napari_pffnet.io.tiff import Sizes
 
 __all__ = ["Added", "Project", "ProjectError", "ProjectLocked"]
 
 Report = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -173,12 +173,25 @@ class Project:
         found, problems = find_images(paths)
         intake = Intake(self.folder, self.manifest, copy)
         intake.problems += problems
-        for number, each in enumerate(found):
-            if cancelled():
-                break
-            report(number, len(found))
+        for each in _counted(found, report, cancelled):
             intake.take(each)
-        report(len(found), len(found))
+        return intake
+
+    def gather_pixels(
+        self,
+        images: Sequence[NewImage],
+        *,
+        report: Report = lambda _done, _total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Intake:
+        """Write images that are in no file, and their annotation, as `gather` does those of files."""
+        self._check_writable()
+        intake = Intake(self.folder, self.manifest, copy=True)
+        for image in _counted(images, report, cancelled):
+            try:
+                intake.take_pixels(image)
+            except (ValueError, OSError) as error:
+                intake.problems.append(reason(error))
         return intake
 
     def take(self, intake: Intake) -> Added:
@@ -188,27 +201,6 @@ class Project:
         came = f"{intake.annotated} of {len(intake.entries)} images came with nuclei: check them, then press Mark done"
         notes = [*([came] if intake.annotated else []), *intake.notes]
         return Added(tuple(entry.name for entry in intake.entries), tuple(notes), tuple(intake.problems))
-
-    def add_pixels(
-        self, name: str, pixels: np.ndarray[Any, Any], pixel_size: Sizes = None, place: LayerPlace | None = None
-    ) -> str:
-        """Add an image that is not in a file; return its name here.
-
-        Parameters
-        ----------
-        name : str
-            Wanted; changed where files cannot be named so, or an image is.
-        pixels : ndarray
-            H×W or H×W×3.
-        pixel_size : float or mapping, optional
-            µm, of square pixels or along X and Y.
-        place : LayerPlace, optional
-            Where its layer lies.
-        """
-        self._check_writable()
-        intake = Intake(self.folder, self.manifest, copy=True)
-        intake.take_pixels(name, pixels, pixel_size, place)
-        return self.take(intake).names[0]
 
     def read(self, name: str) -> tuple[np.ndarray[Any, Any], Mapping[str, float]]:
         """Read an image (H×W or H×W×3) and the sizes of its pixels in µm along X and Y, where they are known.
@@ -355,6 +347,16 @@ class Project:
         ):
             for file in folder.glob(TEMPORARY):
                 file.unlink(missing_ok=True)
+
+
+def _counted(items: Sequence[T], report: Report, cancelled: Callable[[], bool]) -> Iterator[T]:
+    """Go through items, telling how many are done, until `cancelled`."""
+    for number, item in enumerate(items):
+        if cancelled():
+            break
+        report(number, len(items))
+        yield item
+    report(len(items), len(items))
 
 
 def check_new(folder: str | Path) -> Path:

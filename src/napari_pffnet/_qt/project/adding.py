@@ -1,42 +1,171 @@
-"""Adding what is open in napari to a project. No Qt in here."""
+"""Adding files, and what is open in napari, to a project. No Qt in here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from napari.layers import Labels
 
-from napari_pffnet._qt.layers.planes import Array
+from napari_pffnet._qt.layers.planes import Plane, PlaneError
+from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.layers import all_rows
-from napari_pffnet._qt.project.pairing import Pair, name_of, place_of, sizes_of
-from napari_pffnet.curate.project import Project
+from napari_pffnet._qt.project.pairing import Pair, find_pair, find_stack, name_of, place_of, sizes_of
+from napari_pffnet._qt.project.teller import Teller
+from napari_pffnet.curate.intake import Intake, NewImage
+from napari_pffnet.curate.project import Added, Project
 from napari_pffnet.curate.work import Annotation
-from napari_pffnet.io.regions import Regions
 
+NOTHING_OPEN = "Open an image in napari first; or add files."
 SLICE = "The slice {} of '{}' is in the project; its other slices, and its layers, are not changed by what you do here."
 DRAWN = "Complete is what you had drawn; mark what else is."
+ONE_SLICE = "'{}' has one slice only; add it as an image."
+ALL_SLICES = "Add the {} slices of '{}' to the project, {} of them with nuclei? Each becomes an image of its own."
+STACK = "{} slices of '{}' are images of the project; the stack and its layers are not changed by what you do here."
 
 
-def add_pair(project: Project, pair: Pair, order: Sequence[int]) -> str:
-    """Add an image, or the part that was segmented, and what is annotated there; return its name.
+class View(Teller, Protocol):
+    """What is asked of the user."""
 
-    `order` is that of the viewer's axes.
+    def copies(self) -> bool:
+        """Whether images are copied into the project."""
 
-    Raises
-    ------
-    ProjectError, PlaneError, OSError
-        It cannot be read or written, or is in the project already.
+
+class LongJob(Protocol):
+    """Runs ``job(report)`` in the background, allowing nothing else in the panel; `FAULTS` are told."""
+
+    def __call__(
+        self,
+        what: str,
+        job: Callable[[Callable[[int, int], None]], Any],
+        done: Callable[[Any], object],
+        cancel: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call `done` with the job's result; `what` is told meanwhile."""
+
+
+class Adder:
+    """Adds images to the project that is open.
+
+    Parameters
+    ----------
+    keeper : ImageKeeper
+        Knows the project and the image in view.
+    view : View
+        Asks and tells the user.
+    run : LongJob
+        Runs what takes long.
+    opened : callable
+        Called when images were added: with the name of the one to open, or with None where that stays as it is.
+    """
+
+    def __init__(self, keeper: ImageKeeper, view: View, run: LongJob, opened: Callable[[str | None], None]) -> None:
+        self.keeper, self.viewer, self.view, self.run, self.opened = keeper, keeper.viewer, view, run, opened
+        self._cancel = threading.Event()
+
+    def close(self) -> None:
+        """Stop adding; what was read until now is in the project."""
+        self._cancel.set()
+
+    def files(self, project: Project, paths: Sequence[str]) -> None:
+        """Add image files and folders."""
+        copy, cancel = self.view.copies(), self._new_cancel()
+        self.run(
+            "Adding images",
+            lambda report: project.gather(paths, copy=copy, report=report, cancelled=cancel.is_set),
+            lambda intake: self._list(project, intake),
+            cancel.set,
+        )
+
+    def open_image(self) -> None:
+        """Add the plane in view of an image that is open in napari, with its nuclei; see `find_pair`."""
+        pair = self._find(lambda: find_pair(self.viewer.layers, self.viewer.dims, self._own()))
+        if pair is not None:
+            self._add([pair], about(pair))
+
+    def open_stack(self) -> None:
+        """Add all slices of an image that is open in napari, each with its nuclei."""
+        pairs = self._find(lambda: find_stack(self.viewer.layers, self.viewer.dims, self._own()))
+        if pairs is None:
+            return
+        name, labelled = pairs[0].image.name, sum(pair.labels is not None and pair.labels.max() > 0 for pair in pairs)
+        if len(pairs) == 1:
+            self.view.set_status(ONE_SLICE.format(name))
+        elif self.view.ask(ALL_SLICES.format(len(pairs), name, labelled)):
+            self._add(pairs, STACK.format(len(pairs), name))
+
+    def _own(self) -> list[Any]:
+        return list(self.keeper.image.layers.values()) if self.keeper.image else []
+
+    def _find(self, find: Callable[[], Any]) -> Any:
+        """Return what is open; None, once that is told, if there is nothing or it cannot be taken."""
+        try:
+            found = find()
+        except (*FAULTS, PlaneError) as error:
+            self.keeper.fail(error)
+            return None
+        if not found:
+            self.view.set_status(NOTHING_OPEN)
+        return found or None
+
+    def _add(self, pairs: list[Pair], told: str) -> None:
+        """Add planes of one image, open the first of them, and hide the layers that they came from."""
+        project, cancel = self.keeper.project, self._new_cancel()
+        if project is None:
+            return
+        try:
+            images = [new_image(pair, self.viewer.dims.order) for pair in pairs]
+        except PlaneError as error:
+            self.keeper.fail(error)
+            return
+        self.run(
+            "Adding images",
+            lambda report: project.gather_pixels(images, report=report, cancelled=cancel.is_set),
+            lambda intake: self._took(project, intake, pairs, told),
+            cancel.set,
+        )
+
+    def _took(self, project: Project, intake: Intake, pairs: list[Pair], told: str) -> None:
+        if not intake.entries and len(pairs) == 1 and intake.problems:
+            self.keeper.fail(ValueError(intake.problems[0]))
+            return
+        for layer in (pairs[0].image, *(pair.layer for pair in pairs if pair.layer is not None)):
+            layer.visible = not intake.entries and layer.visible
+        added = self._list(project, intake, open_first=True)
+        image = self.keeper.image
+        if told and len(added.names) == len(pairs) and image and image.name == added.names[0]:
+            self.view.set_status(told)
+
+    def _list(self, project: Project, intake: Intake, *, open_first: bool = False) -> Added:
+        """List what was gathered, and tell it."""
+        added = project.take(intake)
+        if project is self.keeper.project:
+            self.opened(added.names[0] if open_first and added.names else None)
+        count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"
+        left = f", {len(added.problems)} left out" if added.problems else ""
+        self.view.set_status(f"Added {count}{left}.")
+        if text := [*added.problems, *added.notes]:
+            self.view.warn("\n".join(text))
+        return added
+
+    def _new_cancel(self) -> threading.Event:
+        self._cancel = threading.Event()
+        return self._cancel
+
+
+def new_image(pair: Pair, order: Sequence[int]) -> NewImage:
+    """Return a plane, or a part of it, as it comes into a project; `order` is that of the viewer's axes.
+
+    Its pixels are read when they are asked for; nuclei are copied, ids under 0 are background.
     """
     image, plane = pair.image, pair.plane
-    pixels = plane.read()[..., :3] if len(plane.pixels.shape) == 3 else plane.read()
-    sizes, place = sizes_of(image, order, plane.part), place_of(image, order, plane.part)
-    name = project.add_pixels(name_of(image, order, plane), pixels, sizes, place)
+    annotation = None
     if pair.layer is not None and pair.labels is not None:
-        _annotate(project, name, pair.layer, pair.labels)
-    if pair.areas:
-        project.write_regions(name, Regions(areas=pair.areas))
-    return name
+        labels = np.maximum(pair.labels, 0)
+        annotation = Annotation(labels, None, all_rows(pair.layer, labels))
+    sizes, place = sizes_of(image, order, plane.part), place_of(image, order, plane.part)
+    return NewImage(name_of(image, order, plane), lambda: _pixels(plane), sizes, place, annotation, pair.areas)
 
 
 def about(pair: Pair) -> str:
@@ -47,10 +176,7 @@ def about(pair: Pair) -> str:
     return DRAWN if pair.areas else ""
 
 
-def _annotate(project: Project, name: str, layer: Labels, labels: Array) -> None:
-    """Save nuclei (H×W, of a layer) as the annotation of a new image; ids under 0 are background."""
-    labels = np.maximum(labels, 0)
-    work = project.work(name, (labels.shape[0], labels.shape[1]))
-    work.save(Annotation(labels, None, all_rows(layer, labels)))
-    work.close()
-    layer.visible = False
+def _pixels(plane: Plane) -> np.ndarray[Any, Any]:
+    """Read a plane without its opacity."""
+    pixels = plane.read()
+    return pixels[..., :3] if pixels.ndim == 3 else pixels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,22 +12,18 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
-from napari_pffnet._qt.layers.planes import PlaneError
-from napari_pffnet._qt.project import texts
-from napari_pffnet._qt.project.adding import about, add_pair
+from napari_pffnet._qt.project import adding, texts
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.layers import OpenImage
 from napari_pffnet._qt.project.offers import Offers
-from napari_pffnet._qt.project.pairing import find_pair
-from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
-from napari_pffnet.curate.project import Added, Project, ProjectLocked, check_new, check_there
+from napari_pffnet.curate.project import Project, ProjectLocked, check_new, check_there
 from napari_pffnet.io.project import is_project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.readers import IN_PROJECT
 
 
-class View(Teller, Protocol):
+class View(adding.View, Protocol):
     """What the controller needs of a view; signals have ``connect``."""
 
     new_requested: Any
@@ -36,6 +31,7 @@ class View(Teller, Protocol):
     save_as_requested: Any
     add_requested: Any
     add_open_requested: Any
+    add_stack_requested: Any
     image_chosen: Any
     next_requested: Any
     done_requested: Any
@@ -43,9 +39,6 @@ class View(Teller, Protocol):
     area_requested: Any
     use_layer_requested: Any
     segmenting_chosen: Any
-
-    def copies(self) -> bool:
-        """Whether images are copied into the project."""
 
     def segments_new(self) -> bool:
         """Whether images without nuclei are segmented when they are opened."""
@@ -87,7 +80,7 @@ class ProjectController:
         self.active, self.viewer, self.view, self.background = active, active.viewer, view, background
         self.keeper = ImageKeeper(active, view, self._show)
         self.offers = Offers(active, self.keeper)
-        self._cancel = threading.Event()
+        self.adder = adding.Adder(self.keeper, view, self._run_long, self._added)
         self._tried: str | None = None
         self._busy = False
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
@@ -96,7 +89,8 @@ class ProjectController:
             (view.open_requested, self.open),
             (view.save_as_requested, self.save_as),
             (view.add_requested, self.add),
-            (view.add_open_requested, self.add_open_image),
+            (view.add_open_requested, self.adder.open_image),
+            (view.add_stack_requested, self.adder.open_stack),
             (view.image_chosen, self.open_image),
             (view.next_requested, self.next),
             (view.done_requested, self.toggle_done),
@@ -130,7 +124,7 @@ class ProjectController:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._connections = []
-        self._cancel.set()
+        self.adder.close()
         self.keeper.close()
         if self.project:
             self.project.close()
@@ -236,40 +230,10 @@ class ProjectController:
     def add(self, paths: Sequence[str]) -> None:
         """Add image files and folders, in the background; a project among them is opened instead."""
         projects = [path for path in paths if is_project(path)]
-        if projects or self.project is None:
-            if projects:
-                self.open(projects[0])
-            return
-        project, copy = self.project, self.view.copies()
-        self._cancel = cancel = threading.Event()
-        self._set_busy(True)
-        self.view.set_status("Adding images…")
-        self.background(
-            "PFFNet: adding images",
-            lambda report: project.gather(paths, copy=copy, report=report, cancelled=cancel.is_set),
-            done=lambda intake: self._finish(lambda: self._added(project, project.take(intake))),
-            failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
-            progressed=lambda done, total: self.view.set_status(f"Adding images: {done} of {total}"),
-            cancel=cancel.set,
-        )
-
-    def add_open_image(self) -> None:
-        """Add the plane in view of an image that is open in napari, with its nuclei; see `find_pair`."""
-        if self.project is None:
-            return
-        try:
-            pair = find_pair(self.viewer, list(self.image.layers.values()) if self.image else [])
-            if pair is None:
-                self.view.set_status("Open an image in napari first; or add files.")
-                return
-            name = add_pair(self.project, pair, self.viewer.dims.order)
-        except (*FAULTS, PlaneError) as error:
-            self.keeper.fail(error)
-            return
-        pair.image.visible = False
-        self.open_image(name)
-        if self.image and self.image.name == name and (told := about(pair)):
-            self.view.set_status(told)
+        if projects:
+            self.open(projects[0])
+        elif self.project is not None:
+            self.adder.files(self.project, paths)
 
     def save_as(self, folder: str) -> None:
         """Copy the project in the background and go on in the copy."""
@@ -277,15 +241,7 @@ class ProjectController:
             return
         self.keeper.save()
         project = self.project
-        self._set_busy(True)
-        self.view.set_status("Copying the project…")
-        self.background(
-            "PFFNet: copying the project",
-            lambda report: project.save_as(folder, report),
-            done=lambda copy: self._finish(lambda: self._go_on_in(copy)),
-            failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
-            progressed=lambda done, total: self.view.set_status(f"Copying the project: {done} of {total} files"),
-        )
+        self._run_long("Copying the project", lambda report: project.save_as(folder, report), self._go_on_in)
 
     def _learn(self, folder: Path) -> None:
         """Calibrate the predicted fit by what is done now; if that fails, it stays as it was."""
@@ -363,16 +319,13 @@ class ProjectController:
         else:
             self.open(note["folder"], note["image"])
 
-    def _added(self, project: Project, added: Added) -> None:
-        count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"
-        left = f", {len(added.problems)} left out" if added.problems else ""
-        if project is self.project:
-            self._show()
+    def _added(self, name: str | None) -> None:
+        """Show images that were added, and open that one, or the first if none is open."""
+        self._show()
+        if name is None:
             self._open_first()
-        self.view.set_status(f"Added {count}{left}.")
-        told = [*added.problems, *added.notes]
-        if told:
-            self.view.warn("\n".join(told))
+        else:
+            self.open_image(name)
 
     def _go_on_in(self, copy: Project) -> None:
         former = self.project
@@ -382,11 +335,30 @@ class ProjectController:
         self.view.set_status(f"Now working in {copy.folder}.")
         self._show()
 
+    def _run_long(
+        self,
+        what: str,
+        job: Callable[[Callable[[int, int], None]], Any],
+        done: Callable[[Any], object],
+        cancel: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run a job in the background; see `LongJob`."""
+        self._set_busy(True)
+        self.view.set_status(f"{what}…")
+        self.background(
+            f"PFFNet: {what.lower()}",
+            job,
+            done=lambda result: self._finish(lambda: done(result)),
+            failed=lambda error: self._finish(lambda: self.keeper.fail(error)),
+            progressed=lambda number, total: self.view.set_status(f"{what}: {number} of {total}"),
+            cancel=cancel,
+        )
+
     def _set_busy(self, busy: bool) -> None:
         self._busy = busy
         self.view.set_busy(busy)
 
-    def _finish(self, action: Callable[[], None]) -> None:
+    def _finish(self, action: Callable[[], object]) -> None:
         self._set_busy(False)
         try:
             action()

@@ -148,10 +148,10 @@ def as_plane(layer: Labels, shape: tuple[int, int]) -> np.ndarray[Any, Any] | No
 
 def all_rows(layer: Labels, labels: np.ndarray[Any, Any]) -> Rows:
     """Return a row for each nucleus: those of the layer's table, and of ids that are not in it."""
-    table = rows_by_id(layer)
     ids, areas = np.unique(labels, return_counts=True)
     known = dict(zip(ids.tolist(), areas.tolist(), strict=True))
-    there = (row for row in records(table) if row["index"] in known and row["index"] != 0)
+    table = rows_by_id(layer)
+    there = (row for row in records(table[table.index.isin(ids)]) if row["index"] != 0)
     rows = rows_of(row | {"area": known[row["index"]]} for row in there)
     for label in known.keys() - rows.keys() - {0}:
         rows[label] = {"index": label, "origin": layer_origin(layer), "state": "", "area": known[label]}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from napari.components import ViewerModel
+from napari.components import Dims, LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_pffnet._qt.layers.label_plane import label_plane
@@ -22,6 +22,7 @@ from napari_pffnet._qt.layers.planes import (
     is_image,
     is_unnamed,
     level_factors,
+    level_shape,
     on_screen,
     pixel_sizes,
     placed,
@@ -48,7 +49,7 @@ class Pair(NamedTuple):
     areas: tuple[Area, ...] = ()
 
 
-def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
+def find_pair(layers: LayerList, dims: Dims, own: Collection[Layer]) -> Pair | None:
     """Return an image and its nuclei, of what is selected, else the topmost; None if no image is open.
 
     A selected image and Labels layer, both, belong together; of nuclei that were found in a part of the image, that
@@ -58,8 +59,10 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
 
     Parameters
     ----------
-    viewer : ViewerModel
-        Its layers, and the plane in view.
+    layers : LayerList
+        The viewer's.
+    dims : Dims
+        Which plane is in view.
     own : collection of Layer
         Layers of the project, which belong to its image in view.
 
@@ -68,44 +71,70 @@ def find_pair(viewer: ViewerModel, own: Collection[Layer]) -> Pair | None:
     PlaneError
         No plane of the image is in view, or the selected Labels layer does not lie on it.
     """
-    others = [layer for layer in reversed(viewer.layers) if layer not in own]
+    others = [layer for layer in reversed(layers) if layer not in own]
     images = [layer for layer in others if is_image(layer)]
     nuclei = [layer for layer in others if isinstance(layer, Labels) and plane_of(layer) == "labels"]
-    selected = viewer.layers.selection
+    selected = layers.selection
     image = next((layer for layer in images if layer in selected), None)
     layer = next((layer for layer in nuclei if layer in selected), None)
     if image is None:
-        image = _image_of(viewer, layer, images) if layer else next(iter(images), None)
+        image = _image_of(dims, layer, images) if layer else next(iter(images), None)
     if image is None:
         return None
-    shape, plane = _shape(viewer, image), _plane(viewer, image, "view")
+    shape, plane = _shape(dims, image), _plane(dims, image, "view")
     if layer is not None:
-        labels = _labels(viewer, layer, shape)
+        labels = _labels(dims, layer, shape)
         part = searched_in(layer)
         if labels is None and part is not None and made_of(layer, image):
-            return _part_pair(viewer, image, layer, part)
+            return _part_pair(dims, image, layer, part)
         if labels is None:
             raise PlaneError(f"'{layer.name}' does not lie on the plane of '{image.name}' that is in view")
-        return Pair(image, _plane(viewer, image, _channel(layer, image)), layer, labels)
+        return Pair(image, _plane(dims, image, _channel(layer, image)), layer, labels)
     made = [each for each in nuclei if made_of(each, image)]
     made.sort(key=lambda each: not _position(each).items() <= plane.position.items())
-    alone = all(each is image or not each.visible or _shape(viewer, each) != shape for each in images)
+    alone = all(each is image or not each.visible or _shape(dims, each) != shape for each in images)
     for each in [*made, *(each for each in nuclei if alone and made_of(each, image) is None)]:
-        labels = _labels(viewer, each, shape)
+        labels = _labels(dims, each, shape)
         if labels is not None:
-            return Pair(image, _plane(viewer, image, _channel(each, image)), each, labels)
+            return Pair(image, _plane(dims, image, _channel(each, image)), each, labels)
     return Pair(image, plane)
 
 
-def _part_pair(viewer: ViewerModel, image: Image, layer: Labels, found: Searched) -> Pair:
+def find_stack(layers: LayerList, dims: Dims, own: Collection[Layer]) -> list[Pair]:
+    """Return what `find_pair` finds on each plane of an image, not only on that in view; empty if no image is open."""
+    pair = find_pair(layers, dims, own)
+    if pair is None:
+        return []
+    image, axes = pair.image, stack_axes(pair.image, on_screen(pair.image, dims.order))
+    first, sizes = dims.ndim - image.ndim, level_shape(image)
+    here = np.round(image.world_to_data(dims.point))[-image.ndim :]
+    pairs = []
+    for numbers in np.ndindex(*(sizes[axis] for axis in axes)):
+        here[axes] = numbers
+        point = [*dims.point[:first], *np.asarray(image.data_to_world(here))]
+        there = Dims(ndim=dims.ndim, ndisplay=dims.ndisplay, order=dims.order, range=dims.range, point=point)
+        pairs.append(_on_plane(layers, there, own, pair))
+    return pairs
+
+
+def _on_plane(layers: LayerList, dims: Dims, own: Collection[Layer], like: Pair) -> Pair:
+    """Return the image of a pair and the nuclei on one of its planes; without nuclei where they do not lie there."""
+    channel = "view" if like.layer is None else _channel(like.layer, like.image)
+    try:
+        return find_pair(layers, dims, own) or like
+    except PlaneError:
+        return Pair(like.image, _plane(dims, like.image, channel))
+
+
+def _part_pair(dims: Dims, image: Image, layer: Labels, found: Searched) -> Pair:
     """Return the part of an image in which nuclei were wanted, without the margin that was only looked at."""
     rows, columns = window = found.wanted()
     height, width = rows.stop - rows.start, columns.stop - columns.start
     part = Part(found.part.level, found.part.y + rows.start, found.part.x + columns.start, height, width)
-    plane = take_plane(image, viewer.dims.point, viewer.dims.order, _channel(layer, image), part)
+    plane = take_plane(image, dims.point, dims.order, _channel(layer, image), part)
     inside = None if found.inside is None else found.inside[window]
     areas = () if inside is None or inside.all() else outlines_of(inside)
-    return Pair(image, plane, layer, label_plane(layer, viewer.dims).pixels[window], areas)
+    return Pair(image, plane, layer, label_plane(layer, dims).pixels[window], areas)
 
 
 def place_of(image: Image, order: Sequence[int], part: Part) -> LayerPlace | None:
@@ -143,33 +172,33 @@ def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:
     return [layer for layer in nuclei_of(viewer, shown) if image.role(layer) is None]
 
 
-def _image_of(viewer: ViewerModel, layer: Labels, images: list[Image]) -> Image | None:
+def _image_of(dims: Dims, layer: Labels, images: list[Image]) -> Image | None:
     """Return the image of a Labels layer."""
-    fits = [image for image in images if _labels(viewer, layer, _shape(viewer, image)) is not None]
+    fits = [image for image in images if _labels(dims, layer, _shape(dims, image)) is not None]
     fits.sort(key=lambda image: (not made_of(layer, image), not image.visible))
     return next(iter(fits or images), None)
 
 
-def _plane(viewer: ViewerModel, image: Image, channel: Channel) -> Plane:
-    return take_plane(image, viewer.dims.point, viewer.dims.order, channel)
+def _plane(dims: Dims, image: Image, channel: Channel) -> Plane:
+    return take_plane(image, dims.point, dims.order, channel)
 
 
-def _shape(viewer: ViewerModel, image: Image) -> tuple[int, int] | None:
+def _shape(dims: Dims, image: Image) -> tuple[int, int] | None:
     try:
-        part = whole(image, on_screen(image, viewer.dims.order))
+        part = whole(image, on_screen(image, dims.order))
     except PlaneError:
         return None
     return part.height, part.width
 
 
-def _labels(viewer: ViewerModel, layer: Labels, shape: tuple[int, int] | None) -> Array | None:
+def _labels(dims: Dims, layer: Labels, shape: tuple[int, int] | None) -> Array | None:
     """Return the layer's plane in view, if it is of that size."""
     if shape is None:
         return None
     if layer.ndim == len(shape):
         return as_plane(layer, shape)
     try:
-        pixels = label_plane(layer, viewer.dims).pixels
+        pixels = label_plane(layer, dims).pixels
     except PlaneError:
         return None
     return pixels if pixels.shape == shape else None

@@ -79,6 +79,7 @@ class ProjectView(QWidget):
     save_as_requested = Signal(str)
     add_requested = Signal(list)
     add_open_requested = Signal()
+    add_stack_requested = Signal()
     image_chosen = Signal(str)
     next_requested = Signal()
     done_requested = Signal()
@@ -187,6 +188,7 @@ class ProjectView(QWidget):
             ("Files…", self._ask_files),
             ("Folder…", self._ask_folder),
             ("Image that is open in napari", self.add_open_requested.emit),
+            ("All slices of the stack that is open", self.add_stack_requested.emit),
         ):
             action = QAction(title, menu)
             action.triggered.connect(lambda _checked, function=function: function())
