@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.library import load_model
-from napari_pffnet.segment import Segmenter, sized
+from napari_pffnet.segment import segment_image
 
 TARGET = Path(__file__).parent / "images" / "results.png"
 MEDIAN = {"fluorescence": "abbfff07379b", "histology": "40946065f7e4", "brightfield": "091944f1d261"}
@@ -25,7 +25,7 @@ def panel(folder: Path, name: str) -> np.ndarray:
     """Middle of an image with annotated and found outlines, uint8 RGB."""
     source = open_source(folder)
     sample = next(each for each in map(source.read, range(len(source))) if each.name == name)
-    labels = sized(Segmenter(load_model()), sample.image).predict(sample.image).compose().labels
+    labels = segment_image(sample.image, load_model()).labels
     window = tuple(slice((n - SIDE) // 2, (n - SIDE) // 2 + SIDE) for n in labels.shape)
     picture = (normalize(sample.image).transpose(1, 2, 0)[window] * 255).round().astype(np.uint8)
     picture = np.broadcast_to(picture, (*picture.shape[:2], 3)).repeat(ZOOM, 0).repeat(ZOOM, 1)

@@ -477,3 +477,8 @@ def test_damaged_regions_are_those_before_the_last_change(tmp_path):
     assert len(made.notes) == 1
     [kept] = file.parent.glob("a.damaged-*.json")
     assert kept.read_text() == "rubbish"
+
+
+def test_an_image_that_is_not_listed_is_named(tmp_path):
+    with pytest.raises(ProjectError, match="no image 'nowhere' in this project"):
+        project(tmp_path, ("a",)).read("nowhere")

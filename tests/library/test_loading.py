@@ -93,8 +93,10 @@ def test_the_embedded_model_loads_by_default_and_is_small():
 def test_devices():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
-    with pytest.raises(LibraryError, match="use auto, cpu, cuda or mps"):
-        pick_device("gpu")
+    assert load_model(device="auto").device.type == pick_device("auto").type
+    for choose in (pick_device, lambda name: load_model(device=name)):
+        with pytest.raises(LibraryError, match="use auto, cpu, cuda or mps"):
+            choose("gpu")
     with pytest.raises(LibraryError, match="unknown device 'cpu:x'; number devices as in cuda:0"):
         pick_device("cpu:x")
 

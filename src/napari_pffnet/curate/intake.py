@@ -139,7 +139,7 @@ class Intake:
     folder : Path
         The project's.
     manifest : Manifest
-        What it has already; an image with the same content and plane is not taken again.
+        What it has already; a file with the same content is not taken again.
     copy : bool
         Copy the files into ``images/``.
 

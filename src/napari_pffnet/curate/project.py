@@ -138,8 +138,17 @@ class Project:
             self._lock = None
 
     def entry(self, name: str) -> ImageEntry:
-        """Return what is listed of an image."""
-        return next(entry for entry in self.manifest.images if entry.name == name)
+        """Return what is listed of an image.
+
+        Raises
+        ------
+        ProjectError
+            The project has no image of that name.
+        """
+        for entry in self.manifest.images:
+            if entry.name == name:
+                return entry
+        raise ProjectError(f"{self.folder}: no image '{name}' in this project")
 
     def add(
         self, paths: Sequence[str | Path], *, copy: bool = True, report: Report = lambda _done, _total: None

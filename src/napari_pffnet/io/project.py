@@ -8,7 +8,10 @@ A project is a folder::
     semantic/NAME.tif       0 background, 1 nucleus, 255 ignore
     regions/NAME.json       "complete here": where every nucleus is annotated
     provenance/NAME.csv     one row per nucleus
-    journal/NAME/           the edits since, and the state before
+    journal/NAME/           the edits since, the state before, and what was predicted
+    journal/project.before.json  the list before its last change
+    calibration.json        what corrections have taught about the predicted fit
+    project.lock            who has it open
     training/DATE/          runs of the step Train, each with its model, log and figures
 """
 

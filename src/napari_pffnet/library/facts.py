@@ -39,7 +39,7 @@ class Seen:
     learnt, held_out : list of str
         Their names.
     prints : dict
-        `pixel_print` of images by their name, of all that had it; models of before 2026-11-28 have none.
+        `pixel_print` of images by their name, of all that had it; models that earlier versions wrote have none.
     """
 
     learnt: list[str]

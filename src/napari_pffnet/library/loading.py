@@ -62,20 +62,18 @@ def load_model(name: str | Path = DEFAULT, device: str | torch.device = "cpu") -
     name : str or Path
         A name from `available` or the path of a ``.safetensors`` model file; see `find`.
     device : str or torch.device
-        Where the weights go.
+        Where the weights go; ``"auto"`` as of `pick_device`.
 
     Raises
     ------
     LibraryError
-        No such model, not a model file, truncated, written by a newer version, or in the user's folder and no longer
-        what was added there.
+        No such device or model, not a model file, truncated, written by a newer version, or in the user's folder and
+        no longer what was added there.
     """
-    import torch
-
     path = find(name)
     verify(path)
     network, config, card = build(path)
-    return Model(network.to_device(torch.device(device)), config, card, path)
+    return Model(network.to_device(pick_device(device) if isinstance(device, str) else device), config, card, path)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -3,8 +3,20 @@
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.segment.features import FeatureCache
 from napari_pffnet.segment.pointer import Found, Pointer
-from napari_pffnet.segment.prediction import Prediction
+from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import estimate_diameter, sized
+from napari_pffnet.segment.whole import segment_image
 
-__all__ = ["Cancelled", "FeatureCache", "Found", "Pointer", "Prediction", "Segmenter", "estimate_diameter", "sized"]
+__all__ = [
+    "Cancelled",
+    "FeatureCache",
+    "Found",
+    "Pointer",
+    "Prediction",
+    "Segmentation",
+    "Segmenter",
+    "estimate_diameter",
+    "segment_image",
+    "sized",
+]

@@ -36,6 +36,8 @@ MOST_SAMPLES, SAMPLE_SIDE = 3, 768
 class Segmenter:
     """Segments images with one model and one configuration.
 
+    Images are seen as they are, unless the configuration says a zoom or a diameter; `sized` finds what suits an image.
+
     Parameters
     ----------
     model : Model

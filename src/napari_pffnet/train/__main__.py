@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit code (0 done, 1 training failed, 2 wrong input)."""
+    """Run the command; return the exit code (0 done, 1 training failed, 2 wrong input, 130 interrupted)."""
     parser = build_parser()
     print_any_text()
     options = parser.parse_intermixed_args(arguments)
