@@ -241,7 +241,7 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
     monkeypatch.setattr("napari_pffnet.segment.segmenter._short_float", lambda _device: torch.float32)
-    monkeypatch.setattr("napari_pffnet.segment.segmenter.empty_cache", lambda _device: None)
+    monkeypatch.setattr("napari_pffnet.segment.shortage.empty_cache", lambda _device: None)
     image, count = squares_image()
     monkeypatch.setattr("napari_pffnet.segment.segmenter.FEWEST_REGIONS", None)
     with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):

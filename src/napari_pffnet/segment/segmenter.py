@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,17 +14,23 @@ from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image, limits, scaled
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.library import Model
-from napari_pffnet.memory import Allowed, empty_cache, is_out_of_memory
+from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model.pffnet import STRIDE, Features
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.seams import in_image, merge
+from napari_pffnet.segment.shortage import (
+    SMALLEST_TILE,
+    forget,
+    held_to_memory,
+    less_for_a_tile,
+    one_by_one,
+    smaller_tiles,
+)
 from napari_pffnet.segment.steady import Statistics, measure, steady, whole_map_norms
 from napari_pffnet.segment.tiles import Tile, batches, make_tiles
 
 Array = np.ndarray[Any, Any]
-SMALLEST_TILE = 256
-FEWEST_REGIONS = 64
 TILES_ON_GPU = 8
 MOST_ZOOM = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
@@ -98,19 +103,16 @@ class Segmenter:
         """
         image = as_image(image)
         bounds = limits(image, self.model.config.input.percentiles)
-        self._hold_to(self.model.allowed)
         forgotten = False
         while True:
+            self.config = held_to_memory(self.config, self.model)
             try:
                 return self._predict(image, bounds, progress or ignore, cancelled or never, keep or ignore)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
-            freed = self.model.allowed.forget()
-            if freed and not forgotten:
-                self._tell_forgotten()
-            else:
+            if forgotten or not forget(self.model):
                 self._use_less_memory()
             forgotten = True
 
@@ -211,12 +213,11 @@ class Segmenter:
             if not is_out_of_memory(error):
                 raise
         # outside the handler: the error's traceback holds the tensors that are to be freed
-        if self.model.allowed.forget():
-            self._tell_forgotten()
-        elif len(parts) > 1:
-            self._look_one_by_one()
-        else:
-            self._work_on_less(f"a tile of {max(parts[0].shape[:2])} pixels")
+        if not forget(self.model):
+            if len(parts) > 1:
+                one_by_one(self.model)
+            else:
+                less_for_a_tile(self.model, max(parts[0].shape[:2]))
         return self.look(parts, bounds)
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
@@ -280,42 +281,13 @@ class Segmenter:
         wanted = self.config.tile_batch or (TILES_ON_GPU if self.device.type == "cuda" else 1)
         return min(wanted, self.model.allowed.tile_batch or wanted)
 
-    def _hold_to(self, allowed: Allowed) -> None:
-        if allowed.tile is not None and allowed.tile < self.config.tile:
-            self.config = self.config.model_copy(update={"tile": allowed.tile})
-
     def _use_less_memory(self) -> None:
         if self.tiles_at_once > 1:
-            self._look_one_by_one()
+            one_by_one(self.model)
         elif self.config.tile > SMALLEST_TILE:
-            self.model.allowed.tile = tile = max(SMALLEST_TILE, self.config.tile // 2)
-            self._hold_to(self.model.allowed)
-            _tell(f"going on with tiles of {tile} pixels")
-            empty_cache(self.device)
+            smaller_tiles(self.model, self.config.tile)
         else:
-            self._work_on_less(f"a tile of {self.config.tile} pixels")
-
-    def _tell_forgotten(self) -> None:
-        _tell("going on without the features kept of images")
-        empty_cache(self.device)
-
-    def _look_one_by_one(self) -> None:
-        self.model.allowed.tile_batch = 1
-        _tell("going on with one tile at a time")
-        empty_cache(self.device)
-
-    def _work_on_less(self, tile: str) -> None:
-        """Take the next step that leaves the tiles as they are."""
-        network, device = self.model.network, self.device
-        if network.most_regions != FEWEST_REGIONS:
-            network.most_regions = FEWEST_REGIONS
-            _tell(f"going on with {FEWEST_REGIONS} proposals at once")
-        elif device.type != "cpu":
-            network.to("cpu")
-            _tell("going on with the CPU", f" on {device} for {tile}")
-        else:
-            raise MemoryError(f"not enough memory for {tile}; close other programs")
-        empty_cache(device)
+            less_for_a_tile(self.model, self.config.tile)
 
 
 def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) -> list[Window]:
@@ -329,10 +301,6 @@ def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) 
         lengths.append(min(side, -(-length // (count * STRIDE)) * STRIDE))
         starts.append(np.linspace(0, max(0, length - lengths[-1]), count).round().astype(int).tolist())
     return [(slice(y, y + lengths[0]), slice(x, x + lengths[1])) for y in starts[0] for x in starts[1]]
-
-
-def _tell(step: str, where: str = "") -> None:
-    warnings.warn(f"not enough memory{where}: {step}", stacklevel=4)
 
 
 def _scale(model: Model, config: SegmentConfig) -> float:
