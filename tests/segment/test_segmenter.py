@@ -243,7 +243,7 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr("napari_pffnet.segment.segmenter._short_float", lambda _device: torch.float32)
     monkeypatch.setattr("napari_pffnet.segment.shortage.empty_cache", lambda _device: None)
     image, count = squares_image()
-    monkeypatch.setattr("napari_pffnet.segment.segmenter.FEWEST_REGIONS", None)
+    monkeypatch.setattr("napari_pffnet.segment.shortage.FEWEST_REGIONS", None)
     with pytest.warns(UserWarning, match=r"on cuda .* going on with the CPU"):
         prediction = Segmenter(fake_model(OnGPU(1)), SegmentConfig(tile=256, tile_batch=1)).predict(image)
     assert len(prediction.boxes) == count
