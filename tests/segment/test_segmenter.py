@@ -237,7 +237,7 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
         def to(self, device):
             self.where, self.limit = device, 1000
 
-    monkeypatch.setattr(Segmenter, "device", property(lambda self: torch.device(self.model.network.where)))
+    monkeypatch.setattr(Model, "device", property(lambda self: torch.device(self.network.where)))
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
     monkeypatch.setattr("napari_pffnet.segment.segmenter._short_float", lambda _device: torch.float32)
