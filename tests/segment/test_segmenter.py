@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from fakes import BrightSquares, fake_model, squares_image
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.library import Model
 from napari_pffnet.segment import Cancelled, Segmenter
 from napari_pffnet.segment.segmenter import sample_windows
 
