@@ -44,12 +44,39 @@ def test_merge_by_key_and_by_click():
     controller = make(layer)
     press(controller, "merge", 4, 4)
     assert status(controller) == "Nucleus 1: now click those that belong to it, Esc when done."
-    press(controller, "merge", 4, 10)
+    mouse(controller, (4, 10))
     mouse(controller, (11, 11))
     assert ids(layer) == {1}
     controller.gestures.end()
     controller.undo()
     assert ids(layer) == {1, 5}
+
+
+def test_the_key_begins_another_merge():
+    four = squares()
+    four[0:3, 17:20] = 8
+    layer = Labels(four)
+    controller = make(layer)
+    press(controller, "merge", 4, 4)
+    mouse(controller, (4, 10))
+    press(controller, "merge", 13, 14)
+    assert status(controller) == "Nucleus 5: now click those that belong to it, Esc when done."
+    mouse(controller, (1, 18))
+    assert ids(layer) == {1, 5}
+    assert layer.data[1, 18] == 5
+
+
+def test_a_layer_that_is_locked_offers_its_copy_at_once():
+    layer = Labels(squares())
+    controller = make(layer)
+    layer.editable = False
+    assert controller.view.set_layer.call_args.kwargs["editable"] is False
+    layer.editable = True
+    assert controller.view.set_layer.call_args.kwargs["editable"] is True
+    controller.close()
+    controller.view.reset_mock()
+    layer.editable = False
+    controller.view.set_layer.assert_not_called()
 
 
 def test_drawn_line_splits_what_it_crosses_in_one_step():
@@ -137,7 +164,7 @@ def test_rows_follow_edits_undo_and_redo():
     layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7], "area": [36, 36, 35]})
     controller = make(layer)
     press(controller, "merge", 4, 4)
-    press(controller, "merge", 4, 10)
+    mouse(controller, (4, 10))
     table = layer.features.set_index("index")
     assert table["area"].to_dict() == {1: 72, 5: 35}
     assert table["state"].to_dict() == {1: "edited", 5: ""}

@@ -72,15 +72,36 @@ def test_lasso_does_not_go_on_with_nuclei_clicked_before():
     assert ids(controller.active.layer) == {1, 5}
 
 
-def test_key_beside_the_nuclei_lets_delete_wait():
+def test_a_new_nucleus_is_what_the_brush_paints():
+    layer = Labels(squares())
+    controller = make(layer)
+    lasso(controller, "outline", FREE_CORNER)
+    assert layer.selected_label == 6
+    press(controller, "grow", 4, 4)
+    assert layer.selected_label == 6
+
+
+def test_a_key_that_misses_changes_no_mode():
     controller = make(Labels(squares()))
     press(controller, "delete", 0, 0)
-    assert waiting(controller) == "delete"
+    assert status(controller) == "No nucleus there."
+    assert waiting(controller) is None
+    controller.choose("delete")
     press(controller, "delete", 0, 0)
-    assert waiting(controller) == "delete"
+    assert waiting(controller) == "delete", "one that waits goes on waiting"
     press(controller, "delete", 4, 4)
     mouse(controller, (4, 10))
     assert ids(controller.active.layer) == {5}
+
+
+def test_with_shift_an_outline_takes_the_pixels_of_its_neighbours():
+    controller = make(Labels(squares()))
+    controller.choose("outline")
+    mouse(controller, *LEFT_AND_MIDDLE)
+    assert {1, 2} <= ids(controller.active.layer)
+    controller.undo()
+    mouse(controller, *LEFT_AND_MIDDLE, modifiers=("Shift",))
+    assert ids(controller.active.layer) == {5, 6}
 
 
 def test_merge_into_a_nucleus_that_is_gone_begins_anew():

@@ -10,6 +10,7 @@ from correct_fakes import make, mouse, point, status, waiting
 from napari.layers import Labels
 
 from label_planes import TURNED, squares
+from napari_pffnet._qt.correct.keys import napari_keys
 from napari_pffnet._qt.correct.tools import Tool
 
 
@@ -124,11 +125,23 @@ def test_double_click_is_another_click_and_does_not_zoom():
     zoomers = controller.viewer.mouse_double_click_callbacks
     assert zoomers == []
     layer = controller.active.layer
-    event = SimpleNamespace(button=1, position=point(controller, 3, 3))
+    event = SimpleNamespace(button=1, position=point(controller, 3, 3), modifiers=())
     layer.mouse_double_click_callbacks[-1](layer, event)
     assert made(tool) == [("click", [[3, 3]])]
     controller.gestures.end()
     assert len(zoomers) == 1
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_napari_s_keys_for_panning_end_the_tool(number):
+    controller, _ = start("lasso")
+    layer = controller.active.layer
+    pan = napari_keys("napari:activate_labels_pan_zoom_mode")[number]
+    press(controller, pan)
+    assert waiting(controller) is None
+    assert layer.mouse_pan
+    assert layer.mode == "pan_zoom"
+    assert key(controller, pan) is None, "it is napari's again"
 
 
 def test_space_moves_the_camera_while_it_is_down():

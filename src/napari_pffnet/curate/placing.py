@@ -16,7 +16,7 @@ from napari_pffnet.curate.change import (
 )
 
 MOSTLY = 0.5
-TAKEN = "another nucleus is there already; delete it first, or let new nuclei replace others"
+TAKEN = "another nucleus is there already; delete it first, or tick 'Replace neighbours' (a drag: hold Shift)"
 
 
 def place(plane: Array, indices: tuple[Array, Array], *, replace: bool = False, used_up_to: int = 0) -> Change:

@@ -108,6 +108,7 @@ class CorrectController:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.gestures.end()
+        self._listen(None)
         self._closed = True
         if self._working:
             self.view.set_busy(False)
@@ -159,11 +160,11 @@ class CorrectController:
         tool, waited = self.tools[name], self.waiting == name
         if tool.on_key == "wait" or (tool.on_key == "both" and not waited):
             self.choose(name)
-        if tool.on_key == "wait" or self.perform(name) != NO_NUCLEUS or not tool.dragged:
+        if tool.on_key == "wait":
             return
-        if self.waiting != name:
-            self.choose(name)
-        self.view.set_status(tool.hint)
+        tool.forget()
+        if self.perform(name) == NO_NUCLEUS and self.waiting == name:
+            self.view.set_status(tool.hint)
 
     def perform(self, name: str, gesture: Gesture | None = None) -> str:
         """Use a tool on the plane in view; without a gesture, where the cursor is.
@@ -214,6 +215,8 @@ class CorrectController:
             (plane.write_everywhere if edit.everywhere else plane.write)(edit.change)
         if edit.renumbered and rows:
             rows.renumber(edit.renumbered)
+        if edit.made:
+            plane.layer.selected_label = edit.made  # the brush goes on with it
         return edit.text
 
     def _start(self, later: Later, plane: LabelPlane) -> None:
@@ -241,9 +244,16 @@ class CorrectController:
 
     def _switch(self, layer: Labels | None) -> None:
         self.gestures.end()
-        self._layer = layer
+        self._listen(layer)
         self.view.set_status("")
         self._show_layer()
+
+    def _listen(self, layer: Labels | None) -> None:
+        if self._layer is not None:
+            self._layer.events.editable.disconnect(self._show_layer)
+        if layer is not None:
+            layer.events.editable.connect(self._show_layer)
+        self._layer = layer
 
     def _show_layer(self, _event: Any = None) -> None:
         layer = self._layer

@@ -90,9 +90,9 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             "Outline",
             "Draw around a nucleus that is missing.",
             "Draw the outline of a new nucleus with the button held down; it never covers its neighbours,\n"
-            "unless 'Replace neighbours' is on.",
+            "unless 'Replace neighbours' is on, or Shift is down.",
             ("click", "lasso"),
-            lambda plane, gesture: _outline(plane, gesture, settings.replace_neighbours()),
+            lambda plane, gesture: _outline(plane, gesture, settings.replace_neighbours() or gesture.replaces),
         ),
         *_shape_tools(settings),
     ]
@@ -237,7 +237,7 @@ def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
     if gesture.kind != "lasso":
         return "Hold the button down and draw around the nucleus."
     change = new_label(plane.pixels, gesture.points, replace=replace, used_up_to=plane.used_up_to)
-    return Edit(change, f"Nucleus {change.values[0]} added.")
+    return Edit(change, f"Nucleus {change.values[0]} added.", made=int(change.values[0]))
 
 
 def _relabel(plane: LabelPlane) -> Edit:

@@ -9,7 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet._qt.correct.keys import Keys, napari_keys
 from napari_pffnet._qt.correct.tools import Gesture, Kind, Tool, gesture_of, line_of
 from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
@@ -81,6 +81,8 @@ class Gestures:
         for event in self._planes():
             event.connect(self._forget_seeds)
         self.keys.hold("tool", "Escape", self._escape)
+        for key in napari_keys("napari:activate_labels_pan_zoom_mode"):  # the mode is that already: napari tells nobody
+            self.keys.hold(f"tool {key}", key, self.end)
         if tool.dragged:
             self.keys.hold("pan", "Space", self._pan)
         self.changed(tool.name)
@@ -100,8 +102,9 @@ class Gestures:
         layer.mouse_drag_callbacks.remove(self._on_mouse)
         layer.mouse_double_click_callbacks.remove(self._on_double_click)
         self.viewer.mouse_double_click_callbacks.extend(self._zoomers)
-        for held in ("tool", "pan"):
-            self.keys.release(held)
+        for held in self.keys.held():
+            if held == "pan" or held.startswith("tool"):
+                self.keys.release(held)
         self.canvas.clear()
         if layer.mode == "pan_zoom":
             layer.cursor, layer.mouse_pan = "standard", True
@@ -116,6 +119,7 @@ class Gestures:
     def _on_mouse(self, layer: Labels, event: Any) -> Iterator[None]:
         """Tell a click from a drag; a drag is shown while it goes on."""
         tool, pressed, moves_camera = self.tool, np.array(event.pos), layer.mouse_pan
+        replaces = "Shift" in event.modifiers
         if tool is None or event.button != 1 or "Alt" in event.modifiers:
             return
         passed, dragged = [tuple(event.position)], False
@@ -129,27 +133,29 @@ class Gestures:
         if self.tool is not tool:
             return
         if not dragged:
-            self._click(tool, layer, passed[0])
+            self._click(tool, layer, passed[0], replaces)
         elif tool.dragged and not moves_camera:
             self.canvas.clear()
-            self._finish(tool, layer, tool.dragged, passed)
+            self._finish(tool, layer, tool.dragged, passed, replaces)
 
     def _on_double_click(self, layer: Labels, event: Any) -> None:
         if event.button == 1 and self.tool:
-            self._click(self.tool, layer, event.position)
+            self._click(self.tool, layer, event.position, "Shift" in event.modifiers)
 
-    def _click(self, tool: Tool, layer: Labels, position: Sequence[float]) -> None:
+    def _click(self, tool: Tool, layer: Labels, position: Sequence[float], replaces: bool) -> None:
         if "seeds" in tool.gestures:
             self._sow(tool, layer, position)
         elif "click" in tool.gestures:
-            self._finish(tool, layer, "click", [position])
+            self._finish(tool, layer, "click", [position], replaces)
         else:
             self.told(tool.hint)
 
-    def _finish(self, tool: Tool, layer: Labels, kind: Kind, positions: Sequence[Sequence[float]]) -> None:
+    def _finish(
+        self, tool: Tool, layer: Labels, kind: Kind, positions: Sequence[Sequence[float]], replaces: bool
+    ) -> None:
         plane = self._plane(tool, layer)
         if plane:
-            self.made(tool, gesture_of(kind, _places(plane, positions)))
+            self.made(tool, gesture_of(kind, _places(plane, positions), replaces))
 
     def _show(self, tool: Tool, layer: Labels, positions: Sequence[Sequence[float]]) -> None:
         plane = self._plane(tool, layer)

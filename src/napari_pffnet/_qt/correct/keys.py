@@ -134,6 +134,10 @@ class Keys:
         self._held[name] = (normal(key), function)
         self._bind()
 
+    def held(self) -> list[str]:
+        """Return who holds keys."""
+        return list(self._held)
+
     def release(self, name: str) -> None:
         """Let go of a held key; nothing happens if it is not held."""
         if self._held.pop(name, None):
@@ -212,6 +216,11 @@ def normal(key: str) -> str:
     if "Shift" in names and len(names[-1]) == 1 and not names[-1].isalpha():
         raise ValueError(f"'{key}' cannot be used: {SHIFTED}")
     return "-".join(names)
+
+
+def napari_keys(action: str) -> list[str]:
+    """Return the keys of an action of napari, as its settings have them; none if it has no such action."""
+    return [normal(str(key)) for key in get_settings().shortcuts.shortcuts.get(action, [])]
 
 
 def napari_has(key: str, viewer: ViewerModel) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from napari_pffnet._qt.insight import Insight, Insights
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Part
-from napari_pffnet.curate.change import Change, OperationError
+from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.placing import TAKEN, place, redraw
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class PointTools:
                 "Q",
                 "Box",
                 "Drag a box around each nucleus.",
-                "Let the network find the nucleus inside a box that you drag around it.",
+                "Let the network find the nucleus inside a box that you drag around it;\n"
+                "with Shift its neighbours make room for it.",
                 ("box",),
                 self._in_box,
             ),
@@ -108,10 +110,10 @@ class PointTools:
         y, x = (float(value) for value in gesture.points[0])
         if not _inside((y, x), plane):
             return NO_NUCLEUS
-        if plane.id_at(gesture.points[0]) and not self.replace():
+        if plane.id_at(gesture.points[0]) and not self._replaces(gesture):
             raise OperationError(TAKEN)
         around = (y - 0.5, x - 0.5, y + 0.5, x + 0.5)
-        return self._ask(plane, around, lambda pointer: pointer.nucleus_at(y, x), self._placed)
+        return self._ask(plane, around, lambda pointer: pointer.nucleus_at(y, x), self._placing(gesture))
 
     def _in_box(self, plane: LabelPlane, gesture: Gesture) -> Edit | str | Later:
         (y0, x0), (y1, x1) = gesture.points + 0.5
@@ -119,7 +121,7 @@ class PointTools:
         box = (max(float(y0), 0), max(float(x0), 0), min(float(y1), height), min(float(x1), width))
         if box[2] - box[0] < SMALLEST_BOX or box[3] - box[1] < SMALLEST_BOX:
             return "Drag a box from one corner of the nucleus to the opposite one."
-        return self._ask(plane, box, lambda pointer: pointer.nucleus_in(box), self._placed)
+        return self._ask(plane, box, lambda pointer: pointer.nucleus_in(box), self._placing(gesture))
 
     def _fit(self, plane: LabelPlane, gesture: Gesture) -> Edit | str | Later:
         label = plane.id_at(gesture.points[0])
@@ -128,21 +130,30 @@ class PointTools:
         rows, columns = np.nonzero(plane.pixels == label)
         box = (float(rows.min()), float(columns.min()), float(rows.max() + 1), float(columns.max() + 1))
 
-        def redrawn(now: LabelPlane, found: Found) -> tuple[Change, str]:
-            return redraw(now.pixels, label, found.indices), f"Nucleus {label} redrawn"
+        def redrawn(now: LabelPlane, found: Found) -> Edit:
+            return Edit(redraw(now.pixels, label, found.indices), f"Nucleus {label} redrawn")
 
         return self._ask(plane, box, lambda pointer: pointer.nucleus_in(box), redrawn)
 
-    def _placed(self, plane: LabelPlane, found: Found) -> tuple[Change, str]:
-        change = place(plane.pixels, found.indices, replace=self.replace(), used_up_to=plane.used_up_to)
-        return change, f"Nucleus {int(change.values.max())}"
+    def _placing(self, gesture: Gesture) -> Callable[[LabelPlane, Found], Edit]:
+        """Return what puts a nucleus among the others."""
+
+        def placed(plane: LabelPlane, found: Found) -> Edit:
+            change = place(plane.pixels, found.indices, replace=self._replaces(gesture), used_up_to=plane.used_up_to)
+            label = int(change.values.max())
+            return Edit(change, f"Nucleus {label}", made=label)
+
+        return placed
+
+    def _replaces(self, gesture: Gesture) -> bool:
+        return gesture.replaces or self.replace()
 
     def _ask(
         self,
         plane: LabelPlane,
         box: Box,
         find: Callable[[Pointer], Found | None],
-        change: Callable[[LabelPlane, Found], tuple[Change, str]],
+        edit: Callable[[LabelPlane, Found], Edit],
     ) -> Edit | str | Later:
         """Answer at once from kept features; else compute those around the box first, in the background."""
         under = self.insights.image_under(plane)
@@ -155,9 +166,9 @@ class PointTools:
             found = find(pointer)
             if found is None:
                 return NOT_SEEN
-            made, text = change(now, found)
-            text = f"{text}: fit {found.quality:.2f}, score {found.score:.2f}."
-            return Edit(made, text, origin=f"{model_origin(model)}, pointed at")
+            made = edit(now, found)
+            text = f"{made.text}: fit {found.quality:.2f}, score {found.score:.2f}."
+            return replace(made, text=text, origin=f"{model_origin(model)}, pointed at")
 
         if pointer is not None and pointer.ready(box):
             return answer(plane, pointer)

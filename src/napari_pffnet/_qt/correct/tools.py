@@ -28,10 +28,13 @@ class Gesture:
     points : ndarray
         float N×2, rows and columns; whole numbers are the centres of pixels. Of a box the corner of least row and
         column, then the one opposite. Points may lie outside the plane.
+    replaces : bool
+        Shift was down: neighbours make room for what is new.
     """
 
     kind: Kind
     points: Array
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Edit:
 
     `everywhere`: the change is one of `LabelPlane.everything`, all planes of the layer at once. `renumbered`: the new
     ids of objects that only get another id; their rows go along. `origin`: what made new objects, where it is not the
-    user's hand.
+    user's hand. `made`: id of the one new nucleus that it makes.
     """
 
     change: Change
@@ -48,6 +51,7 @@ class Edit:
     everywhere: bool = False
     renumbered: dict[int, int] | None = None
     origin: str = ""
+    made: int = 0
 
 
 #: Called on the plane as it is when the work in the background is done.
@@ -121,11 +125,11 @@ class Tool:
         return next((kind for kind in self.gestures if kind in DRAGGED), None)
 
 
-def gesture_of(kind: Kind, points: Array) -> Gesture:
+def gesture_of(kind: Kind, points: Array, replaces: bool = False) -> Gesture:
     """Make a gesture of the points (float N×2) that the mouse has passed."""
     if kind == "box":
         points = np.stack([points[[0, -1]].min(0), points[[0, -1]].max(0)])
-    return Gesture(kind, points)
+    return Gesture(kind, points, replaces)
 
 
 def line_of(gesture: Gesture) -> Array:
