@@ -458,6 +458,23 @@ def test_areas_are_drawn_and_come_back(tmp_path):
     assert [area.kind for area in controller.project.regions("a").areas] == ["polygon"]
 
 
+def test_an_area_that_is_drawn_counts_instead_of_the_whole_image(tmp_path):
+    controller = opened(tmp_path)
+    controller.toggle_done()
+    controller.toggle_done()
+    assert controller.project.regions("a") == Regions(whole=True)
+    controller.keeper.mark_area()
+    layer = controller.viewer.layers["complete here"]
+    layer.add_rectangles(np.array([[0, 0], [0, 9], [9, 9], [9, 0]]))
+    assert status(controller).startswith("Only what is drawn counts as complete")
+    assert not controller.project.regions("a").whole
+    assert controller.view.set_image.call_args.args == (False, False)
+    controller.keeper.set_whole(True)
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert controller.project.regions("a") == Regions(whole=True), "taking one away changes nothing else"
+
+
 def test_whole_image_and_done(tmp_path):
     controller = opened(tmp_path, names=("a", "b"))
     controller.keeper.set_whole(True)

@@ -66,6 +66,7 @@ def test_from_a_new_project_to_the_next_image(window, qtbot, tmp_path, monkeypat
     user.drag((1, 1), (20, 20), (30, 40))
     [area] = controller.project.regions("a").areas
     np.testing.assert_allclose(np.ptp(area.corners, 0), (29, 39), atol=1.5)
+    assert viewer.layers.selection.active is user.layer, "the keys work on the nuclei again"
     click(view.done_button)
     click(view.next_button)
     assert "b" in viewer.layers

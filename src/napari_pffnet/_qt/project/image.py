@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.planes import PLACEMENT
 from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
-from napari_pffnet._qt.project.texts import LOST
+from napari_pffnet._qt.project.texts import LOST, NOT_WHOLE
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -234,6 +234,8 @@ class ImageKeeper:
 
     def _listen(self, role: str, layer: Layer, listening: bool) -> None:
         slots = {"regions": [(layer.events.data, self._read_areas)], "image": []}
+        if isinstance(layer, Shapes):
+            (layer.mouse_drag_callbacks.append if listening else layer.mouse_drag_callbacks.remove)(self._drawn)
         if isinstance(layer, Labels):
             slots[role] = [(layer.events.data, self._replaced), (layer.events.paint, self._painted)]
         for event, slot in slots[role]:
@@ -338,10 +340,23 @@ class ImageKeeper:
             self.view.set_status(f"'{image.name}' is saved and closed.")
 
     def _read_areas(self, event: Any) -> None:
-        if str(getattr(event, "action", "")).lower() in ("added", "removed", "changed") and self.image:
-            areas = read_shapes(event.source, self.image.regions.whole)
-            if areas != self.image.regions:
-                self._guard(lambda _image: self.write_regions(areas))
+        if str(getattr(event, "action", "")).lower() not in ("added", "removed", "changed") or self.image is None:
+            return
+        before = self.image.regions
+        areas = read_shapes(event.source, before.whole)
+        if before.whole and len(areas.areas) > len(before.areas):
+            areas = areas.model_copy(update={"whole": False})
+            self.view.set_status(NOT_WHOLE)
+        if areas != before:
+            self._guard(lambda _image: self.write_regions(areas))
+
+    def _drawn(self, layer: Shapes, event: Any) -> Iterator[None]:
+        """After a rectangle go back to the nuclei."""
+        yield
+        while event.type == "mouse_move":
+            yield
+        if self.image and layer.mode == "add_rectangle" and "labels" in self.image.layers:
+            self.viewer.layers.selection.active = self.image.layers["labels"]
 
     def _tell_unsaved(self, error: Exception) -> None:
         self.view.set_status(f"Not saved: {reason(error).splitlines()[0]}")

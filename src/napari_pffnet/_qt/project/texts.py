@@ -6,6 +6,7 @@ BUSY = "Images are being added, or the project is copied. Open the other project
 ALL_DONE = "All images are done."
 LAST_ONE = "This is the last one that is not done."
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
+NOT_WHOLE = "Only what is drawn counts as complete from now on, not the whole image."
 TO_TAKE = "to take it: Project > Add > Selected Labels layer."
 NOT_TAKEN = f"The new result is not in the project yet; {TO_TAKE}"
 BESIDE = f"'{{}}' is not saved: the project keeps '{{}}'; {TO_TAKE}"
