@@ -87,24 +87,41 @@ def test_who_hears_of_new_labels_reads_their_table(viewer):
     assert read == [({1}, {1}), ({1, 2}, {1, 2})]
 
 
-@pytest.mark.parametrize("change", ["paint", "rename"])
-def test_layer_of_the_user_is_left_alone(viewer, change):
+@pytest.mark.parametrize("change", ["paint", "accept"])
+def test_corrections_stay_and_only_another_run_makes_another_layer(viewer, change):
     controller = make(viewer)
     controller.run()
     mine = viewer.layers["nuclei"]
     if change == "paint":
         mine.data[0, 0] = 7
     else:
-        mine.name = "mine"
+        mine.features = mine.features.assign(state="accepted")
     before = mine.data.copy()
+    controller.view.now = options(score_threshold=0.3)
+    controller.recompose()
+    assert controller.view.last("set_status").args[0].startswith("'nuclei' holds your corrections")
+    assert len(viewer.layers) == 3
+    assert mine.visible
+    assert viewer.layers.selection.active is mine
+    controller.run()
+    np.testing.assert_array_equal(mine.data, before)
+    assert viewer.layers["nuclei [1]"].data.max() == 2
+    assert len(viewer.layers) == 4
+    assert not mine.visible, "two of them would blend"
+    assert "your edited layer is kept below" in controller.view.last("set_status").args[0]
+
+
+def test_a_layer_that_was_renamed_is_kept_beside_another_threshold(viewer):
+    controller = make(viewer)
+    controller.run()
+    mine, before = viewer.layers["nuclei"], viewer.layers["nuclei"].data.copy()
+    mine.name = "mine"
     controller.view.now = options(score_threshold=0.3)
     controller.recompose()
     controller.recompose()
     np.testing.assert_array_equal(mine.data, before)
-    assert [layer.name.split()[0] for layer in viewer.layers].count("nuclei") == (2 if change == "paint" else 1)
     assert len(viewer.layers) == 4, "one new layer, not one per change"
     assert not mine.visible, "two of them would blend"
-    assert "your edited layer is kept below" in controller.view.last("set_status").args[0]
 
 
 def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
@@ -267,17 +284,6 @@ def waiting(viewer):
 
     finish()
     return controller, finish
-
-
-def test_accepted_nuclei_are_the_users(viewer):
-    controller = make(viewer)
-    controller.run()
-    mine = viewer.layers["nuclei"]
-    mine.features = mine.features.assign(state="accepted")
-    controller.view.now = options(score_threshold=0.3)
-    controller.recompose()
-    assert mine.features["state"].tolist() == ["accepted"]
-    assert viewer.layers["nuclei [1]"].data.max() == 2
 
 
 @pytest.mark.parametrize("when", ["running", "finishing"])

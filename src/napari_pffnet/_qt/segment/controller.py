@@ -39,6 +39,7 @@ from napari_pffnet.io.errors import Cancelled
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
 ON_DISK = "Large results are kept on disk: press Segment to apply this."
+CORRECTED = "'{}' holds your corrections and stays as it is: press Segment for another result beside it."
 NOT_KEPT = "What was found in this image is not kept: press Segment to apply this."
 ELSEWHERE = "What is kept was found on another slice: press Segment to apply this here."
 CLOSED = "Stopped: '{}' was closed."
@@ -240,6 +241,8 @@ class SegmentController:
             self.view.set_status(NOT_KEPT)
         elif self.shown.is_elsewhere(image, self.choice.slice_in_view(image)):
             self.view.set_status(ELSEWHERE)
+        elif (layer := self.shown.corrected(image)) is not None:
+            self.view.set_status(CORRECTED.format(layer.name))
         else:
             self.shown.recompose(image)
 

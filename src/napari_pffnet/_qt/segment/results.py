@@ -73,6 +73,14 @@ class ResultLayers:
         """The layer of the nuclei; None before they were shown."""
         return self._nuclei.layer
 
+    def corrected(self) -> Labels | None:
+        """Return the layer of the nuclei, if the user has painted in it or accepted some."""
+        layer = self.nuclei
+        if layer is None or layer not in self.viewer.layers:
+            return None
+        painted = _FINGERPRINTS[layer][1] != _fingerprint(layer)[1]
+        return layer if painted or is_worked_on(layer) else None
+
     def draw_outlines(self, outlines: bool) -> None:
         """Switch between outlines and filled nuclei."""
         if self._nuclei.layer is not None:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
@@ -121,6 +121,10 @@ class ShownResults:
         if shown is None or isinstance(shown.outcome, StackOutcome):
             return False
         return any(shown.layers.plane.position.get(name, i) != i for name, i in here.items())
+
+    def corrected(self, image: Image) -> Labels | None:
+        """Return the layer of an image's result, if the user has painted in it or accepted some."""
+        return self._shown[image].layers.corrected() if image in self else None
 
     def recompose(self, image: Image) -> None:
         """Apply the thresholds to an image's result; the network is not run."""
