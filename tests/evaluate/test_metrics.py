@@ -65,6 +65,9 @@ def test_inputs_stay_as_they_are_and_ids_may_have_gaps():
     truth, found = (TRUTH * 9000).astype(np.uint16), (FOUND * 70_000).astype(np.uint32)
     truth.flags.writeable = found.flags.writeable = False
     assert evaluate_pair(truth, found) == evaluate_pair(TRUTH, FOUND)
+    table = overlaps(truth, found)
+    assert table.truth_ids.tolist() == [9000, 18_000, 27_000]
+    assert table.prediction_ids.tolist() == [70_000, 140_000, 210_000]
 
 
 def test_images_must_have_one_size():

@@ -61,8 +61,8 @@ class Matching:
     """Which nuclei of `labels` are right, against the truth."""
 
     def __init__(self, truth: Array, labels: Array) -> None:
-        self.true_ids, self.ids = (np.unique(image[image > 0]) for image in (truth, labels))
         table = overlaps(truth, labels)
+        self.true_ids, self.ids = table.truth_ids, table.prediction_ids
         self.common = pd.DataFrame(
             {
                 "truth": self.true_ids[table.truth],

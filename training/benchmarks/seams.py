@@ -88,7 +88,7 @@ def matched(wanted: Array, got: Array, iou: float, ignored: tuple[Array, Array] 
     """Objects of both and matches; of a match with an ignored one, neither counts."""
     pairs = overlaps(wanted, got)
     good = pairs.iou >= iou
-    ids = [np.unique(labels)[np.unique(labels) > 0] for labels in (wanted, got)]
+    ids = pairs.truth_ids, pairs.prediction_ids
     free = [np.isin(each, out, invert=True) for each, out in zip(ids, ignored or (np.array([]),) * 2, strict=True)]
     first, second = pairs.truth[good], pairs.prediction[good]
     free[0][first] &= free[1][second]

@@ -170,11 +170,9 @@ def project_pairs(folder: Path) -> Pairs:
 def measured_fit(predicted: Array, corrected: Array) -> dict[int, float]:
     """Return for each predicted nucleus its best IoU with a corrected one; 0 if none is there any more."""
     table = overlaps(predicted, corrected)
-    ids = np.sort(pd.unique(predicted.ravel()))
-    ids = ids[ids != 0]
-    best = np.zeros(len(ids))
+    best = np.zeros(len(table.truth_ids))
     np.maximum.at(best, table.truth, table.iou)
-    return dict(zip(ids.tolist(), best.tolist(), strict=True))
+    return dict(zip(table.truth_ids.tolist(), best.tolist(), strict=True))
 
 
 def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:

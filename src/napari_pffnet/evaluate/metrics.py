@@ -26,6 +26,8 @@ class Overlaps:
 
     Attributes
     ----------
+    truth_ids, prediction_ids : ndarray
+        Integer T and R, id of each object.
     truth_areas, prediction_areas : ndarray
         int64 T and R, area of each object, pixels.
     truth, prediction : ndarray
@@ -34,6 +36,8 @@ class Overlaps:
         int64 P, shared pixels, at least 1.
     """
 
+    truth_ids: Array
+    prediction_ids: Array
     truth_areas: Array
     prediction_areas: Array
     truth: Array
@@ -84,14 +88,16 @@ def overlaps_of_parts(parts: Iterable[tuple[Array, Array]]) -> Overlaps:
     """Count shared pixels as `overlaps` does, of images that come in parts: the same part of truth and prediction."""
     counted = [_count(truth, prediction) for truth, prediction in parts]
     table = pd.concat(counted).groupby(["truth", "prediction"], sort=True)["pixels"].sum().reset_index()
-    ids, truth_areas = _areas(table, "truth")
-    found, prediction_areas = _areas(table, "prediction")
+    truth_ids, truth_areas = _areas(table, "truth")
+    prediction_ids, prediction_areas = _areas(table, "prediction")
     both = table[(table["truth"] != 0) & (table["prediction"] != 0)]
     return Overlaps(
+        truth_ids,
+        prediction_ids,
         truth_areas,
         prediction_areas,
-        np.searchsorted(ids, both["truth"]),
-        np.searchsorted(found, both["prediction"]),
+        np.searchsorted(truth_ids, both["truth"]),
+        np.searchsorted(prediction_ids, both["prediction"]),
         both["pixels"].to_numpy(),
     )
 

@@ -185,22 +185,17 @@ def _found(truth: Array, labels: Array) -> tuple[set[int], set[int]]:
     """Return the ids of the true nuclei that were found, and of those that found them."""
     table = overlaps(truth, labels)
     good = table.iou >= FOUND_IOU
-    true_ids, ids = _ids(truth), _ids(labels)
-    return set(true_ids[table.truth[good]].tolist()), set(ids[table.prediction[good]].tolist())
+    true_ids, ids = table.truth_ids[table.truth[good]], table.prediction_ids[table.prediction[good]]
+    return set(true_ids.tolist()), set(ids.tolist())
 
 
 def _lonely(labels: Array, right: set[int], other: Array, other_right: set[int]) -> set[int]:
     """Return the ids of false nuclei to which none of the other model's false ones corresponds."""
     false = np.where(np.isin(labels, list(right)), 0, labels)
     other_false = np.where(np.isin(other, list(other_right)), 0, other)
-    _, both = _found(other_false, false)
-    return set(_ids(false).tolist()) - both
-
-
-def _ids(labels: Array) -> Array:
-    """Return the ids, sorted."""
-    ids = np.sort(pd.unique(labels.ravel()))
-    return np.asarray(ids[ids != 0])
+    table = overlaps(other_false, false)
+    both = table.prediction[table.iou >= FOUND_IOU]
+    return set(np.delete(table.prediction_ids, both).tolist())
 
 
 def _twice(values: Array, offset: int) -> Array:
