@@ -121,7 +121,7 @@ def _areas(table: pd.DataFrame, side: str) -> tuple[Array, Array]:
 def count_matches(table: Overlaps, threshold: float) -> tuple[int, int, int]:
     """Return (TP, FP, FN): the most one-to-one pairs with an IoU of at least `threshold`, and who is left without."""
     pairs = np.flatnonzero(table.iou >= threshold)
-    matched = len(_assign(table, pairs, np.ones(len(pairs))))
+    matched = len(assign(table, pairs, np.ones(len(pairs))))
     return matched, len(table.prediction_areas) - matched, len(table.truth_areas) - matched
 
 
@@ -160,7 +160,7 @@ def aji(table: Overlaps) -> float:
 
 def aji_plus(table: Overlaps) -> float:
     """AJI+ (Graham et al., Medical Image Analysis 2019): `aji` with the one-to-one pairs of largest total IoU."""
-    return _jaccard(table, _assign(table, np.arange(len(table.common)), table.iou))
+    return _jaccard(table, assign(table, np.arange(len(table.common)), table.iou))
 
 
 def dice(table: Overlaps) -> float:
@@ -206,19 +206,19 @@ def pool(scores: Sequence[ImageScores]) -> dict[str, float]:
     }
 
 
-def _jaccard(table: Overlaps, pairs: Array) -> float:
-    unused = table.prediction_areas.sum() - table.prediction_areas[table.prediction[pairs]].sum()
-    missed = table.truth_areas.sum() - table.truth_areas[table.truth[pairs]].sum()
-    union = int(table.union[pairs].sum() + unused + missed)
-    return float(table.common[pairs].sum() / union) if union else 1.0
-
-
-def _assign(table: Overlaps, pairs: Array, value: Array) -> Array:
+def assign(table: Overlaps, pairs: Array, value: Array) -> Array:
     """Choose from `pairs` (sorted rows of `table`), each object at most once, the largest total `value` (0 to 1]."""
     t, p = table.truth[pairs], table.prediction[pairs]
     alone = (np.bincount(t)[t] == 1) & (np.bincount(p)[p] == 1)
     contested = _match(table, pairs[~alone], value[~alone])
     return np.sort(np.concatenate([pairs[alone], contested]))
+
+
+def _jaccard(table: Overlaps, pairs: Array) -> float:
+    unused = table.prediction_areas.sum() - table.prediction_areas[table.prediction[pairs]].sum()
+    missed = table.truth_areas.sum() - table.truth_areas[table.truth[pairs]].sum()
+    union = int(table.union[pairs].sum() + unused + missed)
+    return float(table.common[pairs].sum() / union) if union else 1.0
 
 
 def _match(table: Overlaps, pairs: Array, value: Array) -> Array:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from napari_pffnet.evaluate.metrics import assign, overlaps
 
 Array = np.ndarray[Any, Any]
 MIN_IOU = 0.3
@@ -61,15 +60,11 @@ class Linker:
 
 def pairs(before: Array, after: Array) -> dict[int, int]:
     """Pair the objects of two label images, H×W each, of an IoU of 0.3 or more; return id in `after` -> in `before`."""
-    rows, row_of, row_areas = _objects(before)
-    columns, column_of, column_areas = _objects(after)
-    both = (before != 0) & (after != 0)
-    keys, shared = np.unique(row_of[both] * len(columns) + column_of[both], return_counts=True)
-    row, column = keys // max(1, len(columns)), keys % max(1, len(columns))
-    iou = shared / (row_areas[row] + column_areas[column] - shared)
-    good = iou >= MIN_IOU
-    chosen = _assign(row[good], column[good], iou[good])
-    return {int(columns[j]): int(rows[i]) for i, j in chosen}
+    table = overlaps(before, after)
+    alike = np.flatnonzero(table.iou >= MIN_IOU)
+    chosen = assign(table, alike, table.iou[alike])
+    old, new = table.truth_ids[table.truth[chosen]], table.prediction_ids[table.prediction[chosen]]
+    return dict(zip(new.tolist(), old.tolist(), strict=True))
 
 
 def relabel(labels: Array, ids: dict[int, int]) -> Array:
@@ -79,30 +74,3 @@ def relabel(labels: Array, ids: dict[int, int]) -> Array:
     place = np.minimum(np.searchsorted(old, labels), len(old) - 1)
     dtype = np.int64 if labels.dtype.itemsize == 8 else np.int32
     return np.where(old[place] == labels, new[place], 0).astype(dtype)
-
-
-def _objects(labels: Array) -> tuple[Array, Array, Array]:
-    """Return the ids of an image, for each pixel the place of its id among them, and the areas; without background."""
-    ids, place, area = np.unique(labels, return_inverse=True, return_counts=True)
-    place = place.reshape(labels.shape)
-    background = int(len(ids) > 0 and ids[0] == 0)
-    return ids[background:], place - background, area[background:]
-
-
-def _assign(row: Array, column: Array, iou: Array) -> list[tuple[int, int]]:
-    """Choose pairs of the largest sum, each row and column once; groups without shared overlaps are solved alone."""
-    if not len(row):
-        return []
-    rows, columns = int(row.max()) + 1, int(column.max()) + 1
-    graph = coo_array((np.ones(len(row)), (row, rows + column)), shape=(rows + columns, rows + columns))
-    group = connected_components(graph, directed=False)[1][row]
-    order = np.argsort(group, kind="stable")
-    chosen: list[tuple[int, int]] = []
-    for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        own_rows, i = np.unique(row[part], return_inverse=True)
-        own_columns, j = np.unique(column[part], return_inverse=True)
-        values = np.zeros((len(own_rows), len(own_columns)))
-        values[i, j] = iou[part]
-        best = zip(*linear_sum_assignment(values, maximize=True), strict=True)
-        chosen += [(int(own_rows[a]), int(own_columns[b])) for a, b in best if values[a, b] > 0]
-    return chosen
