@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from napari_pffnet.labels import BOXES_AT_ONCE, areas, centroids, compose, paste, renumber
+from napari_pffnet.labels import BOXES_AT_ONCE, areas, centroids, compose, paste, renumber, share_inside
 
 SHAPE = (20, 30)
 
@@ -98,6 +98,13 @@ def test_areas_and_centres_follow_the_ids():
 def test_areas_and_centres_of_nothing():
     assert areas(np.zeros(SHAPE, int)).shape == (0,)
     assert centroids(np.zeros(SHAPE, int)).shape == (0, 2)
+
+
+def test_the_share_of_each_id_that_lies_in_a_mask():
+    labels, mask = np.array([[1, 1, 0], [0, 3, 3], [0, 3, 3]]), np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]], bool)
+    assert share_inside(labels, mask).tolist() == [0, 1, 0, 0.25]
+    assert share_inside(np.zeros(SHAPE, int), np.ones(SHAPE, bool)).tolist() == [1]
+    assert share_inside(np.zeros((0, 3), int), np.ones((0, 3), bool)).tolist() == [0]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])

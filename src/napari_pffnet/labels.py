@@ -122,6 +122,12 @@ def areas(labels: Array) -> Array:
     return np.bincount(labels[labels > 0])[1:]
 
 
+def share_inside(labels: Array, mask: Array) -> Array:
+    """Share of the pixels of ids 0..max that lie in a mask (bool), float64 max+1; 0 for an id that does not occur."""
+    sizes = np.bincount(labels.ravel(), minlength=1)
+    return np.asarray(np.bincount(labels[mask], minlength=len(sizes)) / np.maximum(sizes, 1))
+
+
 def centroids(labels: Array) -> Array:
     """Centre (y, x) of ids 1..max in pixels, float64 max×2; NaN for an id that does not occur."""
     place = np.flatnonzero(labels)

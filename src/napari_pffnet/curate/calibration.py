@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
@@ -26,6 +25,7 @@ from napari_pffnet.io.images import read_image, to_plane
 from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, annotation_file, read_manifest
 from napari_pffnet.io.regions import read_regions
 from napari_pffnet.io.tiff import label_tiff
+from napari_pffnet.labels import renumber, share_inside
 
 Array = np.ndarray[Any, Any]
 Values = NDArray[np.float64]
@@ -201,9 +201,8 @@ def _pixels(file: Path) -> Array:
 
 def _inside(labels: Array, settled: NDArray[np.bool_]) -> set[int]:
     """Return the ids of which at least half is settled."""
-    codes, ids = pd.factorize(labels.ravel())
-    inside = np.bincount(codes[settled.ravel()], minlength=len(ids))
-    return set(np.asarray(ids)[2 * inside >= np.bincount(codes, minlength=len(ids))].tolist()) - {0}
+    codes, ids = renumber(labels)
+    return set(ids[share_inside(codes, settled)[1:] >= 0.5].tolist())
 
 
 def _fit(row: dict[str, Any]) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from napari_pffnet.io.project import (
     PROJECT_FILE,
     ImageEntry,
@@ -18,6 +16,7 @@ from napari_pffnet.io.project import (
     read_manifest,
 )
 from napari_pffnet.io.regions import Regions, read_regions
+from napari_pffnet.labels import share_inside
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,5 @@ def _count(file: Path | None, regions: Regions) -> tuple[int, float]:
 
     labels = read_labels(file, None)
     mask = regions.mask((labels.shape[0], labels.shape[1]))
-    sizes = np.bincount(labels.ravel())
-    inside = np.bincount(labels[mask], minlength=len(sizes))
-    counts = (sizes > 0) & (2 * inside >= sizes)
+    counts = share_inside(labels, mask) >= 0.5
     return int(counts[1:].sum()), float(mask.mean())

@@ -20,7 +20,7 @@ from napari_pffnet.io.project import (
     read_plane,
 )
 from napari_pffnet.io.regions import Regions, read_regions
-from napari_pffnet.labels import IGNORE
+from napari_pffnet.labels import IGNORE, share_inside
 
 #: how to fine-tune without an image that cannot be used
 WITHOUT = "; or train without it: finetune.images=[NAME, …], or mark it as not done in the panel"
@@ -127,8 +127,7 @@ def within(
     semantic : ndarray
         uint8 H×W: 0 background, 1 nucleus, 255 ignored in every loss.
     """
-    inside = np.bincount(labels[complete], minlength=int(labels.max(initial=0)) + 1)
-    counts = 2 * inside >= np.bincount(labels.ravel(), minlength=len(inside))
+    counts = share_inside(labels, complete) >= 0.5
     counts[0] = False
     kept = counts[labels]
     known = (complete & (labels == 0)) | kept

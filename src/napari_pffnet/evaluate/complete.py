@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.labels import renumber
+from napari_pffnet.labels import renumber, share_inside
 
 Array = np.ndarray[Any, Any]
 MOST_UNKNOWN = 0.25
@@ -39,16 +39,10 @@ def within_complete(predicted: Array, truth: Array, ignored: Array | None) -> tu
     if ignored is None or not ignored.any():
         return predicted, truth
     codes, _ = renumber(truth)
-    truth = _keep(truth, codes, _share(codes, ignored) <= 0.5)
+    truth = _keep(truth, codes, share_inside(codes, ignored) <= 0.5)
     codes, _ = renumber(predicted)
-    kept = (_share(codes, ignored) <= MOST_UNKNOWN) | (_share(codes, truth > 0) >= 0.5)
+    kept = (share_inside(codes, ignored) <= MOST_UNKNOWN) | (share_inside(codes, truth > 0) >= 0.5)
     return _keep(predicted, codes, kept), truth
-
-
-def _share(codes: Array, mask: Array) -> Array:
-    """Share of the pixels of each code (0..N) that lie in a mask."""
-    areas = np.bincount(codes.ravel())
-    return np.asarray(np.bincount(codes[mask], minlength=len(areas)) / np.maximum(areas, 1))
 
 
 def _keep(labels: Array, codes: Array, kept: Array) -> Array:

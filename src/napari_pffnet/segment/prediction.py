@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.labels import areas, centroids, compose
+from napari_pffnet.labels import areas, centroids, compose, share_inside
 
 Array = np.ndarray[Any, Any]
 
@@ -31,10 +31,7 @@ class Segmentation(NamedTuple):
         """Leave out nuclei of which more than half lies outside a mask (bool H×W); ids stay. None leaves all."""
         if inside is None:
             return self
-        counts = [
-            np.bincount(part.ravel(), minlength=self.labels.max() + 1) for part in (self.labels, self.labels * inside)
-        ]
-        keep = 2 * counts[1] >= counts[0]
+        keep = share_inside(self.labels, inside) >= 0.5
         keep[0] = False
         table = self.table[keep[self.table["index"]]].reset_index(drop=True)
         labels = np.where(keep[self.labels], self.labels, 0)
