@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from napari_pffnet.config import SegmentConfig
 from napari_pffnet.labels import BOXES_AT_ONCE, areas, centroids, compose, paste, renumber, share_inside
 
 SHAPE = (20, 30)
@@ -16,7 +17,7 @@ def boxes(*rows):
 
 
 def test_a_mask_covers_the_pixels_whose_centres_lie_in_its_box():
-    labels, kept, _ = compose(boxes((1.4, 2, 4.6, 5)), full(1), np.ones(1), SHAPE)
+    labels, kept, _ = compose(boxes((1.4, 2, 4.6, 5)), full(1), np.ones(1), SHAPE, SegmentConfig())
     expected = np.zeros(SHAPE, np.int32)
     expected[2:5, 1:5] = 1
     np.testing.assert_array_equal(labels, expected)
@@ -36,7 +37,9 @@ def test_masks_are_resized_bilinearly_with_repeated_edges():
 
 
 def test_the_best_comes_first_and_others_get_what_is_free():
-    labels, kept, _ = compose(boxes((0, 0, 10, 10), (5, 0, 15, 10)), full(2), np.array([0.6, 0.9]), SHAPE)
+    labels, kept, _ = compose(
+        boxes((0, 0, 10, 10), (5, 0, 15, 10)), full(2), np.array([0.6, 0.9]), SHAPE, SegmentConfig()
+    )
     assert kept.tolist() == [1, 0]
     assert labels[0, 4:16].tolist() == [2] + 10 * [1] + [0]
 
@@ -44,9 +47,8 @@ def test_the_best_comes_first_and_others_get_what_is_free():
 @pytest.mark.parametrize(("threshold", "count"), [(0.7, 2), (0.69, 1)])
 def test_a_mask_covered_beyond_the_overlap_threshold_is_dropped(threshold, count):
     covered_by_seven_tenths = boxes((0, 0, 10, 10), (3, 0, 13, 10))
-    labels, kept, overlaps = compose(
-        covered_by_seven_tenths, full(2), np.array([0.9, 0.8]), SHAPE, overlap_threshold=threshold
-    )
+    config = SegmentConfig(overlap_threshold=threshold)
+    labels, kept, overlaps = compose(covered_by_seven_tenths, full(2), np.array([0.9, 0.8]), SHAPE, config)
     assert labels.max() == len(kept) == count
     assert overlaps.tolist() == pytest.approx([0, 0.7][:count])
 
@@ -54,25 +56,25 @@ def test_a_mask_covered_beyond_the_overlap_threshold_is_dropped(threshold, count
 def test_thresholds_of_score_mask_and_area():
     two = boxes((0, 0, 4, 4), (10, 0, 13, 3))
     scores = np.array([0.5, 0.49])
-    assert compose(two, full(2), scores, SHAPE).kept.tolist() == [0]
-    assert compose(two, full(2), scores, SHAPE, score_threshold=0, min_area=10).kept.tolist() == [0]
-    assert compose(two, 0.6 * full(2), scores, SHAPE, mask_threshold=0.7).labels.max() == 0
+    assert compose(two, full(2), scores, SHAPE, SegmentConfig()).kept.tolist() == [0]
+    assert compose(two, full(2), scores, SHAPE, SegmentConfig(score_threshold=0, min_area=10)).kept.tolist() == [0]
+    assert compose(two, 0.6 * full(2), scores, SHAPE, SegmentConfig(mask_threshold=0.7)).labels.max() == 0
 
 
 def test_the_smallest_area_counts_what_is_painted():
     half_hidden = boxes((0, 0, 10, 10), (5, 0, 15, 10))
-    assert len(compose(half_hidden, full(2), np.array([0.9, 0.8]), SHAPE, min_area=51).kept) == 1
+    assert len(compose(half_hidden, full(2), np.array([0.9, 0.8]), SHAPE, SegmentConfig(min_area=51)).kept) == 1
 
 
 def test_what_lies_outside_the_image_is_left_out():
     partly, outside, empty = (-5, 15, 5, 25), (40, 40, 50, 50), (8, 8, 8, 12)
-    labels, kept, _ = compose(boxes(outside, partly, empty), full(3), np.ones(3), SHAPE)
+    labels, kept, _ = compose(boxes(outside, partly, empty), full(3), np.ones(3), SHAPE, SegmentConfig())
     assert kept.tolist() == [1]
     assert labels.sum() == labels[15:, :5].sum() == 25
 
 
 def test_no_detections():
-    labels, kept, _ = compose(boxes(), full(0), np.ones(0), SHAPE)
+    labels, kept, _ = compose(boxes(), full(0), np.ones(0), SHAPE, SegmentConfig())
     assert labels.shape == SHAPE
     assert len(kept) == labels.max() == 0
 
@@ -84,7 +86,7 @@ def test_many_detections_of_any_size_keep_their_order():
     scores = np.linspace(0.5, 1, count)
     for values in (tall, scores):
         values.flags.writeable = False
-    labels, kept, _ = compose(tall, full(count).astype(np.float16), scores, (5, 3 * count))
+    labels, kept, _ = compose(tall, full(count).astype(np.float16), scores, (5, 3 * count), SegmentConfig())
     np.testing.assert_array_equal(kept, np.arange(count)[::-1])
     np.testing.assert_array_equal(areas(labels)[::-1], (1 + np.arange(count) % 2) * (1 + np.arange(count) % 5))
 

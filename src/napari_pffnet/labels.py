@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from napari_pffnet.config import SegmentConfig
+
 Array = np.ndarray[Any, Any]
 BOXES_AT_ONCE = 256
 #: pixels of a semantic map that count in no loss
@@ -25,21 +27,11 @@ class Composed(NamedTuple):
     overlaps: Array
 
 
-def compose(
-    boxes: Array,
-    masks: Array,
-    scores: Array,
-    shape: tuple[int, int],
-    *,
-    score_threshold: float = 0.5,
-    mask_threshold: float = 0.5,
-    overlap_threshold: float = 0.7,
-    min_area: int = 0,
-) -> Composed:
+def compose(boxes: Array, masks: Array, scores: Array, shape: tuple[int, int], config: SegmentConfig) -> Composed:
     """Turn detections into a label image (rule of Liu et al., IEEE TIP 30, 2021).
 
-    The best comes first. A mask of which more than `overlap_threshold` is taken already is dropped, else only its
-    free part is painted.
+    The best comes first. A mask of which more than the `overlap_threshold` of the configuration is taken already is
+    dropped, else only its free part is painted.
 
     Parameters
     ----------
@@ -48,29 +40,23 @@ def compose(
     masks : ndarray
         float N×S×S, probabilities in [0, 1] inside each box.
     scores : ndarray
-        float N; those under `score_threshold` are left out. Of equal scores the earlier detection is better.
+        float N in [0, 1]; of equal ones the earlier detection is better.
     shape : (int, int)
         Height and width of the label image.
-    score_threshold : float
-        Lowest score.
-    mask_threshold : float
-        Lowest probability that counts as nucleus.
-    overlap_threshold : float
-        Largest fraction of a mask's area that better ones may have taken, in [0, 1].
-    min_area : int
-        Smallest painted object, pixels; at least 1.
+    config : SegmentConfig
+        Thresholds of score, mask and overlap, and the smallest area of what is painted (at least 1).
     """
     labels = np.zeros(shape, np.int32)
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= score_threshold]
+    order = order[scores[order] >= config.score_threshold]
     kept: list[int] = []
     overlaps: list[float] = []
     for row, (window, probability) in zip(order, paste(boxes[order], masks[order], shape), strict=True):
         place = labels[window]
-        inside = probability >= mask_threshold
+        inside = probability >= config.mask_threshold
         free = inside & (place == 0)
         area, left = np.count_nonzero(inside), np.count_nonzero(free)
-        if left >= max(1, min_area) and area - left <= overlap_threshold * area:
+        if left >= max(1, config.min_area) and area - left <= config.overlap_threshold * area:
             kept.append(int(row))
             overlaps.append(1 - left / area)
             place[free] = len(kept)

@@ -223,7 +223,7 @@ def labels(options: argparse.Namespace, device: torch.device) -> Iterator[dict[s
         truth, moved = found.compose(everything).labels, found.compose(SegmentConfig(score_threshold=0.4)).labels
         moved = np.roll(moved, 2, 0)
         jobs = {
-            "compose": lambda p=p, shape=shape: compose(p.boxes, p.masks, p.scores, shape, score_threshold=0),
+            "compose": lambda p=p, shape=shape: compose(p.boxes, p.masks, p.scores, shape, everything),
             "compose and table": lambda p=p: p.compose(everything),
             "metrics": lambda truth=truth, moved=moved: evaluate_pair(truth, moved),
         }

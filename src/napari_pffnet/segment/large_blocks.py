@@ -112,10 +112,7 @@ class Blocks:
             found["masks"],
             scores,
             (stops[0] - starts[0], stops[1] - starts[1]),
-            score_threshold=self.config.score_threshold,
-            mask_threshold=self.config.mask_threshold,
-            overlap_threshold=self.config.overlap_threshold,
-            min_area=self.config.min_area,
+            self.config,
         )
         inner = tuple(slice(part.start - s, part.stop - s) for part, s in zip(window, starts, strict=True))
         part = labels[inner]

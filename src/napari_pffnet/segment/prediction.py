@@ -79,16 +79,7 @@ class Prediction:
     def compose(self, config: SegmentConfig | None = None) -> Segmentation:
         """Apply the thresholds of a configuration, its own one by default; the network is not run."""
         config = config or self.config
-        labels, kept, overlaps = compose(
-            self.boxes,
-            self.masks,
-            self.mask_scores,
-            self.shape,
-            score_threshold=config.score_threshold,
-            mask_threshold=config.mask_threshold,
-            overlap_threshold=config.overlap_threshold,
-            min_area=config.min_area,
-        )
+        labels, kept, overlaps = compose(self.boxes, self.masks, self.mask_scores, self.shape, config)
         centres = centroids(labels)
         table = pd.DataFrame(
             {
