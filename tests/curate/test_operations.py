@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from label_planes import INTEGERS, check, plane
+from label_planes import INTEGERS, applied, check, plane
 from napari_pffnet.curate import OperationError
 from napari_pffnet.curate.operations import (
     delete,
@@ -53,7 +53,7 @@ def test_smooth_removes_a_spur_and_a_notch_and_keeps_the_area():
     before[14, 25:32] = 7
     before[15, 5:8] = 0
     before[:, 34:] = 2
-    after = smooth(before, 7).applied_to(before)
+    after = applied(smooth(before, 7), before)
     assert np.all(after[14, 26:32] == 0)
     assert np.all(after[15, 6:8] == 7)
     assert np.count_nonzero(after == 7) == pytest.approx(400, rel=0.05)
@@ -62,10 +62,10 @@ def test_smooth_removes_a_spur_and_a_notch_and_keeps_the_area():
 
 def test_smooth_never_deletes_nor_leaves_the_edge_of_the_image():
     before = plane(".1.. .... ....")
-    assert smooth(before, 1).applied_to(before).any()
+    assert applied(smooth(before, 1), before).any()
     corner = np.zeros((20, 20), np.uint8)
     corner[:12, :12] = 1
-    assert smooth(corner, 1).applied_to(corner)[0, 0] == 1
+    assert applied(smooth(corner, 1), corner)[0, 0] == 1
 
 
 def test_grow_takes_background_only():
@@ -91,8 +91,8 @@ def test_shrink_of_an_object_that_fills_the_image_changes_nothing():
 def test_grow_and_shrink_of_a_rectangle_are_inverse():
     before = np.zeros((40, 40), np.int32)
     before[10:30, 12:28] = 5
-    grown = grow(before, 5, 3).applied_to(before)
-    np.testing.assert_array_equal(shrink(grown, 5, 3).applied_to(grown), before)
+    grown = applied(grow(before, 5, 3), before)
+    np.testing.assert_array_equal(applied(shrink(grown, 5, 3), grown), before)
 
 
 @pytest.mark.parametrize("operation", [fill_holes, smooth, grow, shrink])
@@ -161,7 +161,7 @@ def test_semantic_classes_are_painted():
     everything = np.array([(-1, -1), (-1, 4), (3, 4), (3, -1)])
     for value in (0, 1, 255):
         change = paint_class(before, everything, value)
-        assert np.all(change.applied_to(before) == value)
+        assert np.all(applied(change, before) == value)
         assert len(change.values) == 4
 
 

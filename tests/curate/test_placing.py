@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from label_planes import INTEGERS, check, plane
+from label_planes import INTEGERS, applied, check, plane
 from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.placing import place, redraw
 
@@ -46,7 +46,7 @@ def test_the_plane_is_never_copied(edit):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < before.nbytes
-    assert edited.applied_to(before)[0, 0] == 3
+    assert applied(edited, before)[0, 0] == 3
 
 
 def test_no_free_pixel_and_no_free_id_are_said():

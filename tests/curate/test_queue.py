@@ -6,7 +6,15 @@ import pytest
 
 from label_planes import INTEGERS
 from napari_pffnet.curate.candidates import Candidate
-from napari_pffnet.curate.queue import COLUMNS, nucleus_rows, rescored, review_queue, usual_area
+from napari_pffnet.curate.queue import (
+    COLUMNS,
+    candidate_rows,
+    joined,
+    judged,
+    nucleus_rows,
+    rescored,
+    usual_area,
+)
 
 SHAPE = (60, 80)
 
@@ -20,6 +28,20 @@ def plane(dtype=np.int32):
 
 def table(**columns):
     return pd.DataFrame({"index": [1, 2, 3, 9], **columns})
+
+
+def rows_of(labels, table, semantic=None, overlaps=None, window=None, shape=None, calibrate=None):
+    """Rows of nuclei; what is not given is not known."""
+    shape = shape or labels.shape
+    return nucleus_rows(labels, table, semantic, overlaps=overlaps, window=window, shape=shape, calibrate=calibrate)
+
+
+def review_queue(labels, table, semantic=None, candidates=(), **known):
+    """Nuclei and candidates as the panel lists them, the worst first."""
+    nuclei = rows_of(labels, table, semantic, **known)
+    usual = usual_area(nuclei)
+    rows = joined(judged(nuclei.assign(size=nuclei["area"] / usual)), candidate_rows(candidates, labels.shape, usual))
+    return rows.sort_values("priority", ascending=False, kind="stable", ignore_index=True)
 
 
 def order(queue):
@@ -112,9 +134,9 @@ def test_what_a_person_has_seen_comes_last(state):
 
 def test_rows_of_a_window_are_those_of_the_whole_plane():
     labels, semantic = plane(), np.random.default_rng(0).random(SHAPE)
-    whole = nucleus_rows(labels, table(mask_score=0.8), semantic).iloc[:2]
+    whole = rows_of(labels, table(mask_score=0.8), semantic).iloc[:2]
     window = (slice(8, 22), slice(5, 45))
-    part = nucleus_rows(labels[window], table(mask_score=0.8), semantic, usual=100, window=window, shape=SHAPE)
+    part = rows_of(labels[window], table(mask_score=0.8), semantic, window=window, shape=SHAPE)
     pd.testing.assert_frame_equal(part, whole)
 
 

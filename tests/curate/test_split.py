@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from label_planes import INTEGERS, check, plane
+from label_planes import INTEGERS, applied, check, plane
 from napari_pffnet.curate import OperationError
 from napari_pffnet.curate.operations import merge
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_by_seeds, split_each_by_seeds
@@ -20,7 +20,7 @@ def two_discs(dtype=np.int32, label=3):
 def test_line_splits_and_loses_no_pixel(dtype):
     before = plane("111111 111111 111111 111111 222222", dtype)
     change = split_by_line(before, np.array([(-1, 4), (3, 4)]), ids=[1])
-    after = change.applied_to(before)
+    after = applied(change, before)
     assert change.values.dtype == dtype
     np.testing.assert_array_equal(after != 0, before != 0)
     np.testing.assert_array_equal(after[4], before[4])
@@ -30,7 +30,7 @@ def test_line_splits_and_loses_no_pixel(dtype):
 
 def test_diagonal_line_leaks_nowhere():
     before = np.ones((20, 20), np.int32)
-    after = split_by_line(before, np.array([(0, 0), (19, 19)])).applied_to(before)
+    after = applied(split_by_line(before, np.array([(0, 0), (19, 19)])), before)
     assert np.unique(after).tolist() == [1, 2]
     assert after[0, 19] != after[19, 0]
 
@@ -38,7 +38,7 @@ def test_diagonal_line_leaks_nowhere():
 def test_line_that_ends_inside_is_drawn_on():
     before = np.zeros((12, 12), np.int32)
     before[1:11, 1:11] = 1
-    after = split_by_line(before, np.array([(4.0, 5.0), (7.0, 5.0)])).applied_to(before)
+    after = applied(split_by_line(before, np.array([(4.0, 5.0), (7.0, 5.0)])), before)
     assert after[1, 1] != after[1, 10]
     assert after[10, 1] != after[10, 10]
 
@@ -47,7 +47,7 @@ def test_shaking_at_the_ends_does_not_turn_the_line():
     before = np.zeros((42, 42), np.int32)
     before[1:41, 1:41] = 1
     hand = [(10, 21), (10, 20), (11, 20), *((y, 20) for y in range(12, 30)), (30, 20), (30, 19)]
-    after = split_by_line(before, np.array(hand, float)).applied_to(before)
+    after = applied(split_by_line(before, np.array(hand, float)), before)
     assert np.unique(after[1:41, 1:15]).tolist() == [2]
     assert np.unique(after[1:41, 26:41]).tolist() == [1]
 
@@ -56,7 +56,7 @@ def test_line_that_strays_into_a_neighbour_leaves_it_whole():
     before = np.zeros((10, 24), np.int32)
     before[1:9, 1:12], before[1:9, 12:23] = 1, 2
     for start in (-1, 2):
-        after = split_by_line(before, np.array([(5, start), (5, 14)])).applied_to(before)
+        after = applied(split_by_line(before, np.array([(5, start), (5, 14)])), before)
         assert np.unique(after[before == 1]).tolist() == [1, 3]
         np.testing.assert_array_equal(after == 2, before == 2)
 
@@ -64,15 +64,15 @@ def test_line_that_strays_into_a_neighbour_leaves_it_whole():
 def test_line_crosses_several_objects_with_ids_of_their_own():
     before = np.zeros((10, 20), np.uint8)
     before[1:9, 1:9], before[1:9, 11:19] = 1, 4
-    after = split_by_line(before, np.array([(5, 0), (5, 19)]), used_up_to=6).applied_to(before)
+    after = applied(split_by_line(before, np.array([(5, 0), (5, 19)]), used_up_to=6), before)
     assert np.unique(after).tolist() == [0, 1, 4, 7, 8]
-    only = split_by_line(before, np.array([(5, 0), (5, 19)]), ids=[4]).applied_to(before)
+    only = applied(split_by_line(before, np.array([(5, 0), (5, 19)]), ids=[4]), before)
     assert np.unique(only).tolist() == [0, 1, 4, 5]
 
 
 def test_bent_line():
     before = np.ones((11, 11), np.int32)
-    after = split_by_line(before, np.array([(-1, 5), (5, 5), (5, 11)])).applied_to(before)
+    after = applied(split_by_line(before, np.array([(-1, 5), (5, 5), (5, 11)])), before)
     assert after[0, 10] == 2
     assert after[0, 0] == after[10, 0] == after[10, 10] == 1
 
@@ -86,7 +86,7 @@ def test_line_beside_everything_changes_nothing():
 
 def test_component_that_the_line_does_not_touch_keeps_the_id():
     before = plane("111111..11 111111..11 111111..11")
-    after = split_by_line(before, np.array([(-1, 2), (3, 2)])).applied_to(before)
+    after = applied(split_by_line(before, np.array([(-1, 2), (3, 2)])), before)
     np.testing.assert_array_equal(after[:, 8:], 1)
     assert after[0, 0] != after[0, 5]
 
@@ -103,7 +103,7 @@ def test_one_point_is_no_line():
 
 def test_seeds_split_at_the_neck():
     before = two_discs()
-    after = split_by_seeds(before, 3, np.array([(15.2, 15), (15, 32), (0, 0)])).applied_to(before)
+    after = applied(split_by_seeds(before, 3, np.array([(15.2, 15), (15, 32), (0, 0)])), before)
     assert after[15, 15] == 3
     assert after[15, 32] == 4
     assert np.all(after[:, :22][before[:, :22] > 0] == 3)
@@ -114,13 +114,13 @@ def test_seeds_beside_the_middle_split_in_the_middle():
     before = np.zeros((12, 42), np.int32)
     before[1:11, 1:41] = 1
     for seed in [(5, 4), (3, 6), (9, 12)]:
-        after = split_by_seeds(before, 1, np.array([seed, (5, 41 - seed[1])])).applied_to(before)
+        after = applied(split_by_seeds(before, 1, np.array([seed, (5, 41 - seed[1])])), before)
         assert np.count_nonzero(after == 1) == pytest.approx(200, abs=30)
 
 
 def test_seeds_side_by_side_split_too():
     before = np.ones((9, 9), np.int32)
-    after = split_by_seeds(before, 1, np.array([(4, 4), (4, 5)])).applied_to(before)
+    after = applied(split_by_seeds(before, 1, np.array([(4, 4), (4, 5)])), before)
     assert (after[4, 4], after[4, 5]) == (1, 2)
 
 
@@ -131,7 +131,7 @@ def test_intensity_moves_the_border():
     bright[:, 9:12] = 0.3
     seeds = np.array([(5, 4), (5, 36)])
     for intensity in (bright, 1 - bright, (200 * bright).astype(np.uint8)):
-        after = split_by_seeds(before, 1, seeds, intensity).applied_to(before)
+        after = applied(split_by_seeds(before, 1, seeds, intensity), before)
         assert np.all(after[1:11, 14:41] == 2)
         assert np.all(after[1:11, 1:7] == 1)
 
@@ -146,9 +146,9 @@ def test_seeds_in_several_objects_split_each():
     before = np.zeros((31, 96), np.uint8)
     before[:, :48], before[:, 48:] = two_discs(np.uint8, 3), two_discs(np.uint8, 7)
     seeds = np.array([(15, 32), (15, 15), (15, 63), (15, 80), (0, 0), (-9, 400)])
-    after = split_each_by_seeds(before, seeds).applied_to(before)
+    after = applied(split_each_by_seeds(before, seeds), before)
     assert [after[15, x] for x in (15, 32, 63, 80)] == [8, 3, 7, 9]
-    one = split_each_by_seeds(before, seeds[:3]).applied_to(before)
+    one = applied(split_each_by_seeds(before, seeds[:3]), before)
     np.testing.assert_array_equal(one[:, 48:], before[:, 48:])
     for few in (seeds[1:2], seeds[1:3], seeds[4:], np.zeros((0, 2))):
         with pytest.raises(OperationError, match="two points inside"):
@@ -159,7 +159,7 @@ def test_seeds_in_several_objects_split_each():
 def test_waist_is_found(dtype):
     before = two_discs(dtype)
     change = split_at_waist(before, 3)
-    after = change.applied_to(before)
+    after = applied(change, before)
     assert change.values.dtype == dtype
     assert {int(after[15, 10]), int(after[15, 37])} == {3, 4}
     np.testing.assert_array_equal(after != 0, before != 0)
@@ -196,7 +196,7 @@ def test_ids_do_not_overflow(split):
 
 def test_split_then_merge_restores():
     before = plane("1111 1111 1111 1111")
-    split = split_by_line(before, np.array([(-1, 2), (4, 2)])).applied_to(before)
+    split = applied(split_by_line(before, np.array([(-1, 2), (4, 2)])), before)
     check(split, merge(split, [1, 2]), "1111 1111 1111 1111")
 
 
@@ -206,5 +206,5 @@ def test_seeds_split_also_where_a_pixel_has_no_value(place):
     image[place] = np.nan
     seeds = np.array([(15, 15), (15, 32)])
     np.testing.assert_array_equal(
-        split_by_seeds(before, 3, seeds, image).applied_to(before), split_by_seeds(before, 3, seeds).applied_to(before)
+        applied(split_by_seeds(before, 3, seeds, image), before), applied(split_by_seeds(before, 3, seeds), before)
     )

@@ -42,7 +42,7 @@ from napari_pffnet.curate.candidates import Candidate, candidates
 from napari_pffnet.curate.change import Array, Change, OperationError
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.placing import place
-from napari_pffnet.curate.queue import CANDIDATE, review_queue
+from napari_pffnet.curate.queue import CANDIDATE, candidate_rows, joined, judged, nucleus_rows, usual_area
 from napari_pffnet.curate.split import split_by_line
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.evaluate.metrics import overlaps
@@ -222,7 +222,8 @@ class Annotator:
         self.tool = tool
 
     def _write(self, change: Change) -> None:
-        self.labels = change.applied_to(self.labels)
+        self.labels = self.labels.copy()
+        self.labels[change.indices] = change.values
         self.now = Matching(self.truth, self.labels)
 
 
@@ -292,8 +293,7 @@ def correct(image: Array, truth: Array, segmenter: Segmenter, seed: int) -> Coun
     seconds = time.perf_counter() - start
     result = found.compose(segmenter.config)
     offered = candidates(result.labels, found.boxes, found.masks, found.mask_scores, found.semantic)
-    overlap = dict(zip(result.table["index"], result.table["overlap"], strict=True))
-    queue = review_queue(result.labels, result.table, found.semantic, offered, overlaps=overlap)
+    queue = review_queue(result, found.semantic, offered)
     match = Matching(truth, result.labels)
     ordered = zip(-queue["priority"], queue["kind"], queue["index"], strict=True)
     by_score = [(score, "nucleus", i) for score, i in result.table[["score", "index"]].itertuples(index=False)]
@@ -315,6 +315,17 @@ def correct(image: Array, truth: Array, segmenter: Segmenter, seed: int) -> Coun
         by_queue=found_by(ordered, match, offered, truth),
         by_score=found_by(by_score, match, offered, truth),
     )
+
+
+def review_queue(result: Segmentation, semantic: Array, offered: list[Candidate]) -> pd.DataFrame:
+    """Order nuclei and candidates as the panel does, the worst first."""
+    labels = result.labels
+    nuclei = nucleus_rows(
+        labels, result.table, semantic, overlaps=None, window=None, shape=labels.shape, calibrate=None
+    )
+    usual = usual_area(nuclei)
+    rows = joined(judged(nuclei.assign(size=nuclei["area"] / usual)), candidate_rows(offered, labels.shape, usual))
+    return rows.sort_values("priority", ascending=False, kind="stable", ignore_index=True)
 
 
 WAYS = ("stroke", "outline", "segment_stroke", "segment_outline", "sight", "queue")

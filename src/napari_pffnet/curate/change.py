@@ -24,12 +24,6 @@ class Change(NamedTuple):
     indices: tuple[Array, Array]
     values: Array
 
-    def applied_to(self, plane: Array) -> Array:
-        """Return a changed copy of `plane`."""
-        result = plane.copy()
-        result[self.indices] = self.values
-        return result
-
 
 def change(plane: Array, window: Window, edited: Array) -> Change:
     """Return the pixels of the window in which `edited` (H×W of the window) differs from the plane."""

@@ -40,22 +40,28 @@ LIKELY_MISS = {"proposal": 1.35, "foreground": 0.35}
 #: Told as a reason from here on.
 TELL_FIT, TELL_OVERLAP = 0.85, 0.1
 
+#: `kind` ("nucleus" or "candidate"), `index` (label id, or number of the candidate), `y`, `x` (centre), `height`,
+#: `width`, `top`, `left` (of its box), `area`, all in pixels, `priority` in [0, 1] (0 for what a person has seen),
+#: `reason` (plain words), `mask_score` (estimated fit; a candidate's score), `agreement` (share of it that the semantic
+#: map calls nucleus), `border` (touches the image's edge), `size` (area by the usual area), `overlap`, `state`. What is
+#: unknown is NaN.
 COLUMNS = [
     *("kind", "index", "y", "x", "height", "width", "top", "left", "area", "priority", "reason"),
     *("mask_score", "agreement", "border", "size", "overlap", "state"),
 ]
 
 
-def review_queue(
+def nucleus_rows(
     labels: Array,
     table: pd.DataFrame,
-    semantic: Array | None = None,
-    candidates: Sequence[Candidate] = (),
+    semantic: Array | None,
     *,
-    overlaps: Mapping[int, float] | None = None,
-    calibrate: Calibrate | None = None,
+    overlaps: Mapping[int, float] | None,
+    window: Window | None,
+    shape: tuple[int, ...],
+    calibrate: Calibrate | None,
 ) -> pd.DataFrame:
-    """Order the nuclei and candidates of a plane, the worst first.
+    """Return a row for each nucleus of a plane, in the order of their ids; with `size` they can be `judged`.
 
     Parameters
     ----------
@@ -64,67 +70,30 @@ def review_queue(
     table : DataFrame
         Column `index` (label id) and any of `mask_score`, `score`, `quality`, `overlap`, `state`; nuclei without a row
         are taken as unscored.
-    semantic : ndarray, optional
+    semantic : ndarray or None
         float H×W, probability of nucleus.
-    candidates : sequence of Candidate
-        Likely misses.
-    overlaps : mapping, optional
-        Label id to the fraction of its mask that better nuclei took; by default the table's `overlap`.
-    calibrate : callable, optional
+    overlaps : mapping or None
+        Label id to the fraction of its mask that better nuclei took; None: the table's `overlap`.
+    window : (slice, slice) or None
+        `labels` is only this part of the plane; `semantic` is whole. The nuclei in it must be whole.
+    shape : (int, int)
+        Height and width of the plane.
+    calibrate : callable or None
         Gives the fit to expect for a predicted one (`curate.calibration.Calibration.apply`).
-
-    Returns
-    -------
-    DataFrame
-        One row per nucleus and candidate: `kind` ("nucleus" or "candidate"), `index` (label id, or number of the
-        candidate), `y`, `x` (centre), `height`, `width`, `top`, `left` (of its box), `area`, all in pixels, `priority`
-        in [0, 1] (0 for what a person has seen), `reason` (plain words), `mask_score` (estimated fit; a candidate's
-        score), `agreement` (share of it that the semantic map calls nucleus), `border` (touches the image's edge),
-        `size` (area by the median area), `overlap`, `state`. What is unknown is NaN.
-    """
-    nuclei = judged(nucleus_rows(labels, table, semantic, overlaps=overlaps, calibrate=calibrate))
-    usual = usual_area(nuclei)
-    return worst_first(joined(nuclei, candidate_rows(candidates, labels.shape, usual)))
-
-
-def nucleus_rows(
-    labels: Array,
-    table: pd.DataFrame,
-    semantic: Array | None = None,
-    *,
-    overlaps: Mapping[int, float] | None = None,
-    usual: float | None = None,
-    window: Window | None = None,
-    shape: tuple[int, ...] | None = None,
-    calibrate: Calibrate | None = None,
-) -> pd.DataFrame:
-    """Return the rows of `review_queue` of the nuclei, in the order of their ids, to be `judged`.
-
-    Parameters
-    ----------
-    labels, table, semantic, overlaps, calibrate
-        As of `review_queue`.
-    usual : float, optional
-        Usual area, pixels; the median if not given.
-    window : (slice, slice), optional
-        `labels` is only this part of the plane, of `shape`; `semantic` is whole. The nuclei in it must be whole.
-    shape : (int, int), optional
-        Height and width of the plane, with `window`.
     """
     corner = (window[0].start, window[1].start) if window else (0, 0)
     part = semantic[window] if semantic is not None and window else semantic
-    rows = _measured(labels, part, corner, shape or labels.shape)
+    rows = _measured(labels, part, corner, shape)
     rows["kind"] = NUCLEUS
     rows["mask_score"], rows["state"] = _known(table, rows["index"], calibrate)
     if overlaps is None:
         overlaps = dict(zip(table["index"], table["overlap"], strict=True)) if "overlap" in table else {}
     rows["overlap"] = _looked_up(rows["index"], overlaps)
-    rows["size"] = rows["area"] / (usual or usual_area(rows))
     return rows
 
 
 def candidate_rows(candidates: Sequence[Candidate], shape: tuple[int, ...], usual: float) -> pd.DataFrame:
-    """Return the rows of `review_queue` of candidates; `index` counts them from 0."""
+    """Return the rows of candidates; `index` counts them from 0."""
     boxes = np.array([each.box for each in candidates], np.int64).reshape(-1, 4)
     centres = np.array([each.centre for each in candidates], np.float64).reshape(-1, 2)
     area = np.array([each.area for each in candidates], np.int64)
@@ -150,7 +119,7 @@ def candidate_rows(candidates: Sequence[Candidate], shape: tuple[int, ...], usua
 
 
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of nuclei with `priority` and `reason` by their other columns."""
+    """Return rows of nuclei with `priority` and `reason` by their other columns; `COLUMNS` come first."""
     chances, weights = _chances(rows)
     done = rows["state"].isin(DONE).to_numpy()
     result = rows.assign(priority=np.where(done, 0.0, chances.clip(0, 1)))
@@ -181,11 +150,6 @@ def joined(*tables: pd.DataFrame) -> pd.DataFrame:
     """Put rows one under the other; tables without rows do not change the types."""
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else tables[0]
-
-
-def worst_first(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sort by priority; of equal ones, those that stand higher come first."""
-    return rows.sort_values("priority", ascending=False, kind="stable", ignore_index=True)
 
 
 def usual_area(nuclei: pd.DataFrame) -> float:

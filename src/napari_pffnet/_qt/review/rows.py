@@ -73,7 +73,7 @@ class Wanted:
 
 
 class ReviewList:
-    """Rows of `curate.queue.review_queue` with the number of their `plane`.
+    """Rows of `curate.queue`, nuclei and candidates, with the number of their `plane`.
 
     Parameters
     ----------
@@ -95,7 +95,6 @@ class ReviewList:
         self.whole = self.layer.data.size <= MOST_PIXELS
         self.candidates: list[Candidate] = insight.candidates(plane.pixels) if insight else []
         self._dismissed: set[int] = set()
-        self._usual = 1.0
         self.rows = self._all_rows()
 
     def plane(self, number: int) -> LabelPlane:
@@ -210,10 +209,9 @@ class ReviewList:
         numbers = range(int(np.prod(self._sizes, dtype=int))) if self.whole else [self.here]
         nuclei = joined(*(self._nucleus_rows(number, self.plane(number).pixels) for number in numbers))
         self._usual = usual_area(nuclei)
-        nuclei = judged(nuclei.assign(size=nuclei["area"] / self._usual))
         shape = self.candidate_plane.pixels.shape
         self._offered = candidate_rows(self.candidates, shape, self._usual).assign(plane=self.here)
-        return joined(nuclei, self._offered)
+        return joined(self._judged(nuclei), self._offered)
 
     def _nucleus_rows(self, number: int, pixels: Array, window: Window | None = None) -> pd.DataFrame:
         insight = self.insight if number == self.here else None
@@ -222,12 +220,14 @@ class ReviewList:
             self.layer.features,
             insight.semantic if insight else None,
             overlaps=insight.overlaps if insight else None,
-            usual=self._usual,
             window=window,
             shape=self.plane(number).pixels.shape,
             calibrate=self._calibrate,
         )
         return rows.assign(plane=number)
+
+    def _judged(self, nuclei: pd.DataFrame) -> pd.DataFrame:
+        return judged(nuclei.assign(size=nuclei["area"] / self._usual))
 
     def _by_plane(self, writes: Sequence[Write]) -> dict[int, list[Write]]:
         """Writes on each plane, as rows and columns."""
@@ -252,7 +252,7 @@ class ReviewList:
         offered = np.flatnonzero(_meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
         window = _joined(window, self.rows[near], self._offered.iloc[offered])
         part = _written(self.plane(number).pixels, window, writes)
-        nuclei = judged(self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window))
+        nuclei = self._judged(self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window))
         free = [each for each in offered.tolist() if self._is_free(each, part, window)]
         keys = {Key(number, NUCLEUS, each) for each in touched.tolist()}
         keys |= {Key(number, CANDIDATE, each) for each in offered.tolist()}
