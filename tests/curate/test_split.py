@@ -19,7 +19,7 @@ def two_discs(dtype=np.int32, label=3):
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_line_splits_and_loses_no_pixel(dtype):
     before = plane("111111 111111 111111 111111 222222", dtype)
-    change = split_by_line(before, np.array([(-1, 4), (3, 4)]), ids=[1])
+    change = split_by_line(before, np.array([(-1, 4), (3, 4)]))
     after = applied(change, before)
     assert change.values.dtype == dtype
     np.testing.assert_array_equal(after != 0, before != 0)
@@ -66,8 +66,6 @@ def test_line_crosses_several_objects_with_ids_of_their_own():
     before[1:9, 1:9], before[1:9, 11:19] = 1, 4
     after = applied(split_by_line(before, np.array([(5, 0), (5, 19)]), used_up_to=6), before)
     assert np.unique(after).tolist() == [0, 1, 4, 7, 8]
-    only = applied(split_by_line(before, np.array([(5, 0), (5, 19)]), ids=[4]), before)
-    assert np.unique(only).tolist() == [0, 1, 4, 5]
 
 
 def test_bent_line():

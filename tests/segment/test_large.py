@@ -254,11 +254,12 @@ def test_an_older_result_stays_until_the_new_one_is_there(tmp_path):
     assert not read(old)[0].any()
 
 
-def test_the_place_to_find_the_size_of_nuclei_is_where_they_are():
+def test_the_place_to_find_the_size_of_nuclei_is_where_they_are(monkeypatch):
+    monkeypatch.setattr(module, "PLACE_SIDE", 60)
     image = np.zeros((300, 420), np.float32)
     image[200:260, 300:360] = IMAGE[200:260, 300:360]
-    np.testing.assert_array_equal(liveliest_place(LazyPlane(image), 60).shape, (60, 60))
-    assert liveliest_place(LazyPlane(image), 60).max() > 0.5
+    np.testing.assert_array_equal(liveliest_place(LazyPlane(image)).shape, (60, 60))
+    assert liveliest_place(LazyPlane(image)).max() > 0.5
 
 
 def test_limits_come_from_squares_spread_over_the_image(monkeypatch):
@@ -393,11 +394,12 @@ def test_a_folder_that_is_a_file_is_said(tmp_path):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a" / "b")
 
 
-def test_the_liveliest_place_is_where_there_are_pixels():
+def test_the_liveliest_place_is_where_there_are_pixels(monkeypatch):
+    monkeypatch.setattr(module, "PLACE_SIDE", 256)
     image = np.random.default_rng(0).random((600, 1200), np.float32) * 0.1
     image[:, :600] = np.nan
     image[300:, 900:] *= 9
-    place = liveliest_place(LazyPlane(image), 256)
+    place = liveliest_place(LazyPlane(image))
     assert np.isfinite(place).all()
     assert place.max() > 0.5
 

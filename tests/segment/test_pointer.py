@@ -67,14 +67,15 @@ def test_rejected_detection_is_the_answer_where_it_is_the_best(encoded):
     segmenter, _ = encoded
     far = np.argwhere(TRUTH == 0)[np.argmax(np.abs(np.argwhere(TRUTH == 0) - 80).sum(1))]
     y, x = np.clip(far, 6, 153)
-    own = Prediction(
+    pointer = Pointer(segmenter, IMAGE, FeatureCache())
+    pointer.prediction = Prediction(
         boxes=np.array([[x - 5, y - 5, x + 5, y + 5]], np.float32),
         scores=np.ones(1, np.float32),
         quality=np.ones(1, np.float32),
         masks=np.ones((1, 28, 28), np.float16),
         semantic=np.zeros(IMAGE.shape, np.float16),
     )
-    found = Pointer(segmenter, IMAGE, FeatureCache(), own).nucleus_at(y, x)
+    found = pointer.nucleus_at(y, x)
     assert len(found.indices[0]) == 100
     assert found.score == found.quality == 1
 

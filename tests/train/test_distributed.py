@@ -14,8 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from helpers import annotated, tiny
 from napari_pffnet.config import OptimizerConfig, TrainConfig
-from napari_pffnet.distributed import processes
+from napari_pffnet.distributed import Processes, processes
 from napari_pffnet.model import PFFNet
+from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.loop import train_step
 from napari_pffnet.train.state import TrainState
 
@@ -86,7 +87,7 @@ def test_accumulated_gradients_are_averaged_once_a_step():
             state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
             model = DistributedDataParallel(Sum(state.network))
             model.register_comm_hook(None, note)
-            train_step(model, state, repeat(([], [])), config, CPU, torch.float32)
+            train_step(model, state, repeat(([], [])), config, CPU, torch.float32, Processes(), Watch())
             assert sent.count(0) == 1
             sent.clear()
     finally:

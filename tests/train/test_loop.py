@@ -15,6 +15,7 @@ from napari_pffnet.model import PFFNet
 from napari_pffnet.train import loop
 from napari_pffnet.train.__main__ import main
 from napari_pffnet.train.control import LOOK_EVERY
+from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Step, Validation
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.start import initial_network
@@ -113,7 +114,7 @@ def test_two_accumulated_batches_move_the_weights_as_their_union_does():
         model = Brightness(state.network)
         before = model.weight.detach().clone()
         batches = iter([(images, []) if parts == 1 else ([image], []) for image in images])
-        losses = loop.train_step(model, state, batches, config, CPU, torch.float32)
+        losses = loop.train_step(model, state, batches, config, CPU, torch.float32, Processes(), Watch())
         moved.append((losses["loss"], model.weight.detach() - before))
     assert moved[0][0] == pytest.approx(moved[1][0])
     assert moved[0][1].abs().max() > 0
@@ -298,8 +299,8 @@ def float16_run(good):
     config = recipe(precision="float16", optimizer=OptimizerConfig(name="adamw", rate=1e-3, ema=0.5))
     network = initial_network(config)
     state = TrainState.start(network, config, CPU, torch.float16)
-    model, watch = Unbounded(network, good), loop.Watch()
-    return state, lambda: loop.train_step(model, state, repeat(([], [])), config, CPU, torch.float16, watch=watch)
+    model, watch, batches = Unbounded(network, good), Watch(), repeat(([], []))
+    return state, lambda: loop.train_step(model, state, batches, config, CPU, torch.float16, Processes(), watch)
 
 
 def test_a_step_that_float16_skips_moves_neither_schedule_nor_average():

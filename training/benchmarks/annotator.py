@@ -174,7 +174,8 @@ class Annotator:
 
     def _split(self, label: int, inside: list[int]) -> bool:
         line = _line_between(self.truth == inside[0], self.truth == inside[1])
-        return self._try("split", lambda: split_by_line(self.labels, line, [label]), inside[0])
+        alone = np.where(self.labels == label, self.labels, 0)
+        return self._try("split", lambda: split_by_line(alone, line, int(self.labels.max())), inside[0])
 
     def _box(self, true: int) -> bool:
         box = self._drawn_box(true)

@@ -34,12 +34,14 @@ from napari_pffnet.data.dataset import CropDataset, make_batches
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.normalize import apply_limits, limits
 from napari_pffnet.data.targets import to_target
+from napari_pffnet.distributed import Processes
 from napari_pffnet.evaluate.metrics import evaluate_pair
 from napari_pffnet.labels import compose
 from napari_pffnet.library import load_model, pick_device
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Prediction, Segmenter
 from napari_pffnet.synthetic import synthetic_nuclei
+from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.loop import train_step
 from napari_pffnet.train.optim import pick_precision
 from napari_pffnet.train.state import TrainState
@@ -244,7 +246,7 @@ def loader(options: argparse.Namespace, device: torch.device) -> Iterator[dict[s
             times = timed({"batch": lambda batches=batches: next(batches)}, 5 * options.repeats, device)["batch"]
         yield {"workers": workers, "crops_per_s": recipe.batch_size / times["s"], **times}
     batch = next(make_batches(dataset, recipe.batch_size))
-    jobs = {"step": lambda: train_step(network, state, iter([batch]), recipe, device, dtype)}
+    jobs = {"step": lambda: train_step(network, state, iter([batch]), recipe, device, dtype, Processes(), Watch())}
     times = timed(jobs, options.repeats, device)["step"]
     yield {"training": str(dtype), "crops_per_s": recipe.batch_size / times["s"], **times}
 

@@ -48,9 +48,9 @@ def window_of(plane: Array, ids: Iterable[int], margin: int = 0) -> Window | Non
     return _clipped(plane.shape, (rows[0], columns[0]), (rows[-1], columns[-1]), margin)
 
 
-def window_around(shape: tuple[int, ...], points: Array, margin: int = 0) -> Window:
-    """Return the window inside `shape` that holds the points (float N×2: y, x) and `margin` pixels around."""
-    return _clipped(shape, np.floor(points.min(0)), np.ceil(points.max(0)), margin)
+def window_around(shape: tuple[int, ...], points: Array) -> Window:
+    """Return the window inside `shape` that holds the points (float N×2: y, x)."""
+    return _clipped(shape, np.floor(points.min(0)), np.ceil(points.max(0)), 0)
 
 
 def new_ids(plane: Array, count: int, used_up_to: int = 0) -> Array:

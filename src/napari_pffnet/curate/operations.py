@@ -27,6 +27,8 @@ from napari_pffnet.curate.change import (
 from napari_pffnet.labels import IGNORE
 
 BACKGROUND, FOREGROUND = 0, 1
+#: pixels
+ROUNDING = 1.5
 
 
 def delete(plane: Array, ids: Iterable[int]) -> Change:
@@ -57,18 +59,17 @@ def fill_holes(plane: Array, label: int) -> Change:
     return change(plane, window, np.where(filled & (part == 0), label, part))
 
 
-def smooth(plane: Array, label: int, radius: float = 1.5) -> Change:
-    """Round the outline: bumps and notches narrower than about 2 × `radius` pixels vanish; the area stays about equal.
+def smooth(plane: Array, label: int) -> Change:
+    """Round the outline: bumps and notches narrower than about 2 × `ROUNDING` vanish; the area stays about equal.
 
     An object too small to be smoothed stays as it is.
     """
-    margin = int(np.ceil(2 * radius)) + 1
-    window = window_of(plane, [label], margin)
+    window = window_of(plane, [label], int(np.ceil(2 * ROUNDING)) + 1)
     if window is None:
         return nothing(plane)
     part = plane[window]
     mask = part == label
-    rounded = (ndimage.gaussian_filter(mask.astype(np.float32), radius, mode="nearest") > 0.5) & (mask | (part == 0))
+    rounded = (ndimage.gaussian_filter(mask.astype(np.float32), ROUNDING, mode="nearest") > 0.5) & (mask | (part == 0))
     return change(plane, window, _redrawn(part, label, mask, rounded)) if rounded.any() else nothing(plane)
 
 

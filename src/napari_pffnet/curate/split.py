@@ -5,7 +5,7 @@ The largest part, or the first seed's, keeps the id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ SEED_TO_SEED = 0.4
 LEAST_RISE = 0.01
 
 
-def split_by_line(plane: Array, path: Array, ids: Collection[int] | None = None, used_up_to: int = 0) -> Change:
+def split_by_line(plane: Array, path: Array, used_up_to: int = 0) -> Change:
     """Split the objects that a drawn line crosses.
 
     Objects in which it only ends stay whole. If it crosses none, it is drawn on in its own direction, through the one
@@ -47,8 +47,6 @@ def split_by_line(plane: Array, path: Array, ids: Collection[int] | None = None,
         int H×W, 0 is background.
     path : ndarray
         float N×2, points y, x of the line, N ≥ 2.
-    ids : collection of int, optional
-        Only these objects; all that the line touches if not given.
     used_up_to : int
         Highest id in use elsewhere (other planes of a stack); new ids are above it.
 
@@ -66,7 +64,7 @@ def split_by_line(plane: Array, path: Array, ids: Collection[int] | None = None,
     if len(points) < 2:
         raise OperationError("splitting needs a line; draw it across the nucleus")
     under, length = np.unique(_values_under(plane, _connected(points)), return_counts=True)
-    touched = {int(i): int(n) for i, n in zip(under, length, strict=True) if i != 0 and (ids is None or i in ids)}
+    touched = {int(i): int(n) for i, n in zip(under, length, strict=True) if i != 0}
     changes = _cut_each(plane, touched, points, used_up_to)
     if touched and not sum(len(each.values) for each in changes):
         longest = max(touched, key=lambda label: touched[label])
@@ -125,7 +123,7 @@ def split_each_by_seeds(plane: Array, seeds: Array, intensity: Array | None = No
     return _together(plane, changes)
 
 
-def split_at_waist(plane: Array, label: int, intensity: Array | None = None, used_up_to: int = 0) -> Change:
+def split_at_waist(plane: Array, label: int, used_up_to: int = 0) -> Change:
     """Split an object where it is narrow: seeds are the peaks of its distance to the outside.
 
     Parameters as of `split_by_seeds`.
@@ -141,7 +139,7 @@ def split_at_waist(plane: Array, label: int, intensity: Array | None = None, use
     markers, count = ndimage.label(peaks, ALL_NEIGHBOURS)
     if count < 2:
         raise OperationError("this nucleus has no waist; draw a line where it should be split")
-    parts = watershed(-_height(view, intensity), markers, mask=view.mask)
+    parts = watershed(-_height(view, None), markers, mask=view.mask)
     return _numbered(plane, view, parts, label, used_up_to, keep=_largest(parts))
 
 

@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 64, 32
-PLACES_ALONG, PLACES = 8, 9
+PLACES_ALONG, PLACE_SIDE, PLACES = 8, 512, 9
 RESULT = "result.zarr"
 #: What a run makes in its folder, what a kill leaves there too.
 MADE = ("job.json", "statistics.npz", "tiles", RESULT, ".job-*.json", ".statistics-*.npz", ".tiles.old")
@@ -147,7 +147,7 @@ def begin(work: Path, plane: LazyPlane, segmenter: Segmenter, stop: Callable[[],
     if (work / "tiles").exists():  # of which nothing is known
         discard(work / "tiles")
     work.mkdir(parents=True, exist_ok=True)
-    fitting = going_on(sized(segmenter, liveliest_place(plane, going_on=going_on), plane.pixel_size, stop))
+    fitting = going_on(sized(segmenter, liveliest_place(plane, going_on), plane.pixel_size, stop))
     if fitting.device.type != "cpu":
         _find_what_fits(plane, fitting)
     lowest = KEPT_BELOW_THRESHOLD * score
@@ -228,9 +228,9 @@ def _flat(pixels: Array) -> Array:
     return pixels.reshape(-1, 1, *pixels.shape[2:])
 
 
-def liveliest_place(plane: LazyPlane, side: int = 512, going_on: Callable[[Array], Array] = lambda part: part) -> Array:
+def liveliest_place(plane: LazyPlane, going_on: Callable[[Array], Array] = lambda part: part) -> Array:
     """Return the square, of 64 spread evenly over the image, in which intensities vary most; for `sized`."""
-    places = (going_on(plane.read(window)) for window in sample_windows(plane.shape, side, PLACES_ALONG))
+    places = (going_on(plane.read(window)) for window in sample_windows(plane.shape, PLACE_SIDE, PLACES_ALONG))
     return max(places, key=liveliness)
 
 

@@ -57,14 +57,16 @@ class Pointer:
         H×W or H×W×3/4, as stored.
     cache : FeatureCache
         Where features are kept; may be shared by several images.
-    prediction : Prediction, optional
-        What a run found; its detections are considered too, those under the threshold as well.
+
+    Attributes
+    ----------
+    prediction : Prediction or None
+        What a run found, once there is one; its detections are considered too, those under the threshold as well.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, image: Array, cache: FeatureCache, prediction: Prediction | None = None
-    ) -> None:
-        self.segmenter, self.image, self.cache, self.prediction = segmenter, image, cache, prediction
+    def __init__(self, segmenter: Segmenter, image: Array, cache: FeatureCache) -> None:
+        self.segmenter, self.image, self.cache = segmenter, image, cache
+        self.prediction: Prediction | None = None
         self._windows: list[Window] = []
         self._token = object()
 

@@ -177,8 +177,8 @@ def train_step(
     config: TrainConfig,
     device: torch.device,
     dtype: torch.dtype,
-    group: Processes = Processes(),
-    watch: Watch | None = None,
+    group: Processes,
+    watch: Watch,
 ) -> dict[str, float]:
     """Run one optimiser step over `accumulate` batches; return the mean of each loss.
 
@@ -202,7 +202,7 @@ def train_step(
     norm = _clip(state, config) if unscaled else torch.zeros((), device=device)
     *means, length = torch.stack([*sums.values(), norm]).tolist()
     values = dict(zip(sums, means, strict=True))
-    fault = (watch or Watch()).fault(values) or ("" if math.isfinite(length) else "a gradient is not finite")
+    fault = watch.fault(values) or ("" if math.isfinite(length) else "a gradient is not finite")
     if state.skipped >= SKIPPED:
         fault = fault or f"gradients were not finite in {state.skipped} steps in a row"
     _check(fault, state, group, device)
@@ -237,7 +237,7 @@ def _update(state: TrainState) -> None:
         state.average.update_parameters(state.network)
 
 
-def _check(fault: str | None, state: TrainState, group: Processes, device: torch.device) -> None:
+def _check(fault: str, state: TrainState, group: Processes, device: torch.device) -> None:
     if not group.any(bool(fault), device):
         return
     state.optimizer.zero_grad(set_to_none=True)
