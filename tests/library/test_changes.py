@@ -15,7 +15,6 @@ from napari_pffnet.library import (
     available,
     entries,
     export,
-    import_model,
     load_model,
     remove,
     rename,
@@ -46,8 +45,8 @@ def test_add_copies_the_file_and_remembers_hash_note_and_day(model, own_models):
 
 
 def test_import_takes_the_name_of_the_file_or_another(model):
-    assert import_model(model).name == "tiny"
-    assert import_model(model, "other", "twice").note == "twice"
+    assert add(model).name == "tiny"
+    assert add(model, "other", "twice").note == "twice"
     assert list(mine()) == ["other", "tiny"]
 
 
@@ -57,7 +56,7 @@ def test_a_taken_name_is_refused_and_nothing_changes(model, own_models, tmp_path
     add(model, "other")
     before = content(own_models)
     other = write_model(tmp_path / "other.safetensors", seed=1)
-    for change in (lambda: add(other, name), lambda: import_model(other, name), lambda: rename("other", name)):
+    for change in (lambda: add(other, name), lambda: rename("other", name)):
         known = "" if name in ("mine", "default") else f", as '{name.lower()}'"
         with pytest.raises(LibraryError, match=f"there is a model '{name}' already{known}; choose another"):
             change()
@@ -115,9 +114,8 @@ def foreign_files(folder, model):
 
 def test_what_is_no_whole_model_is_not_added(model, own_models, tmp_path):
     for path, message in foreign_files(tmp_path, model):
-        for change in (lambda path=path: add(path, "new"), lambda path=path: import_model(path, "new")):
-            with pytest.raises(LibraryError, match=message):
-                change()
+        with pytest.raises(LibraryError, match=message):
+            add(path, "new")
     assert content(own_models) == {}
 
 
@@ -226,7 +224,7 @@ def test_export_writes_a_model_that_can_be_imported(model, tmp_path):
     add(model, "mine", "a note")
     assert export("mine", tmp_path / "for Ann") == tmp_path / "for Ann.safetensors"
     assert export("mine", tmp_path) == tmp_path / "mine.safetensors"
-    assert import_model(tmp_path / "for Ann.safetensors").sha256 == fingerprint(model)
+    assert add(tmp_path / "for Ann.safetensors").sha256 == fingerprint(model)
     assert export("mine", f"{tmp_path}/new folder/") == tmp_path / "new folder" / "mine.safetensors"
     assert fingerprint(export("default", tmp_path / "new" / "d.safetensors")) == fingerprint(available()["default"])
 

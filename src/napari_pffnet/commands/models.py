@@ -106,9 +106,9 @@ def export(options: argparse.Namespace) -> int:
 
 def import_(options: argparse.Namespace) -> int:
     """Copy a file into the library."""
-    from napari_pffnet.library import import_model
+    from napari_pffnet import library
 
-    model = import_model(options.file, options.name, options.note)
+    model = library.add(options.file, options.name, options.note)
     print(f"{options.file} -> {model.path}\nuse it with: --model {shlex.quote(model.name)}")
     return 0
 

@@ -186,10 +186,10 @@ def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.N
     if cluster is None:
         failed = sum(not _attempt(segmenter, path, options) for path in small)
     else:
-        from napari_pffnet.segment.cluster import new_run, spread_files
+        from napari_pffnet.segment.cluster import new_run, spread
 
         failed, files = 0, [path.resolve() for path in small]
-        for path, (count, seconds, fault) in spread_files(cluster, files, _remote, (options, new_run())):
+        for path, (count, seconds, fault) in spread(cluster, files, _remote, (options, new_run())):
             failed += not _tell(path, options, count, seconds, fault)
     return failed + sum(not _attempt(segmenter, path, options, cluster) for path in large)
 

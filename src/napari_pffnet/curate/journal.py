@@ -99,15 +99,9 @@ class Journal:
         Raises
         ------
         OSError
-            The disk is full or not writable. The record waits in memory and is written with the next one or by `flush`.
+            The disk is full or not writable. The record waits in memory and is written with the next one.
         """
         self._waiting.append(encode(content, arrays))
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if not self._waiting:
-            return
         data = b"".join(self._waiting)
         try:
             os.lseek(self._handle, self._length, os.SEEK_SET)

@@ -35,15 +35,15 @@ LONGEST = 100
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|imagenet|none", re.IGNORECASE)
 
 
-def add(path: str | Path, name: str, note: str = "") -> Entry:
+def add(path: str | Path, name: str | None = None, note: str = "") -> Entry:
     """Copy a model file into the user's folder.
 
     Parameters
     ----------
     path : str or Path
         The whole file is checked first.
-    name : str
-        Becomes the file's name; spaces around it are dropped.
+    name : str, optional
+        Becomes the file's name; spaces around it are dropped. Without it, the file keeps its own.
     note : str
         What the user wants to remember.
 
@@ -55,7 +55,8 @@ def add(path: str | Path, name: str, note: str = "") -> Entry:
     OSError
         The file cannot be read.
     """
-    source, name = Path(path), _free_name(name)
+    source = Path(path)
+    name = _free_name(source.stem if name is None else name)
     if not source.is_file():
         raise LibraryError(f"no file {source}; give the path of a .safetensors model file")
     verify(source)
@@ -76,11 +77,6 @@ def add(path: str | Path, name: str, note: str = "") -> Entry:
             " folder that can be written, and try again"
         ) from error
     return read_entry(name, target)
-
-
-def import_model(path: str | Path, name: str | None = None, note: str = "") -> Entry:
-    """Add a model file under its own file name, or another name; see `add`."""
-    return add(path, Path(path).stem if name is None else name, note)
 
 
 def rename(old: str, new: str) -> Entry:

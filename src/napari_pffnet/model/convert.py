@@ -10,7 +10,7 @@ import logging
 import pickle
 import re
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,9 +166,6 @@ class _ArraysOnly(pickle.Unpickler):
         for package in ("numpy.core", "numpy._core")
         for module, name in ((f"{package}.multiarray", "_reconstruct"), (f"{package}.multiarray", "scalar"))
     ) | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-
-    def __init__(self, file: IO[bytes], *, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ALLOWED:

@@ -73,15 +73,33 @@ class SpreadTiles:
         statistics = {name: (mean.cpu(), variance.cpu()) for name, (mean, variance) in setting.statistics.items()}
         place = (self.source, self.model, self.device, segmenter.config, self.run)
         common = (*place, replace(setting, statistics=statistics))
-        for (number, _), content in _spread(self.client, tiles.items(), _compute, common):
+        for (number, _), content in spread(self.client, tiles.items(), _compute, common):
             yield number, content
 
 
-def spread_files(
-    client: Any, files: Iterable[T], work: Callable[..., R], arguments: tuple[Any, ...]
+def spread(
+    client: Any, items: Iterable[T], work: Callable[..., R], arguments: tuple[Any, ...]
 ) -> Iterator[tuple[T, R]]:
-    """Call ``work(file, *arguments)`` on the cluster for each file; yield file and result as they come."""
-    return _spread(client, files, work, arguments)
+    """Call ``work(item, *arguments)`` on the cluster for each item; yield item and result as they come.
+
+    A few tasks per worker are under way at a time, so that no results pile up.
+    """
+    from distributed import as_completed
+
+    waiting, under_way = iter(items), {}
+    queue = as_completed()
+
+    def submit(count: int) -> None:
+        for item in islice(waiting, count):
+            future = client.submit(work, item, *arguments, pure=False, retries=2)
+            under_way[future.key] = item
+            queue.add(future)
+
+    submit(PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
+    for future in queue:
+        result = future.result()
+        yield under_way.pop(future.key), result
+        submit(1)
 
 
 def new_run() -> str:
@@ -114,25 +132,3 @@ def one_at_a_time() -> Any:
     from threading import RLock
 
     return RLock()
-
-
-def _spread(
-    client: Any, items: Iterable[T], work: Callable[..., R], arguments: tuple[Any, ...]
-) -> Iterator[tuple[T, R]]:
-    """Keep a few tasks per worker under way; hand back each result as it comes, so that none piles up."""
-    from distributed import as_completed
-
-    waiting, under_way = iter(items), {}
-    queue = as_completed()
-
-    def submit(count: int) -> None:
-        for item in islice(waiting, count):
-            future = client.submit(work, item, *arguments, pure=False, retries=2)
-            under_way[future.key] = item
-            queue.add(future)
-
-    submit(PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
-    for future in queue:
-        result = future.result()
-        yield under_way.pop(future.key), result
-        submit(1)

@@ -123,7 +123,7 @@ class ModelsController:
 
     def import_model(self, path: str) -> None:
         """Check a file and copy it into the library, under its own name or, if that is taken, with a number."""
-        self._copy(lambda: library.import_model(path, free_name(Path(path).stem)), self._imported)
+        self._copy(lambda: library.add(path, free_name(Path(path).stem)), self._imported)
 
     def _imported(self, model: Entry) -> None:
         self.refresh(model.name)
