@@ -18,7 +18,7 @@ RIGHT[:, 20:] = True
 
 
 def left(predicted, truth, ignored=RIGHT):
-    return set(np.unique(within_complete(predicted, truth, ignored)[0]).tolist()) - {0}
+    return set(np.unique(within_complete(truth, predicted, ignored)[1]).tolist()) - {0}
 
 
 @pytest.mark.parametrize("ignored", [None, np.zeros((20, 40), bool)])
@@ -46,7 +46,7 @@ def test_a_true_nucleus_that_sticks_out_is_found_by_what_lies_on_it():
 
 def test_a_true_nucleus_that_is_to_be_ignored_need_not_be_found():
     truth = plane((2, 8), (30, 36))
-    assert set(np.unique(within_complete(plane(), truth, RIGHT)[1]).tolist()) == {0, 1}
+    assert set(np.unique(within_complete(truth, plane(), RIGHT)[0]).tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("top", [900, 2**31 - 1])
@@ -54,7 +54,7 @@ def test_ids_with_gaps_and_large_ones_count_as_any_without_sorting_small_ones(mo
     boxes = (2, 8), (14, 24), (30, 36)
     ids = np.array([0, 7, 500, top], np.int32)
     monkeypatch.setattr(np, "unique", np.unique if top > 900 else None)
-    predicted, truth = within_complete(ids[plane(*boxes)], ids[plane(boxes[0], boxes[2])], RIGHT)
+    truth, predicted = within_complete(ids[plane(boxes[0], boxes[2])], ids[plane(*boxes)], RIGHT)
     assert predicted.dtype == np.int32
     monkeypatch.undo()
     assert [np.unique(each).tolist() for each in (predicted, truth)] == [[0, 7], [0, 7]]
@@ -63,8 +63,8 @@ def test_ids_with_gaps_and_large_ones_count_as_any_without_sorting_small_ones(mo
 def test_nothing_is_changed_and_empty_images_stay_empty():
     predicted = plane((30, 36))
     before = predicted.copy()
-    result, _ = within_complete(predicted, plane(), RIGHT)
+    _, result = within_complete(plane(), predicted, RIGHT)
     assert np.array_equal(predicted, before)
     assert result.dtype == predicted.dtype
     empty = np.zeros((0, 0), np.int32)
-    assert within_complete(empty, empty, empty > 0)[0].shape == (0, 0)
+    assert within_complete(empty, empty, empty > 0)[1].shape == (0, 0)

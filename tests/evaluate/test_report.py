@@ -33,20 +33,21 @@ def test_pairs_by_name_with_or_without_the_suffix(folders):
     predictions, truth = folders
     save(truth, a=ONE, b=ONE)
     save(predictions, a=THREE, a_labels=ONE, a_semantic=ONE, a_overlay=ONE, b=ONE, c=ONE)
-    pairs = find_pairs(predictions, truth)
+    pairs = find_pairs(truth, predictions)
     assert pairs.files == {
-        "a": (predictions / "a_labels.tif", truth / "a.tif"),
-        "b": (predictions / "b.tif", truth / "b.tif"),
+        "a": (truth / "a.tif", predictions / "a_labels.tif"),
+        "b": (truth / "b.tif", predictions / "b.tif"),
     }
     assert pairs.faults == []
     assert pairs.extra == ["c"]
-    assert find_pairs(*folders[::-1]).files.keys() == {"a", "b"}
+    assert find_pairs(*folders).files.keys() == {"a", "b"}
 
 
 def test_two_files_are_a_pair(folders):
-    files = (folders[0] / "x.tif", folders[1] / "y_labels.tif")
-    save(folders[0], x=ONE)
-    save(folders[1], y_labels=ONE)
+    predictions, truth = folders
+    files = (truth / "y_labels.tif", predictions / "x.tif")
+    save(predictions, x=ONE)
+    save(truth, y_labels=ONE)
     assert find_pairs(*files).files == {"y": files}
 
 
@@ -55,7 +56,7 @@ def test_truth_without_prediction_and_double_names_are_faults(folders):
     save(truth, a=ONE, b=ONE)
     save(predictions, b=ONE)
     (predictions / "b.png").write_bytes(b"")
-    assert find_pairs(predictions, truth).faults == [
+    assert find_pairs(truth, predictions).faults == [
         f"{truth / 'a.tif'}: no prediction; expected {predictions / 'a_labels.tif'} or a.tif",
         f"{predictions / 'b.tif'}: same name as b.png; remove one of them",
     ]
@@ -64,12 +65,12 @@ def test_truth_without_prediction_and_double_names_are_faults(folders):
 def test_nothing_to_compare_is_an_error_that_names_the_folder(folders):
     predictions, truth = folders
     with pytest.raises(PairError, match="truth: no label images; expected NAME"):
-        find_pairs(predictions, truth)
+        find_pairs(truth, predictions)
     (truth / "labels").mkdir()
     with pytest.raises(PairError, match=r"did you mean .*truth/labels\?"):
-        find_pairs(predictions, truth)
+        find_pairs(truth, predictions)
     with pytest.raises(PairError, match="nowhere: no such folder"):
-        find_pairs(predictions / "nowhere", truth)
+        find_pairs(truth, predictions / "nowhere")
 
 
 def test_bad_files_are_faults_and_the_rest_goes_on(folders):
@@ -77,7 +78,7 @@ def test_bad_files_are_faults_and_the_rest_goes_on(folders):
     save(truth, a=ONE, b=ONE, c=ONE, d=ONE)
     save(predictions, a=ONE, b=ONE[:, 1:], c=ONE.astype(np.float32))
     (predictions / "d.tif").write_bytes(b"no image")
-    found, faults = evaluate_files(find_pairs(predictions, truth).files)
+    found, faults = evaluate_files(find_pairs(truth, predictions).files)
     assert found == {"a": evaluate_pair(ONE, ONE)}
     assert [fault.split(":")[0] for fault in faults] == [str(predictions / f"{name}.tif") for name in "bcd"]
     assert "1×5 but the truth is 1×6" in faults[0]
@@ -123,7 +124,7 @@ def test_stacks_and_large_results_are_compared_part_by_part(folders, monkeypatch
     save(predictions, stack_labels=other)
     LabelPyramid(predictions / "large.zarr", "semantic", plane.shape, "uint8")
     LabelPyramid(predictions / "large.zarr", "nuclei", plane.shape, "uint32").write(0, 0, plane)
-    found, faults = evaluate_files(find_pairs(predictions, truth).files)
+    found, faults = evaluate_files(find_pairs(truth, predictions).files)
     assert faults == []
     assert found == {"large": evaluate_pair(plane, plane), "stack": evaluate_pair(stack, other)}
 
@@ -135,7 +136,7 @@ def test_zarr_folders_of_any_kind_of_labels(tmp_path):
     zarr.save_array(tmp_path / "float.zarr", ONE.astype(float))
     zarr.open_group(tmp_path / "empty.zarr", mode="w").create_group("labels")
     zarr.open_group(tmp_path / "bare.zarr", mode="w")
-    files = {path.stem: (path, tmp_path / "truth.tif") for path in tmp_path.glob("*.zarr")}
+    files = {path.stem: (tmp_path / "truth.tif", path) for path in tmp_path.glob("*.zarr")}
     assert find_pairs(*files["array2"]).files == {"truth": files["array2"]}
     found, faults = evaluate_files(files)
     assert found == dict.fromkeys(["array2", "array3"], evaluate_pair(ONE, ONE))
@@ -154,7 +155,7 @@ def test_labels_of_stacks_are_checked(folders):
     save(truth, size=stack, mask=spots, colour=np.zeros((8, 8), np.uint8))
     save(predictions, size=ONE, mask=spots)
     tifffile.imwrite(predictions / "colour.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
-    _, faults = evaluate_files(find_pairs(predictions, truth).files)
+    _, faults = evaluate_files(find_pairs(truth, predictions).files)
     told = "\n".join(sorted(faults))
     assert "labels are a colour image" in told
     assert "a mask, not labels: 7 is the only id" in told

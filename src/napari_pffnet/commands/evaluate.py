@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the table and write the files; report what cannot be compared."""
     from napari_pffnet.evaluate import report
 
-    pairs = report.find_pairs(options.predictions, options.truth)
+    pairs = report.find_pairs(options.truth, options.predictions)
     inputs = {file.resolve() for pair in pairs.files.values() for file in pair}
     for path in (options.csv, options.json):
         _check(path, inputs)

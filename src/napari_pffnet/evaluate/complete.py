@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 MOST_UNKNOWN = 0.25
 
 
-def within_complete(predicted: Array, truth: Array, ignored: Array | None) -> tuple[Array, Array]:
+def within_complete(truth: Array, predicted: Array, ignored: Array | None) -> tuple[Array, Array]:
     """Take out nuclei of which nobody can say whether they are right.
 
     A predicted nucleus that lies partly where nothing is annotated may be one that an area's edge cuts, and that was
@@ -21,28 +21,28 @@ def within_complete(predicted: Array, truth: Array, ignored: Array | None) -> tu
 
     Parameters
     ----------
-    predicted : ndarray
-        Integer H×W, 0 background.
     truth : ndarray
-        Integer H×W: the true nuclei.
+        Integer H×W, 0 background: the true nuclei.
+    predicted : ndarray
+        Integer H×W.
     ignored : ndarray or None
         bool H×W: not annotated; None if everything is.
 
     Returns
     -------
+    truth : ndarray
+        Without nuclei that lie mostly in ignored pixels.
     predicted : ndarray
         Without nuclei that have more than a quarter of their pixels in ignored ones, and less than half of them on true
         nuclei.
-    truth : ndarray
-        Without nuclei that lie mostly in ignored pixels.
     """
     if ignored is None or not ignored.any():
-        return predicted, truth
+        return truth, predicted
     codes, _ = renumber(truth)
     truth = _keep(truth, codes, share_inside(codes, ignored) <= 0.5)
     codes, _ = renumber(predicted)
     kept = (share_inside(codes, ignored) <= MOST_UNKNOWN) | (share_inside(codes, truth > 0) >= 0.5)
-    return _keep(predicted, codes, kept), truth
+    return truth, _keep(predicted, codes, kept)
 
 
 def _keep(labels: Array, codes: Array, kept: Array) -> Array:

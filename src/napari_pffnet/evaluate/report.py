@@ -28,7 +28,7 @@ class PairError(ValueError):
 class Pairs(NamedTuple):
     """What belongs together.
 
-    `files` (prediction, truth) by name; `faults` one line per truth image that cannot be compared; `extra` names of
+    `files` (truth, prediction) by name; `faults` one line per truth image that cannot be compared; `extra` names of
     predictions without truth.
     """
 
@@ -37,12 +37,12 @@ class Pairs(NamedTuple):
     extra: list[str]
 
 
-def find_pairs(predictions: Path, truth: Path) -> Pairs:
+def find_pairs(truth: Path, predictions: Path) -> Pairs:
     """Pair label images by name.
 
     Parameters
     ----------
-    predictions, truth : Path
+    truth, predictions : Path
         Two folders of ``NAME_labels.*`` or ``NAME.*`` (the former wins: the latter may be the image) or ``NAME.zarr``,
         or two files or Zarr folders.
 
@@ -52,7 +52,7 @@ def find_pairs(predictions: Path, truth: Path) -> Pairs:
         Not two folders or two files, or there is no truth.
     """
     if all(path.is_file() or is_zarr(path) for path in (truth, predictions)):
-        return Pairs({truth.stem.removesuffix(SUFFIX): (predictions, truth)}, [], [])
+        return Pairs({truth.stem.removesuffix(SUFFIX): (truth, predictions)}, [], [])
     for folder in (predictions, truth):
         if not folder.is_dir():
             raise PairError(f"{folder}: no such folder; give two folders of label images, or two label images")
@@ -69,18 +69,18 @@ def find_pairs(predictions: Path, truth: Path) -> Pairs:
         elif not found:
             pairs.faults.append(f"{true[0]}: no prediction; expected {predictions / name}{SUFFIX}.tif or {name}.tif")
         else:
-            pairs.files[name] = (found[0], true[0])
+            pairs.files[name] = (true[0], found[0])
     return pairs
 
 
 def evaluate_files(files: dict[str, tuple[Path, Path]]) -> tuple[dict[str, ImageScores], list[str]]:
-    """Evaluate pairs of (prediction, truth); return the scores by name, and one line per pair that has none.
+    """Evaluate pairs of (truth, prediction); return the scores by name, and one line per pair that has none.
 
     Of stacks an object is what has one id, on one plane or several. A pair has none if a file is unreadable or holds no
     labels, or if the two differ in size.
     """
     scores, faults = {}, []
-    for name, (prediction, truth) in files.items():
+    for name, (truth, prediction) in files.items():
         try:
             scores[name] = evaluate_overlaps(overlaps_of_files(LabelFile(truth), LabelFile(prediction)))
         except DataError as error:

@@ -34,7 +34,7 @@ class Scored:
 def measure(labels: Array, sample: Sample) -> ImageScores:
     """Measure what was found in an image where it is annotated."""
     ignored = None if sample.semantic is None else sample.semantic == IGNORE
-    predicted, truth = within_complete(labels, sample.labels, ignored)
+    truth, predicted = within_complete(sample.labels, labels, ignored)
     return evaluate_pair(truth, predicted)
 
 

@@ -157,8 +157,8 @@ def read_pair(project: Project, output: Path, image: Compared) -> tuple[Array, A
     truth, old, new = (tifffile.imread(file).astype(np.int32) for file in files)
     unknown = output / gate_file(image.name, "ignored")
     ignored = tifffile.imread(unknown) > 0 if unknown.is_file() else None
-    old, new = (within_complete(found, truth, ignored)[0] for found in (old, new))
-    return pixels, within_complete(truth, truth, ignored)[1], old, new
+    old, new = (within_complete(truth, found, ignored)[1] for found in (old, new))
+    return pixels, within_complete(truth, truth, ignored)[0], old, new
 
 
 def decide(output: Path, accepted: str | None) -> None:
