@@ -342,9 +342,9 @@ def _all_planes(
     """Segment all planes at the zoom of the one that shows most; return how this one was seen, and its place."""
     from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.segment import sized
-    from napari_pffnet.segment.stack import StackComposer, telling_plane
+    from napari_pffnet.segment.stack import StackComposer, telling_place
 
-    telling = stack.places[telling_plane(len(stack.places), lambda number: stack.read(stack.places[number]))]
+    telling = telling_place(stack.places, stack.read)
     fitting = sized(segmenter, stack.read(telling), stack.pixel_sizes.get("X"))
     composer = StackComposer(stack.shape, linked)
     for number, place in enumerate(stack.places):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,23 +15,25 @@ LOOKED_AT, THINNED = 9, 256
 MEANS = ["score", "quality", "mask_score", "overlap"]
 CENTRE = ["y", "x"]
 Place = tuple[int | slice, ...]
+P = TypeVar("P")
 Array = np.ndarray[Any, Any]
 
 
-def telling_plane(count: int, read: Callable[[int], Array]) -> int:
-    """Return which plane shows most, to tell the size of a stack's nuclei: that whose values spread most.
+def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:
+    """Return where the plane is that shows most, to tell the size of a stack's nuclei: that whose values spread most.
 
     Of many planes nine are looked at, evenly spaced; the first and the last of a stack are often empty.
 
     Parameters
     ----------
-    count : int
-        Number of planes.
+    places : sequence
+        Of all planes.
     read : callable
-        Gives a plane by its number, H×W or H×W×3.
+        Gives the plane at a place, H×W or H×W×3.
     """
-    numbers = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int)).tolist()
-    return int(max(numbers, key=lambda number: _spread(read(number))))
+    count = len(places)
+    numbers = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
+    return max([places[int(number)] for number in numbers], key=lambda place: _spread(read(place)))
 
 
 def _spread(plane: Array) -> float:

@@ -11,7 +11,7 @@ from napari_pffnet._qt.layers.planes import Array, Stack
 from napari_pffnet.config import SegmentConfig
 
 if TYPE_CHECKING:
-    from napari_pffnet.segment.prediction import Prediction, Segmentation
+    from napari_pffnet.segment.prediction import Segmentation
 
 KEPT_BYTES = 512 * 2**20
 
@@ -59,9 +59,12 @@ class StackOutcome:
 
     def compose(self, config: SegmentConfig, linked: bool) -> Segmentation:
         """Apply other thresholds, or link or not; the network is not run. Needs `outcomes`."""
-        composer = _Composer(self.request.plane, config, linked)
-        for outcome in self.outcomes:
-            composer.add(outcome.prediction)
+        from napari_pffnet.segment.stack import StackComposer
+
+        stack = self.request.plane
+        composer = StackComposer(stack.shape, linked)
+        for place, outcome in zip(stack.places, self.outcomes, strict=False):
+            composer.add(place, outcome.compose(config), stack.begins(place))
         return composer.result()
 
 
@@ -78,16 +81,17 @@ def run_stack(
     Exception
         What the first plane raised, `Cancelled` too. Later, the finished planes are returned with the error.
     """
-    from napari_pffnet.segment.stack import telling_plane
+    from napari_pffnet.segment.stack import telling_place
 
     run = _Run(request, limit)
     error: Exception | None = None
     places = request.plane.places
-    telling = places[telling_plane(len(places), lambda number: _plane(request, places[number]).plane.read())]
+    telling = telling_place(places, lambda place: request.plane.plane(place).read())
     config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling), cancelled)})
     for number, place in enumerate(places):
         try:
-            run.add(engine.run(_plane(request, place, config), _part_of(progress, number, len(places)), cancelled))
+            of_all = _part_of(progress, number, len(places))
+            run.add(place, engine.run(_plane(request, place, config), of_all, cancelled))
         except Exception as stopped:
             if not run.done:
                 raise
@@ -104,14 +108,16 @@ class _Run:
     """What is known of a run so far."""
 
     def __init__(self, request: StackRequest, limit: int) -> None:
+        from napari_pffnet.segment.stack import StackComposer
+
         self.request, self.limit = request, limit
         self.done = self.found = self.bytes = 0
         self.seconds, self.last = 0.0, ("", 1.0)
-        self._composer = _Composer(request.plane, request.config, request.linked)
+        self._composer = StackComposer(request.plane.shape, request.linked)
         self._outcomes: list[Outcome] = []
 
-    def add(self, outcome: Outcome) -> None:
-        self._composer.add(outcome.prediction)
+    def add(self, place: tuple[int | slice, ...], outcome: Outcome) -> None:
+        self._composer.add(place, outcome.compose(self.request.config), self.request.plane.begins(place))
         self.done += 1
         self.found += len(outcome.prediction.boxes)
         self.seconds += outcome.seconds
@@ -124,25 +130,6 @@ class _Run:
         return StackOutcome(
             self.request, result, self._outcomes, self.done, self.found, self.last[0], self.seconds, self.last[1], error
         )
-
-
-class _Composer:
-    """Puts the planes of an image layer into one array."""
-
-    def __init__(self, stack: Stack, config: SegmentConfig, linked: bool) -> None:
-        from napari_pffnet.segment.stack import StackComposer
-
-        self.stack, self.config = stack, config
-        self._composer, self._done = StackComposer(stack.shape, linked), 0
-
-    def add(self, prediction: Prediction) -> None:
-        place = self.stack.places[self._done]
-        self._done += 1
-        part = prediction.compose(self.config).within(self.stack.inside)
-        self._composer.add(place, part, self.stack.begins(place))
-
-    def result(self) -> Segmentation:
-        return self._composer.result()
 
 
 def _size(outcome: Outcome) -> int:
