@@ -25,11 +25,12 @@ from napari_pffnet._qt.train.runs import (
     open_run,
     seen,
 )
-from napari_pffnet.config import ConfigError
+from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.project import find_image
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.library import pixel_print
+from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import find
 from napari_pffnet.train.gate import gate_file
 from projects import SHAPE
@@ -297,7 +298,7 @@ def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path, monkeypatch)
     assert again(stored, folder, controller.run.output) == [
         *(sys.executable, "-m", "napari_pffnet.train", "--project", project, "--base", "mine", "--output", output),
         *("--effort", "quick", "--device", "cpu", "--resume", "auto"),
-        *('finetune.images=["a"]', "finetune.held_out=[]", "batch_size=2"),
+        *("finetune.images=[a]", "finetune.held_out=[]", "batch_size=2"),
     ]
     fake, given = fake_command("steps=1"), []
 
@@ -475,6 +476,14 @@ def test_the_command_says_all_that_was_chosen(tmp_path):
     text = " ".join(command(tmp_path / "project", tmp_path / "out", options, ["batch_size=2"]))
     for part in ("--base mine", "--effort quick", "--device cpu", "batch_size=2", f"--output {tmp_path / 'out'}"):
         assert part in text
+
+
+@pytest.mark.parametrize("name", ["a", "Zelle 😀", "ü, [1]: 'x'", "1", "null", "b\x7f\x85", "x " * 100])
+def test_the_training_reads_the_names_of_images_as_they_were_chosen(tmp_path, name):
+    arguments = command(tmp_path / "project", tmp_path / "out", Options((name, "b"), (name,)), [])
+    given = build_parser().parse_intermixed_args(arguments[3:]).overrides
+    wanted = parse(TrainConfig, apply_overrides({}, given), "command").finetune
+    assert (wanted.images, wanted.held_out) == ((name, "b"), (name,))
 
 
 def test_folders_of_runs_do_not_collide(tmp_path):

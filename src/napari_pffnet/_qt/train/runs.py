@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import tifffile
+import yaml
 
 from napari_pffnet.config import FIXED, ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.change import Array
@@ -65,7 +67,7 @@ def check_settings(text: str) -> list[str]:
 
 def command(project: Path, output: Path, options: Options, settings: Sequence[str]) -> list[str]:
     """Return the command of a run."""
-    chosen = [f"finetune.images={json.dumps(options.images)}", f"finetune.held_out={json.dumps(options.held_out)}"]
+    chosen = [f"finetune.images={_listed(options.images)}", f"finetune.held_out={_listed(options.held_out)}"]
     return [
         *(sys.executable, "-m", "napari_pffnet.train"),
         *("--project", str(project), "--base", options.base, "--output", str(output)),
@@ -73,6 +75,11 @@ def command(project: Path, output: Path, options: Options, settings: Sequence[st
         *chosen,
         *settings,
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as the list of YAML that the training reads."""
+    return yaml.safe_dump(list(names), default_flow_style=True, allow_unicode=True, width=math.inf).strip()
 
 
 def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence[str] = ()) -> list[str]:
