@@ -478,6 +478,14 @@ def test_the_command_says_all_that_was_chosen(tmp_path):
         assert part in text
 
 
+def test_a_run_that_was_started_by_hand_goes_on_as_the_command_line_would(tmp_path):
+    stored = [sys.executable, "-m", "napari_pffnet.train", "--project", "x", "--output", "y"]
+    assert again(stored, tmp_path / "project", tmp_path / "out") == [
+        *(*stored[:3], "--project", str(tmp_path / "project"), "--base", "default", "--output", str(tmp_path / "out")),
+        *("--effort", "normal", "--device", "auto", "--resume", "auto"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["a", "Zelle 😀", "ü, [1]: 'x'", "1", "null", "b\x7f\x85", "x " * 100])
 def test_the_training_reads_the_names_of_images_as_they_were_chosen(tmp_path, name):
     arguments = command(tmp_path / "project", tmp_path / "out", Options((name, "b"), (name,)), [])

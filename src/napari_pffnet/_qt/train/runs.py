@@ -104,7 +104,7 @@ def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence
     return [
         *(sys.executable, "-m", "napari_pffnet.train"),
         *("--project", str(project), "--base", given.base or "default", "--output", str(output)),
-        *("--effort", given.effort, "--device", given.device, "--resume", "auto"),
+        *("--effort", given.effort or "normal", "--device", given.device, "--resume", "auto"),
         *given.overrides,
         *settings,
     ]
