@@ -181,21 +181,26 @@ class Judge:
 
 
 def judged(monkeypatch, base, folder, output, *values):
-    """Steps that were done, and the step of the weights that were taken."""
+    """Steps that were done, the step of the weights that were taken, and why it ended."""
     judge = Judge(*values)
     monkeypatch.setattr("napari_pffnet.train.loop.Validator", lambda *_: judge)
     monkeypatch.setattr(module.Validator, "noise", judge.noise)
-    given = ["schedule.steps=4", "finetune.patience=2"]
-    steps = [e.step for e in events_of(base, folder, output, *given) if isinstance(e, Step)]
-    return steps[-1], load_model(output / "best.safetensors").card["step"]
+    given = [f"schedule.steps={len(values)}", "finetune.patience=2"]
+    events = list(events_of(base, folder, output, *given))
+    steps = [e.step for e in events if isinstance(e, Step)]
+    ended = [e.text for e in events if isinstance(e, Message) and e.text.startswith("ended")]
+    return steps[-1], load_model(output / "best.safetensors").card["step"], ended
 
 
 def test_it_ends_early_when_it_gets_worse_and_takes_the_best(base, folder, tmp_path, monkeypatch):
-    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.9, 0.5, 0.6, 0.7) == (3, 1)
+    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.9, 0.88, 0.5, 0.6, 0.7) == (
+        *(4, 1),
+        ["ended at step 4: 2 validations were clearly worse than the best"],
+    )
 
 
 def test_differences_by_chance_end_nothing_and_the_longer_training_counts(base, folder, tmp_path, monkeypatch):
-    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.6, 0.56, 0.57, 0.58) == (4, 4)
+    assert judged(monkeypatch, base, folder, tmp_path / "out", 0.6, 0.56, 0.57, 0.58) == (4, 4, [])
 
 
 def test_what_is_checked_on_few_nuclei_is_uncertain(folder):

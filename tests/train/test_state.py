@@ -42,11 +42,12 @@ def test_a_run_in_float32_goes_on_in_float16(config, file):
 def test_a_run_of_other_settings_than_are_known_now_goes_on_and_one_of_another_model_does_not(config, file, tmp_path):
     saved = torch.load(file, weights_only=True)
     del saved["config"]["model"]["map_norm"]
+    saved["stale"] = saved.pop("worse") + 2
     saved["config"]["finetune"] |= {"pull": 20.0, "distillation": 1.0, "blend": None, "blend_tolerance": 0.01}
     torch.save(saved, tmp_path / "old.pt")
     state = TrainState.start(PFFNet(tiny()), config, CPU, torch.float32)
     state.load(tmp_path / "old.pt", config)
-    assert state.step == 1
+    assert (state.step, state.worse) == (1, 2)
     with pytest.raises(TrainingError, match="another model configuration"):
         state.load(file, config.model_copy(update={"model": tiny(map_norm="none")}))
 

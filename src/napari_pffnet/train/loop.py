@@ -133,16 +133,16 @@ class _Run:
                 while (wish := group.share(asked(self.output))) == "pause":  # all wait, and none for another one
                     time.sleep(LOOK_EVERY)
                 stop = wish == "stop"
-                stale = False
+                worse = False
                 if self.validator is not None:
                     yield from _milestone(state, config, self.output, self.validator, stop)
-                    stale = self.tuning and 0 < config.finetune.patience <= state.stale
+                    worse = self.tuning and 0 < config.finetune.patience <= state.worse
                 group.wait() if _due(state.step, config.validate_every) else None
-                if stop or group.any(stale, self.device):
+                if stop or group.any(worse, self.device):
                     yield Message(
                         f"stopped at step {state.step} as asked"
                         if stop
-                        else f"ended at step {state.step}: no better model in {state.stale} validations"
+                        else f"ended at step {state.step}: {state.worse} validations were clearly worse than the best"
                     )
                     return
 
@@ -267,7 +267,7 @@ def _save(
     save_model(output / "last.safetensors", state.result, card)
     value = (metrics or {}).get("mean_ap", float(state.step))
     best = metrics is not None and value > state.best
-    state.stale = 0 if best else state.stale + (metrics is not None and value < state.best - noise)
+    state.worse = 0 if best else state.worse + (metrics is not None and value < state.best - noise)
     if best:
         state.best = value
         save_model(output / "best.safetensors", state.result, card)

@@ -49,8 +49,8 @@ class DivergedError(TrainingError):
 class TrainState:
     """Weights, average, optimiser, schedule, scaler, step and best value of a run.
 
-    `stale` counts validations since the best one, `setbacks` how often the run went back, `skipped` the last steps
-    whose gradients were too large for float16.
+    `worse` counts validations since the best one that were clearly worse, `setbacks` how often the run went back,
+    `skipped` the last steps whose gradients were too large for float16.
     """
 
     network: PFFNet
@@ -60,7 +60,7 @@ class TrainState:
     scaler: torch.amp.GradScaler
     step: int = 0
     best: float = float("-inf")
-    stale: int = 0
+    worse: int = 0
     setbacks: int = 0
     skipped: int = 0
 
@@ -128,7 +128,8 @@ class TrainState:
         if saved["scaler"]:  # empty from a run of another precision
             self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best = saved["step"], saved["best"]
-        self.stale, self.skipped = saved.get("stale", 0), 0
+        self.worse = saved.get("worse", saved.get("stale", 0))  # so named in earlier files
+        self.skipped = 0
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -139,7 +140,7 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "best": self.best,
-            "stale": self.stale,
+            "worse": self.worse,
             "setbacks": self.setbacks,
         }
 
