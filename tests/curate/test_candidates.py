@@ -45,6 +45,13 @@ def test_not_offered(box, score, why):
     assert find(one_nucleus(), [box], [score]) == [], why
 
 
+def test_a_detection_that_is_cut_in_two_small_pieces_is_not_offered():
+    labels = np.zeros(SHAPE, np.int32)
+    labels[5:35, 14:20] = 7  # a candidate has 45 pixels or more
+    assert find(labels, [[10, 10, 24, 20]], [0.4]) == []
+    assert [c.box for c in find(labels, [[10, 8, 24, 20]], [0.4])] == [(8, 10, 20, 14)]
+
+
 def test_foreground_without_a_nucleus_is_offered_but_no_thin_rim():
     semantic = np.zeros(SHAPE, np.float16)
     semantic[3:17, 3:17] = 0.9  # a rim of 2 px around the nucleus

@@ -101,9 +101,11 @@ def _from_detections(
     for row, (window, probability) in zip(order, paste(boxes[order], masks[order], taken.shape), strict=True):
         inside = probability >= threshold
         free = inside & ~taken[window]
-        if np.count_nonzero(free) < max(smallest, FREE_SHARE * np.count_nonzero(inside)):
+        if np.count_nonzero(free) < FREE_SHARE * np.count_nonzero(inside):
             continue
         free = _largest_piece(free)
+        if np.count_nonzero(free) < smallest:
+            continue
         taken[window] |= free
         found.append(_candidate(free, window, float(scores[row]), "proposal"))
     return found
