@@ -167,6 +167,22 @@ def test_same_name_twice_is_refused(viewer, tmp_path):
         keys.add("delete", "K", "Delete", Mock())
 
 
+def test_on_windows_keys_of_earlier_versions_are_kept_in_the_folder_of_the_program(monkeypatch, tmp_path):
+    monkeypatch.undo()
+
+    def folder(name, appauthor=None):  # as platformdirs has it there
+        return tmp_path / name if appauthor is False else tmp_path / name / name
+
+    monkeypatch.setattr("napari_pffnet._qt.correct.keys.user_config_path", folder)
+    before = folder("napari-pffnet") / "keys.json"
+    before.parent.mkdir(parents=True)
+    before.write_text("mine")
+    for _ in range(2):
+        assert keys_file() == tmp_path / "napari-pffnet" / "keys.json"
+        assert keys_file().read_text() == "mine"
+        assert not before.exists()
+
+
 def test_where_and_how_keys_are_written(viewer, monkeypatch):
     monkeypatch.undo()
     assert keys_file().name == "keys.json"

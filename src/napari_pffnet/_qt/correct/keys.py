@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -197,8 +198,13 @@ class Keys:
 
 
 def keys_file() -> Path:
-    """Return where changed keys are kept."""
-    return user_config_path("napari-pffnet") / "keys.json"
+    """Return where changed keys are kept; on Windows those of earlier versions, a folder deeper, move there."""
+    path = user_config_path("napari-pffnet", appauthor=False) / "keys.json"
+    before = user_config_path("napari-pffnet") / "keys.json"
+    if before.is_file() and not path.exists():
+        with suppress(OSError):
+            before.replace(path)
+    return path
 
 
 def normal(key: str) -> str:
