@@ -90,6 +90,14 @@ def test_grey_is_kept_as_one_channel_and_the_sample_is_not_changed():
     assert labels.max() == 7
 
 
+def test_memory_counts_all_that_is_kept_of_a_sample():
+    semantic = np.full((64, 64), 255, np.uint8)
+    semantic[:32, :32] = 0
+    ready = prepare(Sample("a", np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.int32), semantic))
+    kept = 64 * 64 * (2 + 4 + 1) + 8 * 1  # image, labels, semantic; areas
+    assert ready.nbytes == kept + 4 * 4 * 2 * 8  # places
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_go_on_where_a_run_stopped(folder, workers):
     data = dataset([folder], 10)

@@ -46,8 +46,8 @@ class Prepared:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        maps = [self.image, self.labels, self.areas, *([] if self.semantic is None else [self.semantic])]
-        return sum(m.nbytes for m in maps)
+        maps = (self.image, self.labels, self.semantic, self.areas, self.places)
+        return sum(m.nbytes for m in maps if m is not None)
 
 
 def prepare(sample: Sample, percentiles: tuple[float, float] = PERCENTILES) -> Prepared:
