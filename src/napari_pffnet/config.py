@@ -6,6 +6,7 @@ widget, the command line and the checkpoints.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
@@ -348,7 +349,7 @@ def load(kind: type[C], path: str | Path, overrides: list[str] | None = None) ->
 
 def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Return `values` with each ``section.key=value`` set; values are read as YAML (``1e-3`` as a number)."""
-    result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(values))
+    result: dict[str, Any] = copy.deepcopy(values)
     for item in overrides:
         name, equals, text = item.partition("=")
         if not equals or not name:
