@@ -92,9 +92,9 @@ class TrainState:
 
     def save(self, path: Path, config: TrainConfig) -> None:
         """Write the resume file atomically."""
-        buffer = io.BytesIO()
+        buffer = io.BytesIO()  # torch tells a full disk by other errors
         torch.save({**self._parts(), "config": config.model_dump(mode="json")}, buffer)
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
     def load(self, path: Path, config: TrainConfig) -> None:
         """Take over everything from a resume file; what belongs on the network's device goes there.
