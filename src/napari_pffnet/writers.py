@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def _measured(labels: Array, known: pd.DataFrame) -> pd.DataFrame:
 
 def _plane(data: Any, meta: dict[str, Any]) -> Array:
     """Return the layer's only plane, at full resolution."""
-    labels = np.asarray(data[0] if isinstance(data, (list, tuple)) or hasattr(data, "_data") else data)
+    labels = np.asarray(data[0] if isinstance(data, Sequence) else data)
     kept = tuple(size for size in labels.shape[:-2] if size > 1)
     if kept:
         raise RuntimeError(

@@ -36,6 +36,8 @@ def test_levels_are_saved_at_full_resolution_and_stacks_are_refused(layer, tmp_p
     levels = Labels([LABELS[0], LABELS[0, ::2, ::2]], multiscale=True)
     assert levels.save(str(tmp_path / "a.geojson"))
     assert json.loads((tmp_path / "a.geojson").read_text())["features"][0]["properties"]["measurements"] == {"area": 9}
+    assert Labels(np.ma.masked_array(LABELS[0])).save(str(tmp_path / "masked.geojson"))
+    assert (tmp_path / "masked.geojson").read_text() == (tmp_path / "a.geojson").read_text()
     with pytest.raises(RuntimeError, match="'stack' has 3 planes, and this format knows one"):
         Labels(np.ones((3, 4, 4), int), name="stack").save(str(tmp_path / "b.geojson"))
     with pytest.raises(RuntimeError, match="'empty' has no nuclei"):
