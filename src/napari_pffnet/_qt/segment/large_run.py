@@ -24,11 +24,10 @@ from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
 from napari_pffnet._qt.segment.results import about_image
 from napari_pffnet._qt.segment.summary import found, short
+from napari_pffnet._qt.train.progress import duration
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown
-
-MINUTE, HOUR = 60, 3600
 
 
 class LargeRuns:
@@ -103,7 +102,7 @@ class LargeRuns:
         seen = "" if outcome.zoom == 1 else f" · seen at {outcome.zoom:.2g}×"
         on = f"{short(outcome.request.model)} on {outcome.device}"
         nuclei = found(outcome.count, outcome.request.config)
-        return f"{nuclei} · {on}{seen} · {_time(outcome.seconds)} · {outcome.labels}"
+        return f"{nuclei} · {on}{seen} · {duration(outcome.seconds)} · {outcome.labels}"
 
     def failed(self, image: Image, request: LargeRequest, error: Exception) -> None:
         """Ask for another folder the next time, if nothing could be written there."""
@@ -153,10 +152,4 @@ def _file_name(image: Image, plane: Plane) -> str:
 
 
 def _about(seconds: float | None) -> str:
-    return "" if seconds is None else f" · about {_time(seconds)} left"
-
-
-def _time(seconds: float) -> str:
-    if seconds < MINUTE:
-        return f"{seconds:.0f} s"
-    return f"{seconds / MINUTE:.0f} min" if seconds < HOUR else f"{seconds / HOUR:.1f} h"
+    return "" if seconds is None else f" · about {duration(seconds)} left"
