@@ -80,6 +80,7 @@ def test_average_precision_is_pooled_and_the_rest_are_means():
     assert average_precision([good, bad]) == dict.fromkeys(THRESHOLDS, 3 / 5)
     assert average_precision([]) == dict.fromkeys(THRESHOLDS, 1)
     figures = pool([good, bad])
+    assert [figures[f"ap{percent}"] for percent in range(50, 91, 5)] == [3 / 5] * 9
     assert figures["ap50"] == figures["mean_ap"] == pytest.approx(0.6)
     assert figures["aji"] == figures["pq"] == figures["dice"] == 0.5
 

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 Array = np.ndarray[Any, Any]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(9))
+MEANS = ("aji", "aji_plus", "dice", "dq", "sq", "pq")
 
 
 @dataclass(frozen=True)
@@ -192,17 +193,12 @@ def average_precision(scores: Sequence[ImageScores]) -> dict[float, float]:
 
 
 def pool(scores: Sequence[ImageScores]) -> dict[str, float]:
-    """Summarise images: AP pooled over their objects (`ap50`, `ap75`, `mean_ap` of 0.5 to 0.9), the rest as means."""
+    """Summarise images: AP pooled over their objects (`ap50` to `ap90`, `mean_ap`), `MEANS` over the images."""
     precision = average_precision(scores)
-    means = {
-        name: float(np.mean([getattr(s, name) for s in scores])) if scores else 1.0
-        for name in ("aji", "aji_plus", "dice", "dq", "sq", "pq")
-    }
     return {
-        "ap50": precision[0.5],
-        "ap75": precision[0.75],
+        **{f"ap{round(100 * threshold)}": value for threshold, value in precision.items()},
         "mean_ap": float(np.mean(list(precision.values()))),
-        **means,
+        **{name: float(np.mean([getattr(s, name) for s in scores])) if scores else 1.0 for name in MEANS},
     }
 
 

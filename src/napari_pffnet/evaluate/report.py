@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from napari_pffnet.data.folder import RESULTS, list_images
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.label_files import DRAW, LabelFile, overlaps_of_files
-from napari_pffnet.evaluate.metrics import ImageScores, average_precision, evaluate_overlaps
+from napari_pffnet.evaluate.metrics import MEANS, ImageScores, evaluate_overlaps, pool
 from napari_pffnet.io.lazy import is_zarr
 
 SUFFIX = RESULTS[0]
-MEANS = ("aji", "aji_plus", "dice", "dq", "sq", "pq")
 NAME_WIDTH = 24
 
 
@@ -127,13 +125,10 @@ def _json(content: dict[str, Any]) -> str:
 
 
 def _figures(scores: Sequence[ImageScores]) -> dict[str, float]:
-    precision = average_precision(scores)
     return {
         "nuclei": sum(s.true_positives[0] + s.false_negatives[0] for s in scores),
         "found": sum(s.true_positives[0] + s.false_positives[0] for s in scores),
-        **{f"ap{round(100 * threshold)}": value for threshold, value in precision.items()},
-        "mean_ap": float(np.mean(list(precision.values()))),
-        **{name: float(np.mean([getattr(s, name) for s in scores])) for name in MEANS},
+        **pool(scores),
     }
 
 
