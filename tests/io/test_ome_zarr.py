@@ -16,20 +16,20 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(ome_zarr, "BLOCK", 32)
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_levels_are_samples_of_the_labels_and_metadata_says_what_they_are(tmp_path, version):
+def test_levels_are_samples_of_the_labels_and_metadata_says_what_they_are(tmp_path):
     for name in ("nuclei", "semantic"):
-        pyramid = LabelPyramid(tmp_path / "a.zarr", name, LABELS.shape, "uint32", PLACED, version)
+        pyramid = LabelPyramid(tmp_path / "a.zarr", name, LABELS.shape, "uint32", PLACED)
         for window in blocks(LABELS.shape):
             pyramid.write(window[0].start, window[1].start, LABELS[window])
     root = zarr.open(tmp_path / "a.zarr", mode="r")
-    assert root.metadata.zarr_format == (2 if version == "0.4" else 3)
+    assert root.metadata.zarr_format == 3
     for level in range(3):
         np.testing.assert_array_equal(root[f"labels/nuclei/{level}"][:], LABELS[:: 2**level, :: 2**level])
     facts = describe(root["labels/nuclei"])
     assert (facts.axes, facts.paths, facts.pixel_sizes) == ("YX", ("0", "1", "2"), (0.5, 1.0, 2.0))
     assert facts.placements == tuple(PLACED._replace(scale=(0.25 * 2**i, 0.5 * 2**i)) for i in range(3))
-    content = [dict(root[path].attrs) for path in ("labels", "labels/nuclei")]
-    listed, image = (each if version == "0.4" else each["ome"] for each in content)
-    assert listed["labels"] == ["nuclei", "semantic"]
-    assert image["image-label"]["version"] == version
+    listed, image = (root[path].attrs["ome"] for path in ("labels", "labels/nuclei"))
+    assert (listed["version"], listed["labels"]) == ("0.5", ["nuclei", "semantic"])
+    assert image["version"] == image["image-label"]["version"] == "0.5"
+    before = {"multiscales": [{"version": "0.4", **image["multiscales"][0]}]}
+    assert describe(zarr.create_group(tmp_path / "b.zarr", zarr_format=2, attributes=before)) == facts

@@ -1,11 +1,11 @@
-"""OME-Zarr 0.4 and 0.5: what an image's metadata says, and label pyramids that are written block by block."""
+"""OME-Zarr: what an image's metadata says (0.4, 0.5), and label pyramids that are written block by block (0.5)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -13,6 +13,7 @@ import zarr
 from napari_pffnet.io.images import MICROMETRES, ImageError
 
 Array = np.ndarray[Any, Any]
+VERSION = "0.5"
 BLOCK = 1024
 #: chunks of smaller levels shrink with them down to this, so that a block does not rewrite what others wrote
 SMALLEST_CHUNK = 256
@@ -41,7 +42,6 @@ class Multiscale:
     paths: tuple[str, ...]
     pixel_sizes: tuple[float | None, ...]
     placements: tuple[Placement, ...]
-    version: str
     channel_colours: tuple[str, ...] = ()
 
 
@@ -60,7 +60,6 @@ def describe(group: zarr.Group) -> Multiscale | None:
     along = letters.index("Y"), letters.index("X")
     placements = [_placement(level, first, units, along) for level in first["datasets"]]
     sized = [bool(_step(level, "scale") or _step(first, "scale")) for level in first["datasets"]]
-    version = str(inner.get("version") or first.get("version") or "0.4")
     return Multiscale(
         letters,
         tuple(level["path"] for level in first["datasets"]),
@@ -68,7 +67,6 @@ def describe(group: zarr.Group) -> Multiscale | None:
             place.scale[1] * unit if known and unit else None for place, known in zip(placements, sized, strict=True)
         ),
         tuple(placements),
-        version,
         _channel_colours(inner.get("omero")),
     )
 
@@ -117,8 +115,6 @@ class LabelPyramid:
         Unsigned integers.
     placement : Placement
         Of the largest level.
-    version : str
-        0.4 or 0.5.
     """
 
     def __init__(
@@ -128,22 +124,17 @@ class LabelPyramid:
         shape: tuple[int, int],
         dtype: str,
         placement: Placement = UNPLACED,
-        version: str = "0.5",
     ) -> None:
         self.shape = shape
-        form: Literal[2, 3] = 2 if version == "0.4" else 3
         count = 1
         while max(shape) / 2 ** (count - 1) > BLOCK and count < 10:
             count += 1
-        root = zarr.open_group(folder, mode="a", zarr_format=form)
+        root = zarr.open_group(folder, mode="a", zarr_format=3)
         labels = root.require_group("labels")
-        known = _inner(labels.attrs, version).get("labels", [])
-        labels.attrs.update(_outer({"labels": sorted({*known, name})}, version))
+        known: Any = labels.attrs.get("ome", {})
+        labels.attrs["ome"] = {"version": VERSION, "labels": sorted({*known.get("labels", ()), name})}
         image = labels.create_group(name, overwrite=True)
-        image.attrs.update(_outer(_metadata(name, count, placement, version), version))
-        more: dict[str, Any] = (
-            {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if form == 2 else {"dimension_names": ["y", "x"]}
-        )
+        image.attrs["ome"] = _metadata(name, count, placement)
         self.levels = [
             image.create_array(
                 str(level),
@@ -151,7 +142,7 @@ class LabelPyramid:
                 chunks=(max(BLOCK >> level, min(BLOCK, SMALLEST_CHUNK)),) * 2,
                 dtype=dtype,
                 fill_value=0,
-                **more,
+                dimension_names=["y", "x"],
             )
             for level in range(count)
         ]
@@ -221,7 +212,7 @@ def is_result(folder: Path) -> bool:
         return False
 
 
-def _metadata(name: str, count: int, placement: Placement, version: str) -> dict[str, Any]:
+def _metadata(name: str, count: int, placement: Placement) -> dict[str, Any]:
     # of each square the pixel at the corner is kept, so that all levels begin at the same place
     moved = [{"type": "translation", "translation": list(placement.translation)}] if any(placement.translation) else []
     steps = [[{"type": "scale", "scale": [size * 2**i for size in placement.scale]}, *moved] for i in range(count)]
@@ -229,17 +220,8 @@ def _metadata(name: str, count: int, placement: Placement, version: str) -> dict
     units = [{"unit": unit} if unit else {} for unit in placement.units]
     axes = [{"name": axis, "type": "space", **unit} for axis, unit in zip("yx", units, strict=True)]
     scales = {"name": name, "axes": axes, "datasets": levels, "type": "nearest"}
-    own = {"version": version} if version == "0.4" else {}
-    return {"multiscales": [{**own, **scales}], "image-label": {"version": version}}  # the image lies elsewhere
-
-
-def _outer(content: dict[str, Any], version: str) -> dict[str, Any]:
-    return content if version == "0.4" else {"ome": {"version": version, **content}}
-
-
-def _inner(attributes: Any, version: str) -> dict[str, Any]:
-    known = dict(attributes)
-    return known if version == "0.4" else dict(known.get("ome", {}))
+    # the image lies elsewhere
+    return {"version": VERSION, "multiscales": [scales], "image-label": {"version": VERSION}}
 
 
 def blocks(shape: Sequence[int]) -> list[tuple[slice, slice]]:
