@@ -5,14 +5,12 @@ Importing this needs no PyTorch: listing models stays quick, and the panel opens
 
 from napari_pffnet.library.changes import add, annotate, export, remove, rename
 from napari_pffnet.library.facts import Seen, date_of, describe, headline, parent, pixel_print, seen_by
-from napari_pffnet.library.files import FORMAT, VERSION, LibraryError, read_extras, save_model
+from napari_pffnet.library.files import LibraryError, read_extras, save_model
 from napari_pffnet.library.folder import Entry, available, entries, entry, find, user_folder
 from napari_pffnet.library.loading import DEFAULT, Model, load_model, pick_device
 
 __all__ = [
     "DEFAULT",
-    "FORMAT",
-    "VERSION",
     "Entry",
     "LibraryError",
     "Model",
