@@ -8,6 +8,7 @@ import torch
 from helpers import write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig
 from napari_pffnet.data.dataset import CropDataset, make_batches, prepare
+from napari_pffnet.data.normalize import PERCENTILES
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.sources import DataError, Sample
 
@@ -84,7 +85,7 @@ def test_grey_is_kept_as_one_channel_and_the_sample_is_not_changed():
     labels = np.zeros((8, 8), np.int32)
     labels[2:4] = 7
     sample = Sample("a", np.stack([image] * 3, -1), labels)
-    ready = prepare(sample)
+    ready = prepare(sample, PERCENTILES)
     assert ready.image.shape == (1, 8, 8)
     assert ready.areas.tolist() == [48, 16]
     assert labels.max() == 7
@@ -93,7 +94,7 @@ def test_grey_is_kept_as_one_channel_and_the_sample_is_not_changed():
 def test_memory_counts_all_that_is_kept_of_a_sample():
     semantic = np.full((64, 64), 255, np.uint8)
     semantic[:32, :32] = 0
-    ready = prepare(Sample("a", np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.int32), semantic))
+    ready = prepare(Sample("a", np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.int32), semantic), PERCENTILES)
     kept = 64 * 64 * (2 + 4 + 1) + 8 * 1  # image, labels, semantic; areas
     assert ready.nbytes == kept + 4 * 4 * 2 * 8  # places
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_pffnet.config import DataConfig
-from napari_pffnet.data.normalize import PERCENTILES, normalize
+from napari_pffnet.data.normalize import normalize
 from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import DataError, Sample, Source
 from napari_pffnet.data.targets import Target, to_target
@@ -50,7 +50,7 @@ class Prepared:
         return sum(m.nbytes for m in maps if m is not None)
 
 
-def prepare(sample: Sample, percentiles: tuple[float, float] = PERCENTILES) -> Prepared:
+def prepare(sample: Sample, percentiles: tuple[float, float]) -> Prepared:
     """Normalise a sample; grey images are kept as one channel."""
     planes = normalize(sample.image, percentiles)
     grey = sample.image.ndim == 2 or bool((planes == planes[:1]).all())

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pffnet.config import InputConfig
 from napari_pffnet.data.sparse import squares_of, widened
 
-PERCENTILES = (1.0, 99.8)
+PERCENTILES = InputConfig().percentiles
 
 
 def normalize(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES) -> NDArray[np.float32]:
@@ -45,9 +46,7 @@ def limits(array: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES) 
     return limits_of(values, squares_of(values) if values.size else values, percentiles)
 
 
-def limits_of(
-    values: NDArray[Any], squares: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES
-) -> tuple[float, float]:
+def limits_of(values: NDArray[Any], squares: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
     """Return the limits of an image of which only some pixels, and squares of it (N×s×s×C), are at hand."""
     if values.dtype.kind == "b":
         values, squares = values.astype(np.uint8), squares.astype(np.uint8)  # true may be stored as 255
