@@ -11,7 +11,7 @@ import torch
 from helpers import tiny, write_folder
 from napari_pffnet.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig, dump
 from napari_pffnet.library import load_model
-from napari_pffnet.train.state import RESUME_FILE
+from napari_pffnet.train.control import RESUME_FILE
 
 RECIPE = TrainConfig(
     model=tiny(),

@@ -14,12 +14,12 @@ from napari_pffnet.library import load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import loop
 from napari_pffnet.train.__main__ import main
-from napari_pffnet.train.control import LOOK_EVERY
+from napari_pffnet.train.control import LOOK_EVERY, RESUME_FILE
 from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Step, Validation
 from napari_pffnet.train.loop import fit
 from napari_pffnet.train.start import initial_network
-from napari_pffnet.train.state import RESUME_FILE, DivergedError, TrainingError, TrainState
+from napari_pffnet.train.state import DivergedError, TrainingError, TrainState
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,8 @@ from napari_pffnet.data.parts import Part
 from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.library import load_model, pick_device
-from napari_pffnet.train.finetune import Effort, finetune, recipe
+from napari_pffnet.train.control import EFFORTS
+from napari_pffnet.train.finetune import finetune, recipe
 
 RULES = ("majority", "ignored", "clipped")
 Labels = NDArray[np.int32]
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--side", type=int, default=96, help="of the annotated square, pixels")
-    parser.add_argument("--effort", default="quick", choices=Effort.__args__)
+    parser.add_argument("--effort", default="quick", choices=list(EFFORTS))
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)

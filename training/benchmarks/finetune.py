@@ -30,8 +30,9 @@ from napari_pffnet.evaluate.metrics import evaluate_pair, pool
 from napari_pffnet.library import Model, load_model, pick_device
 from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.blend import blend
+from napari_pffnet.train.control import EFFORTS
 from napari_pffnet.train.events import Step, Validation
-from napari_pffnet.train.finetune import Effort, finetune, recipe
+from napari_pffnet.train.finetune import finetune, recipe
 from napari_pffnet.train.material import Material
 from napari_pffnet.train.validation import spread
 
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--most", type=int, nargs="+", default=[23, 24, 3], help="validation images of each domain")
     parser.add_argument("--blend", type=float, nargs="+", default=[0.5, 0.75, 1.0])
-    parser.add_argument("--effort", default="normal", choices=Effort.__args__)
+    parser.add_argument("--effort", default="normal", choices=list(EFFORTS))
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--variant", default="default")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, load, parse
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.terminal import print_any_text
+from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 
 if TYPE_CHECKING:
     from napari_pffnet.train.events import Event
@@ -38,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--base", metavar="NAME|PATH", help="with --project: the model to start from (default: the package's)"
     )
     parser.add_argument(
-        "--effort", choices=("quick", "normal", "thorough"), help="with --project: how long to train (default: normal)"
+        "--effort", choices=list(EFFORTS), help=f"with --project: how long to train (default: {USUAL_EFFORT})"
     )
     parser.add_argument(
         "--replay", type=Path, metavar="DIR", help="with --project: images of what the base model shall not forget"
@@ -148,9 +149,9 @@ def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 
     kept = sorted((options.output / BASE).glob("*.safetensors")) if options.resume else []
     base = load_model(kept[0] if kept else options.base or "default")
-    wanted = recipe(base.config, options.effort or "normal", 1, options.overrides)
+    wanted = recipe(base.config, options.effort or USUAL_EFFORT, 1, options.overrides)
     material = open_material(options.project, wanted.finetune, base.card)
-    config = recipe(base.config, options.effort or "normal", len(material.train), options.overrides)
+    config = recipe(base.config, options.effort or USUAL_EFFORT, len(material.train), options.overrides)
     replay = open_source(options.replay) if options.replay else None
     check([replay] if replay is not None else [])
     return partial(finetune, config, base, material, replay=replay)

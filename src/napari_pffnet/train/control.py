@@ -1,11 +1,20 @@
-"""Asking a run to wait or to end: by files in its folder, so that any program and any person can."""
+"""What a run and those who start it or wait for it agree on: efforts and files. No PyTorch in here.
+
+A run is asked to wait or to end by files in its folder, so that any program and any person can.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
+Effort = Literal["quick", "normal", "thorough"]
+#: Steps for five images.
+EFFORTS: dict[Effort, int] = {"quick": 60, "normal": 160, "thorough": 600}
+USUAL_EFFORT: Effort = "normal"
 STOP_FILE, PAUSE_FILE = "stop", "pause"
+#: What resuming needs, the last model, and the best one or the result.
+RESUME_FILE, LAST, RESULT = "resume.pt", "last.safetensors", "best.safetensors"
 LOOK_EVERY = 0.5
 
 

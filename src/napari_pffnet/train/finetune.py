@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -23,6 +23,7 @@ from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.blend import blend
 from napari_pffnet.train.compare import compare
+from napari_pffnet.train.control import EFFORTS, LAST, RESULT, RESUME_FILE, Effort
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
@@ -30,15 +31,12 @@ from napari_pffnet.train.material import Material, known_to, prints
 from napari_pffnet.train.memory import let_go
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
-from napari_pffnet.train.state import RESUME_FILE, DivergedError
+from napari_pffnet.train.state import DivergedError
 from napari_pffnet.train.validation import Validator
 
-Effort = Literal["quick", "normal", "thorough"]
-EFFORTS: dict[Effort, int] = {"quick": 60, "normal": 160, "thorough": 600}
 VALIDATIONS = 8
 WORKERS = 4
 USUAL_IMAGES = 5
-RESULT = "best.safetensors"
 TRAINED = "trained.safetensors"
 BASE = "base"
 
@@ -265,7 +263,7 @@ def _best(output: Path, device: torch.device, validator: Validator) -> Model:
     """
     if _has_trained(output):
         (output / RESULT).replace(output / TRAINED)
-    last = load_model(output / "last.safetensors", device)
+    last = load_model(output / LAST, device)
     if not (output / TRAINED).is_file():
         return last
     best = load_model(output / TRAINED, device)

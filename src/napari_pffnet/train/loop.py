@@ -19,12 +19,12 @@ from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.library import save_model
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.control import LOOK_EVERY, asked
+from napari_pffnet.train.control import LAST, LOOK_EVERY, RESULT, RESUME_FILE, asked
 from napari_pffnet.train.divergence import Watch
 from napari_pffnet.train.events import Checkpoint, Event, Message, Preview, Step, Validation
 from napari_pffnet.train.memory import memory_used
 from napari_pffnet.train.optim import pick_precision
-from napari_pffnet.train.state import RESUME_FILE, DivergedError, TrainState, seed_all
+from napari_pffnet.train.state import DivergedError, TrainState, seed_all
 from napari_pffnet.train.validation import Validator
 
 SEED_STRIDE = 7919
@@ -264,15 +264,15 @@ def _save(
     state: TrainState, config: TrainConfig, output: Path, metrics: dict[str, float] | None, noise: float = 0.0
 ) -> Iterator[Event]:
     card = {"step": state.step, "recipe": config.model_dump(mode="json"), "validation": metrics or {}}
-    save_model(output / "last.safetensors", state.result, card)
+    save_model(output / LAST, state.result, card)
     value = (metrics or {}).get("mean_ap", float(state.step))
     best = metrics is not None and value > state.best
     state.worse = 0 if best else state.worse + (metrics is not None and value < state.best - noise)
     if best:
         state.best = value
-        save_model(output / "best.safetensors", state.result, card)
+        save_model(output / RESULT, state.result, card)
     state.save(output / RESUME_FILE, config)
-    yield Checkpoint(state.step, output / ("best.safetensors" if best else "last.safetensors"), best)
+    yield Checkpoint(state.step, output / (RESULT if best else LAST), best)
 
 
 def _batches(

@@ -10,8 +10,8 @@ from napari_pffnet.config import BodyConfig, TrainConfig
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.child import watched
-from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
-from napari_pffnet.train.state import RESUME_FILE, TrainingError, seed_all
+from napari_pffnet.train.control import PAUSE_FILE, RESUME_FILE, STOP_FILE
+from napari_pffnet.train.state import TrainingError, seed_all
 
 
 def find_resume(choice: str | None, output: Path) -> Path | None:

@@ -17,9 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from napari_pffnet.config import ModelConfig, OptimizerConfig, TrainConfig
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.model import PFFNet
+from napari_pffnet.train.control import RESUME_FILE
 from napari_pffnet.train.optim import build_optimizer, build_schedule, freeze
-
-RESUME_FILE = "resume.pt"
 
 
 class TrainingError(RuntimeError):

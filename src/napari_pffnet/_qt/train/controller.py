@@ -23,9 +23,7 @@ from napari_pffnet._qt.train.compare_layers import LEGEND, with_difference
 from napari_pffnet._qt.train.progress import Progress
 from napari_pffnet._qt.train.protocol import SideBySide, View
 from napari_pffnet._qt.train.runs import (
-    EFFORTS,
     FAULTS,
-    Options,
     accepted_model,
     again,
     check_settings,
@@ -38,9 +36,8 @@ from napari_pffnet._qt.train.runs import (
     resumable,
 )
 from napari_pffnet.train.child import Run, RunError, start
+from napari_pffnet.train.control import RESULT
 from napari_pffnet.train.gate import read_gate
-
-__all__ = ["EFFORTS", "Options", "TrainController", "View"]
 
 NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
 DISCARD = "End this training and delete what it has learnt?"
@@ -237,7 +234,7 @@ class TrainController:
         note = f"fine-tuned on {self._project.name if self._project else 'a project'}; {gate.headline()}"
         self._in_background(
             "PFFNet: adding the model",
-            lambda: self.add_model(run.output / "best.safetensors", name, note),
+            lambda: self.add_model(run.output / RESULT, name, note),
             lambda added: self._accepted(run, added),
         )
 
@@ -351,7 +348,7 @@ class TrainController:
             self.view.set_page("failed")
             self.view.set_failure(run.failure(), resumable(run.output))
             self.view.set_status("The model in use stays as it is.")
-        elif gate.usable and (run.output / "best.safetensors").is_file():
+        elif gate.usable and (run.output / RESULT).is_file():
             self.view.set_page("gate")
             self.view.set_gate(
                 gate, free_name(f"{self._project.name if self._project else 'model'} {run.output.name[:10]}")

@@ -27,10 +27,10 @@ from napari_pffnet.io.project import PROJECT_FILE, RUNS, ImageEntry, ProjectErro
 from napari_pffnet.library import LibraryError, available, entry, pixel_print, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
+from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT
 from napari_pffnet.train.gate import Compared, gate_file
 
-EFFORTS = ("quick", "normal", "thorough")
-DECISION_FILE, RESUME_FILE = "decision.json", "resume.pt"
+DECISION_FILE = "decision.json"
 FAULTS = (OSError, ValueError, RunError, ProjectError)
 Page = Literal["none", "setup", "running", "gate", "failed"]
 
@@ -42,7 +42,7 @@ class Options:
     images: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     base: str = "default"
-    effort: str = "normal"
+    effort: str = USUAL_EFFORT
     device: str = "auto"
     settings: str = ""
 
@@ -104,7 +104,7 @@ def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence
     return [
         *(sys.executable, "-m", "napari_pffnet.train"),
         *("--project", str(project), "--base", given.base or "default", "--output", str(output)),
-        *("--effort", given.effort or "normal", "--device", given.device, "--resume", "auto"),
+        *("--effort", given.effort or USUAL_EFFORT, "--device", given.device, "--resume", "auto"),
         *given.overrides,
         *settings,
     ]

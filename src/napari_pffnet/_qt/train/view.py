@@ -40,8 +40,9 @@ from napari_pffnet._qt.train.parts import (
     suggest,
 )
 from napari_pffnet._qt.train.progress import Curve
-from napari_pffnet._qt.train.runs import EFFORTS, Options, Page
+from napari_pffnet._qt.train.runs import Options, Page
 from napari_pffnet.curate.material import Material
+from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 from napari_pffnet.train.gate import MEASURES, Gate
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class TrainView(QWidget):
         self.base, self.effort, self.device = make_combo("base"), make_combo("effort"), make_combo("device")
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
-        self.effort.setCurrentIndex(EFFORTS.index("normal"))
+        self.effort.setCurrentIndex(self.effort.findData(USUAL_EFFORT))
         self.base.activated.connect(lambda _index: self.base_chosen.emit())
         self.settings = QPlainTextEdit()
         self.settings.setPlaceholderText("optimizer.rate=1e-4")
