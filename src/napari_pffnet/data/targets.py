@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_pffnet.labels import renumber
@@ -34,19 +35,13 @@ def to_target(labels: NDArray[Any], semantic: NDArray[np.uint8] | None = None) -
     if semantic is None:
         semantic = (instances > 0).astype(np.uint8)
     return {
-        "boxes": torch.from_numpy(_boxes(instances, len(ids))),
+        "boxes": torch.from_numpy(_boxes(instances)),
         "labels": torch.ones(len(ids), dtype=torch.int64),
         "instances": torch.from_numpy(instances),
         "semantic": torch.from_numpy(semantic.copy()),
     }
 
 
-def _boxes(instances: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-    height, width = instances.shape
-    y, x = np.nonzero(instances)
-    rows = instances[y, x] - 1
-    boxes = np.tile(np.array([width, height, 0, 0], np.int64), (count, 1))
-    for column, values in enumerate((x, y)):
-        np.minimum.at(boxes[:, column], rows, values)
-        np.maximum.at(boxes[:, column + 2], rows, values + 1)
-    return boxes.astype(np.float32)
+def _boxes(instances: NDArray[np.int32]) -> NDArray[np.float32]:
+    places = ndimage.find_objects(instances) if instances.size else []
+    return np.array([(x.start, y.start, x.stop, y.stop) for y, x in places], np.float32).reshape(-1, 4)
