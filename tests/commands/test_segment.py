@@ -228,6 +228,15 @@ def test_files_that_were_changed_or_are_no_results_are_replaced_only_if_wished(
     assert file.read_bytes() != before
 
 
+def test_whether_an_image_is_large_is_found_out_once(segment, tmp_path, monkeypatch):
+    asked, is_lazy = [], lazy.is_lazy
+    monkeypatch.setattr(lazy, "is_lazy", lambda path, above: asked.append(path.name) or is_lazy(path, above))
+    for name in "ab":
+        write(tmp_path / "images" / f"{name}.tif")
+    assert segment(tmp_path / "images") == 0
+    assert sorted(asked) == ["a.tif", "b.tif"]
+
+
 def test_labels_that_are_corrected_while_a_run_goes_on_are_not_replaced(segment, tmp_path, capsys, monkeypatch):
     for name in "ab":
         write(tmp_path / "images" / f"{name}.tif")

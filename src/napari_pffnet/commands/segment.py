@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pffnet.commands.segment_files import (
-    LARGE_OUTPUTS,
-    OUTPUTS,
-    check_results,
-    find_images,
-    is_large,
-    protect,
-    targets_of,
-)
+from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, Job, check_results, find_jobs, protect
 from napari_pffnet.commands.segment_notes import notes_on
 from napari_pffnet.io.terminal import IN_FILES, tell
 
@@ -142,8 +134,8 @@ def run(options: argparse.Namespace) -> int:
     if options.link and not options.all_planes:
         raise ValueError("--link needs --all-planes")
     config = _config(options)
-    paths = find_images(options.inputs)
-    protect(paths, options.output, options.overwrite)
+    jobs = find_jobs(options.inputs)
+    protect(jobs, options.output, options.overwrite)
     cluster = _connect(options)
     if cluster is not None:  # workers may have started in other folders
         options.output = options.output.resolve()
@@ -152,9 +144,9 @@ def run(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), cluster or nullcontext():
         warnings.showwarning = _note
-        failed = _everything(segmenter, paths, options, cluster)
+        failed = _everything(segmenter, jobs, options, cluster)
     if failed:
-        tell(f"{failed} of {len(paths)} files failed", sys.stderr)
+        tell(f"{failed} of {len(jobs)} files failed", sys.stderr)
     return 1 if failed else 0
 
 
@@ -179,35 +171,34 @@ def _connect(options: argparse.Namespace) -> Any:
     return connect(options.scheduler)
 
 
-def _everything(segmenter: Segmenter, paths: Sequence[Path], options: argparse.Namespace, cluster: Any) -> int:
+def _everything(segmenter: Segmenter, jobs: Sequence[Job], options: argparse.Namespace, cluster: Any) -> int:
     """Segment every image, those that fit into memory on the cluster if there is one; how many failed."""
-    large = [path for path in paths if is_large(path)]
-    small = [path for path in paths if path not in large]
+    large, small = ([job for job in jobs if job.large is wanted] for wanted in (True, False))
     if cluster is None:
-        failed = sum(not _attempt(segmenter, path, options) for path in small)
+        failed = sum(not _attempt(segmenter, job, options) for job in small)
     else:
         from napari_pffnet.segment.cluster import new_run, spread
 
-        failed, files = 0, [path.resolve() for path in small]
-        for path, (count, seconds, fault) in spread(cluster, files, _remote, (options, new_run())):
-            failed += not _tell(path, options, count, seconds, fault)
-    return failed + sum(not _attempt(segmenter, path, options, cluster) for path in large)
+        failed, files = 0, [job._replace(path=job.path.resolve()) for job in small]
+        for job, (count, seconds, fault) in spread(cluster, files, _remote, (options, new_run())):
+            failed += not _tell(job, options, count, seconds, fault)
+    return failed + sum(not _attempt(segmenter, job, options, cluster) for job in large)
 
 
-def _remote(path: Path, options: argparse.Namespace, run: str) -> tuple[int, float, str]:
+def _remote(job: Job, options: argparse.Namespace, run: str) -> tuple[int, float, str]:
     """Segment one image in a worker: number of nuclei, seconds, what went wrong."""
     from napari_pffnet.segment.cluster import one_at_a_time, worker_segmenter
 
     with one_at_a_time():
         segmenter = worker_segmenter(options.model, options.device, _config(options), run)
-        return _try(lambda: _segment(segmenter, path, options))
+        return _try(lambda: _segment(segmenter, job, options))
 
 
-def _attempt(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any = None) -> bool:
+def _attempt(segmenter: Segmenter, job: Job, options: argparse.Namespace, cluster: Any = None) -> bool:
     """Segment one image and say how it went."""
-    if is_large(path):
-        return _tell(path, options, *_try(lambda: _segment_large(segmenter, path, options, cluster), LARGE_CHOICES))
-    return _tell(path, options, *_try(lambda: _segment(segmenter, path, options)))
+    if job.large:
+        return _tell(job, options, *_try(lambda: _segment_large(segmenter, job.path, options, cluster), LARGE_CHOICES))
+    return _tell(job, options, *_try(lambda: _segment(segmenter, job, options)))
 
 
 def _try(work: Callable[[], int], choices: Mapping[str, str] = CHOICES) -> tuple[int, float, str]:
@@ -226,14 +217,15 @@ def _try(work: Callable[[], int], choices: Mapping[str, str] = CHOICES) -> tuple
         return 0, 0.0, repr(error)
 
 
-def _tell(path: Path, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
+def _tell(job: Job, options: argparse.Namespace, count: int, seconds: float, fault: str) -> bool:
+    path = job.path
     if fault:
         fault = fault.removeprefix(f"{path}: ").removeprefix(f"{path.absolute()}: ")
         tell(f"failed: {path}: {fault}", sys.stderr)
         return False
     for note in notes_on(path, options):
         _note(f"{path}: {note}")
-    files = ", ".join(map(str, targets_of(path, options.output)))
+    files = ", ".join(map(str, job.targets(options.output)))
     tell(f"{path}: {count} nuclei in {seconds:.1f} s -> {files}")
     return True
 
@@ -307,7 +299,7 @@ def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> Spread
     return SpreadTiles(cluster, source, options.model, options.device)
 
 
-def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> int:
+def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from napari_pffnet.data.normalize import apply_limits
@@ -316,7 +308,7 @@ def _segment(segmenter: Segmenter, path: Path, options: argparse.Namespace) -> i
 
     if options.level:
         raise ValueError(f"--level {options.level} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
-    targets = targets_of(path, options.output)
+    path, targets = job.path, job.targets(options.output)
     with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:

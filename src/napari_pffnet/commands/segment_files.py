@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
@@ -17,6 +18,25 @@ LARGE_OUTPUTS = {
     ".csv": "as above, index in the order of the blocks of the image",
     ".partial": "a folder while it runs; after a crash the same command goes on there",
 }
+
+
+class Job(NamedTuple):
+    """An image file or folder; a `large` one is read and written part by part."""
+
+    path: Path
+    large: bool
+
+    def targets(self, output: Path) -> list[Path]:
+        """Return the files that its result is written to."""
+        suffixes = list(LARGE_OUTPUTS)[:2] if self.large else OUTPUTS
+        return [output / f"{self.path.stem}{suffix}" for suffix in suffixes]
+
+
+def find_jobs(inputs: Sequence[Path]) -> list[Job]:
+    """Return a job for each image of `find_images`."""
+    from napari_pffnet.io.lazy import LARGE, is_lazy
+
+    return [Job(path, is_lazy(path, LARGE)) for path in find_images(inputs)]
 
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:
@@ -66,25 +86,12 @@ def _of_project(folder: Path) -> list[Path]:
     return paths
 
 
-def is_large(path: Path) -> bool:
-    """Whether an image is read and written part by part."""
-    from napari_pffnet.io.lazy import LARGE, is_lazy
-
-    return is_lazy(path, LARGE)
-
-
-def targets_of(path: Path, output: Path) -> list[Path]:
-    """Return the files that an image's result is written to."""
-    suffixes = list(LARGE_OUTPUTS)[:2] if is_large(path) else OUTPUTS
-    return [output / f"{path.stem}{suffix}" for suffix in suffixes]
-
-
-def protect(paths: Sequence[Path], output: Path, overwrite: bool) -> None:
+def protect(jobs: Sequence[Job], output: Path, overwrite: bool) -> None:
     """Refuse to write over what is to be read, and over files that are no results or were corrected."""
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output {output} is a file; give a folder")
-    written = {target.resolve() for path in paths for target in targets_of(path, output)}
-    lost = [path for path in paths if path.resolve() in written]
+    written = {target.resolve() for job in jobs for target in job.targets(output)}
+    lost = [job.path for job in jobs if job.path.resolve() in written]
     if lost:
         raise ValueError(f"the results would overwrite the input {lost[0]}; choose another --output folder")
     check_results(sorted(written), overwrite)
