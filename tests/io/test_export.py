@@ -1,6 +1,7 @@
 """Nuclei for other programs, read back as these read them."""
 
 import json
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ import shapely
 import tifffile
 from shapely.geometry import shape as geometry
 
-from napari_pffnet.data.coco import CocoSource
+from napari_pffnet.data.coco import CocoSource, decode, encode
+from napari_pffnet.data.outlines import read_outlines
 from napari_pffnet.io.export import outlines, unchanged, write_coco, write_geojson, write_rois
+from napari_pffnet.io.place import Place
 from napari_pffnet.synthetic import synthetic_nuclei
 
 LABELS = np.zeros((12, 14), np.uint32)
@@ -82,9 +85,78 @@ def test_coco_is_read_back_as_it_was(tmp_path):
     assert {key: each["score"] for key, each in annotations.items()} == {3: 0.25, 5: 0.25, 70000: 0.25}
 
 
-def test_stacks_are_refused_in_words(tmp_path):
-    with pytest.raises(ValueError, match="export the planes of a stack one by one"):
-        write_geojson(tmp_path / "a.geojson", np.ones((2, 3, 3), int))
+STACK = np.zeros((2, 3, 12, 14), np.int32)
+STACK[1, :2, 2:5, 3:6] = 7  # one nucleus on two planes
+STACK[0, 2, 8:, 1:4] = 4
+SERIES = Place.of_all(STACK.shape, "TZYX")
+PLANES = [(4, 2, 0), (7, 0, 1), (7, 1, 1)]
+
+
+def test_objects_of_a_stack_have_the_plane_of_qupath(tmp_path):
+    write_geojson(tmp_path / "a.geojson", STACK, place=SERIES)
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    found = [(each["properties"]["name"], each["geometry"]["plane"]) for each in features]
+    assert found == [(str(label), {"c": -1, "z": z, "t": t}) for label, z, t in PLANES]
+
+
+def test_rois_of_a_stack_have_the_position_of_imagej(tmp_path):
+    write_rois(tmp_path / "a.zip", STACK, SERIES)
+    rois = roifile.roiread(tmp_path / "a.zip")
+    found = [(roi.name, roi.z_position, roi.t_position, roi.position) for roi in rois]
+    assert found == [(str(label), z + 1, t + 1, 0) for label, z, t in PLANES]
+    with ZipFile(tmp_path / "a.zip") as file:
+        assert file.namelist() == ["0003-4.roi", "0004-7.roi", "0005-7.roi"]
+    for axes in ("ZYX", "TYX", "QYX"):
+        write_rois(tmp_path / "a.zip", STACK[1], Place.of_all(STACK[1].shape, axes))
+        rois = roifile.roiread(tmp_path / "a.zip")
+        assert [(roi.position, roi.z_position, roi.t_position) for roi in rois] == [(1, 0, 0), (2, 0, 0)], "plain"
+
+
+def test_coco_has_an_image_of_each_plane(tmp_path):
+    write_coco(tmp_path / "a.json", STACK, image="a.tif", place=SERIES)
+    content = json.loads((tmp_path / "a.json").read_text())
+    planes = {each["id"]: each["plane"] for each in content["images"]}
+    assert list(planes.values()) == [{"z": z, "t": t} for t in range(2) for z in range(3)], "empty ones, too"
+    assert {each["file_name"] for each in content["images"]} == {"a.tif"}
+    found = [(each["track_id"], *planes[each["image_id"]].values()) for each in content["annotations"]]
+    assert found == PLANES
+    assert len({each["id"] for each in content["annotations"]}) == 3
+    for each in content["annotations"]:
+        label, z, t = each["track_id"], *planes[each["image_id"]].values()
+        np.testing.assert_array_equal(decode(encode(each["segmentation"], (12, 14)), (12, 14)), STACK[t, z] == label)
+
+
+@pytest.mark.parametrize("step", [1.0, 2.0, 1.5, 3.984])
+def test_a_part_lies_where_it_lies_in_the_whole_image(tmp_path, step):
+    """Each pixel of the whole image is that of the part in which its centre lies, in every format."""
+    size = (round(40 * step), round(50 * step))
+    place = Place(("z", "y", "x"), (5, 10, 20), (1.0, step, step), (7, *size))
+    y, x = (((np.arange(n) + 0.5) / step).astype(int) for n in size)
+    level = np.zeros((40, 50), int)
+    level[10:22, 20:34] = LABELS
+    expected = level[np.ix_(y, x)]
+    write_geojson(tmp_path / "a.geojson", LABELS[None], place=place)
+    write_rois(tmp_path / "a.zip", LABELS[None], place)
+    write_coco(tmp_path / "a.json", LABELS[None], place=place)
+    np.testing.assert_array_equal(read_outlines(tmp_path / "a.geojson", size)[0], expected)
+    filled = read_outlines(tmp_path / "a.zip", size)[0]
+    np.testing.assert_array_equal(filled[expected > 0], expected[expected > 0])
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["images"] == [
+        {"id": 1, "file_name": "", "height": size[0], "width": size[1], "plane": {"z": 5, "t": 0}}
+    ]
+    for each in content["annotations"]:
+        np.testing.assert_array_equal(decode(encode(each["segmentation"], size), size), expected == each["id"])
+        assert each["area"] == np.count_nonzero(expected == each["id"])
+    for each in json.loads((tmp_path / "a.geojson").read_text())["features"]:
+        label = int(each["properties"]["name"])
+        assert each["properties"]["measurements"]["area"] == np.count_nonzero(expected == label)
+        assert each["geometry"]["plane"]["z"] == 5
+
+
+def test_labels_of_several_channels_are_refused():
+    with pytest.raises(ValueError, match="labels of 3 channels; save those of one channel"):
+        Place.of_all((3, 8, 9), "CYX")
 
 
 def test_rows_of_nuclei_that_changed_places_are_outdated():
@@ -95,3 +167,4 @@ def test_rows_of_nuclei_that_changed_places_are_outdated():
     )
     assert unchanged(table, labels)["index"].tolist() == [5]
     assert unchanged(table[["index", "area"]], labels)["index"].tolist() == [1, 2, 5], "all that is known of them"
+    assert unchanged(table, labels[None])["index"].tolist() == [1, 2, 5], "of a stack the area counts"

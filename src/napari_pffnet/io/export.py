@@ -1,7 +1,8 @@
 """Nuclei in the formats of other programs: QuPath (GeoJSON), ImageJ (ROI sets), machine learning (COCO).
 
 Outlines run along the edges of pixels: the pixel in row y, column x covers x to x + 1 and y to y + 1, as in QuPath and
-ImageJ, so that areas are numbers of pixels.
+ImageJ, so that areas are numbers of pixels: of pixels of the whole image at full resolution, where it is known in which
+part of it the labels lie. Of a stack each plane has its own objects; an id on several planes is one object on each.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,23 +18,36 @@ from scipy.ndimage import find_objects
 
 from napari_pffnet import __version__
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.place import Place, Spot
 from napari_pffnet.labels import areas, centroids, renumber
 
 Array = np.ndarray[Any, Any]
 DIGITS = 4
 
 
-def write_geojson(path: str | Path, labels: Array, table: pd.DataFrame | None = None) -> None:
-    """Write a FeatureCollection for QuPath: a detection of each nucleus.
+class _Outlined(NamedTuple):
+    """An object: its id, its outline in pixels of the whole image, and its plane if that is a stack."""
+
+    label: int
+    shape: Any
+    spot: Spot | None
+
+
+def write_geojson(
+    path: str | Path, labels: Array, table: pd.DataFrame | None = None, place: Place | None = None
+) -> None:
+    """Write a FeatureCollection for QuPath: a detection of each nucleus, with its plane if the image is a stack.
 
     Parameters
     ----------
     path : str or Path
         Ends in ``.geojson``.
     labels : ndarray
-        int H×W, 0 is background; the id becomes the name. Holes are inner rings, pieces a MultiPolygon.
+        int …×H×W, 0 is background; the id becomes the name. Holes are inner rings, pieces a MultiPolygon.
     table : DataFrame, optional
         Rows by the column `index`; numbers become measurements, save the area, which is counted.
+    place : Place, optional
+        Where the labels lie in their image. Without it they cover it, and axes before the last two count as z.
     """
     from shapely.geometry import mapping
 
@@ -41,31 +55,46 @@ def write_geojson(path: str | Path, labels: Array, table: pd.DataFrame | None = 
     features = [
         {
             "type": "Feature",
-            "geometry": mapping(shape),
+            "geometry": {**mapping(each.shape), **({"plane": {"c": -1, **each.spot._asdict()}} if each.spot else {})},
             "properties": {
                 "objectType": "detection",
-                "name": str(label),
+                "name": str(each.label),
                 "classification": {"name": "Nucleus"},
-                "measurements": {**rows.get(label, {}), "area": int(shape.area)},
+                "measurements": {**rows.get(each.label, {}), "area": int(each.shape.area)},
             },
         }
-        for label, shape in outlines(labels)
+        for each in _outlined(labels, place or Place.of_all(labels.shape))
     ]
     _write_json(path, {"type": "FeatureCollection", "features": features})
 
 
-def write_rois(path: str | Path, labels: Array) -> None:
-    """Write a set of ROIs for ImageJ, ``.zip``: named by id, ``12-2`` a second piece of 12; holes are filled."""
+def write_rois(path: str | Path, labels: Array, place: Place | None = None) -> None:
+    """Write a set of ROIs for ImageJ, ``.zip``: named by id, ``12-2`` a second piece of 12; holes are filled.
+
+    Of a stack they have their position, of one with z and t (or channels) their z and t; arguments of `write_geojson`.
+    Files in the set have the number of the plane before the name if there are several planes.
+    """
     from roifile import ROI_TYPE, ImagejRoi, roiwrite
 
-    rois = []
-    for label, shape in outlines(labels):
+    place = place or Place.of_all(labels.shape)
+    several = len(list(place.planes(labels.shape))) > 1
+    rois, files = [], []
+    for label, shape, spot in _outlined(labels, place):
         for number, piece in enumerate(getattr(shape, "geoms", [shape]), start=1):
             corners = np.array(piece.exterior.coords)[:-1].astype(np.int32)
-            roi = ImagejRoi.frompoints(corners, name=f"{label}-{number}" if number > 1 else str(label))
+            name = f"{label}-{number}" if number > 1 else str(label)
+            roi = ImagejRoi.frompoints(corners, name=name, **_position(spot, place))
             roi.roitype = ROI_TYPE.TRACED
             rois.append(roi)
-    write_atomic(path, lambda temporary: roiwrite(temporary, rois, mode="w"))
+            files.append(f"{spot.t * place.count.z + spot.z + 1:04}-{name}" if several and spot else name)
+    write_atomic(path, lambda temporary: roiwrite(temporary, rois, name=files, mode="w"))
+
+
+def _position(spot: Spot | None, place: Place) -> dict[str, int]:
+    """Return which plane a ROI is on, counted from 0, as ImageJ tells it; nothing if the image is no stack."""
+    if spot is None:
+        return {}
+    return spot._asdict() if place.is_hyperstack else {"position": max(spot)}
 
 
 class Coco:
@@ -76,24 +105,34 @@ class Coco:
         self._annotations: list[dict[str, Any]] = []
         self._used = 0
 
-    def add(self, labels: Array, table: pd.DataFrame | None = None, image: str = "") -> None:
-        """Add an image.
+    def add(
+        self, labels: Array, table: pd.DataFrame | None = None, image: str = "", place: Place | None = None
+    ) -> None:
+        """Add an image, or each plane of a stack as one.
 
         Parameters
         ----------
         labels : ndarray
-            int H×W, 0 is background; the ids of the first image become those of annotations, later ones go on there.
+            int …×H×W, 0 is background; the ids of the first image become those of annotations, later ones go on there.
+            In a stack they are the annotations' `track_id`, too.
         table : DataFrame, optional
             Rows by the column `index`.
         image : str
-            File name of the image.
+            File name of the image; a plane of a stack has its z and t, counted from 0, as `plane` beside it.
+        place : Place, optional
+            Where the labels lie in their image; without it as of `write_geojson`.
         """
-        height, width = labels.shape[-2:]
-        number, rows = len(self._images) + 1, _rows(table)
-        found = [_annotation(each, (height, width), rows) for each in _objects(labels)]
-        self._annotations += [{**each, "id": self._used + each["id"], "image_id": number} for each in found]
-        self._images.append({"id": number, "file_name": image, "height": height, "width": width})
-        self._used += max((each["id"] for each in found), default=0)
+        place, rows = place or Place.of_all(labels.shape), _rows(table)
+        for plane, spot in _planes(labels, place):
+            number = len(self._images) + 1
+            found = [_annotation(_in_whole(each, place), place.size, rows) for each in _objects(plane)]
+            for each in found:
+                followed = {"track_id": each["id"]} if spot else {}
+                self._annotations.append({**each, **followed, "id": self._used + each["id"], "image_id": number})
+            named = {"plane": spot._asdict()} if spot else {}
+            height, width = place.size
+            self._images.append({"id": number, "file_name": image, "height": height, "width": width, **named})
+            self._used += max((each["id"] for each in found), default=0)
 
     def write(self, path: str | Path) -> None:
         """Write all images to a file that ends in ``.json``."""
@@ -106,22 +145,51 @@ class Coco:
         _write_json(path, content)
 
 
-def write_coco(path: str | Path, labels: Array, table: pd.DataFrame | None = None, image: str = "") -> None:
-    """Write the instances of one image; arguments as of `Coco`."""
+def write_coco(
+    path: str | Path,
+    labels: Array,
+    table: pd.DataFrame | None = None,
+    image: str = "",
+    place: Place | None = None,
+) -> None:
+    """Write the instances of one image or stack; arguments as of `Coco.add`."""
     coco = Coco()
-    coco.add(labels, table, image)
+    coco.add(labels, table, image, place)
     coco.write(path)
 
 
 def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
-    """Return the rows of a table whose `area`, `y` and `x` are those of their label (int H×W); others are outdated."""
+    """Return the rows of a table whose `area`, `y` and `x` are those of their label; others are outdated.
+
+    Of labels of a stack (int …×H×W) only the area through all planes is compared.
+    """
     numbers, ids = renumber(labels)
-    now = pd.DataFrame(centroids(numbers), index=ids, columns=["y", "x"]).assign(area=areas(numbers))
+    now = pd.DataFrame({"area": areas(numbers)}, index=ids)
+    if labels.ndim == 2:
+        now[["y", "x"]] = centroids(numbers)
     if not {"index", "area"} <= set(table):
         return table.iloc[:0]
     known = [name for name in now if name in table]
     moved = (now.reindex(table["index"])[known].to_numpy() - table[known].to_numpy(float)).T
     return table.iloc[np.flatnonzero((np.abs(moved) < 1).all(0))]
+
+
+def _planes(labels: Array, place: Place) -> Iterator[tuple[Array, Spot | None]]:
+    """Yield the labels of each plane, H×W, and which one it is; None if the image is no stack."""
+    for index, spot in place.planes(labels.shape):
+        yield labels[index], spot if place.is_stack else None
+
+
+def _outlined(labels: Array, place: Place) -> Iterator[_Outlined]:
+    """Yield the objects of each plane, their outlines in whole pixels of the image at full resolution."""
+    import shapely
+
+    def to_whole(corners: Array) -> Array:
+        return np.stack([place.edges(corners[:, 0], -1), place.edges(corners[:, 1], -2)], 1)
+
+    for plane, spot in _planes(labels, place):
+        for label, shape in outlines(plane):
+            yield _Outlined(label, shapely.transform(shape, to_whole), spot)
 
 
 def outlines(labels: Array) -> Iterator[tuple[int, Any]]:
@@ -136,12 +204,18 @@ def outlines(labels: Array) -> Iterator[tuple[int, Any]]:
 
 
 def _objects(labels: Array) -> Iterator[tuple[int, tuple[int, int], Array]]:
-    """Yield id, place of the upper left corner and mask (bool, its box) of each object."""
-    if labels.ndim != 2:
-        raise ValueError(f"labels have {labels.ndim} axes; export the planes of a stack one by one")
+    """Yield id, place of the upper left corner and mask (bool, its box) of each object of an int H×W image."""
     numbers, ids = renumber(labels)
     for number, place in enumerate(find_objects(numbers), start=1):
         yield int(ids[number - 1]), (place[0].start, place[1].start), numbers[place] == number
+
+
+def _in_whole(found: tuple[int, tuple[int, int], Array], place: Place) -> tuple[int, tuple[int, int], Array]:
+    """Return an object of `_objects` as it lies in the image at full resolution."""
+    label, (top, left), mask = found
+    rows = place.edges(np.arange(top, top + mask.shape[0] + 1), -2)
+    columns = place.edges(np.arange(left, left + mask.shape[1] + 1), -1)
+    return label, (int(rows[0]), int(columns[0])), mask.repeat(np.diff(rows), 0).repeat(np.diff(columns), 1)
 
 
 def _annotation(
