@@ -9,9 +9,11 @@ import roifile
 import tifffile
 
 from napari_pffnet.data.folder import FolderSource
-from napari_pffnet.data.outlines import read_outlines
+from napari_pffnet.data.outline_files import Where
+from napari_pffnet.data.outlines import draw_planes, read_objects, read_outlines
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.io.export import write_geojson, write_rois
+from napari_pffnet.io.place import Place, Spot
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.labels import IGNORE
 from napari_pffnet.synthetic import synthetic_nuclei
@@ -53,6 +55,39 @@ def test_what_is_exported_is_read_back_pixel_by_pixel(labels, tmp_path):
     write_rois(tmp_path / "a.zip", labels)
     np.testing.assert_array_equal(read_outlines(tmp_path / "a.geojson", labels.shape)[0], labels)
     np.testing.assert_array_equal(read_outlines(tmp_path / "a.zip", labels.shape)[0], labels)
+
+
+@pytest.mark.parametrize("axes", ["TZYX", "ZTYX", "ZYX", "TYX", "IQYX"])
+def test_stacks_are_read_back_with_their_planes(axes, tmp_path):
+    stack = np.zeros((2, 3, *SHAPE), np.int32)
+    stack[:, 1], stack[1, 2, 20:25, 3:9] = LABELS, 9
+    stack = stack[1] if len(axes) == 3 else stack
+    place = Place.of_all(stack.shape, axes)
+    write_geojson(tmp_path / "a.geojson", stack, place=place)
+    write_rois(tmp_path / "a.zip", stack, place)
+    for file in (tmp_path / "a.geojson", tmp_path / "a.zip"):
+        np.testing.assert_array_equal(draw_planes(file, read_objects(file), stack.shape, place), stack)
+        with pytest.raises(DataError, match=r"of [23] planes of a stack; save those of one plane"):
+            read_outlines(file, SHAPE)
+
+
+def test_outlines_that_name_no_plane_lie_on_the_one_in_view(tmp_path):
+    rois = [roi(square(2, 2, 3), name="a", position=2), roi(square(9, 9, 3), name="b")]
+    roifile.roiwrite(tmp_path / "a.zip", rois, mode="w")
+    found, place = read_objects(tmp_path / "a.zip"), Place.of_all((4, *SHAPE))
+    labels = draw_planes(tmp_path / "a.zip", found, place.whole, place, Spot(1, 0))
+    assert [np.unique(plane).tolist() for plane in labels] == [[0], [0, 2], [0, 1], [0]]
+    with pytest.raises(DataError, match="1 of 2 outlines name no plane"):
+        draw_planes(tmp_path / "a.zip", found, place.whole, place)
+    with pytest.raises(DataError, match="outlines on plane z=2 t=0, but the image has z=0 to 1, t=0 to 0"):
+        draw_planes(tmp_path / "a.zip", found, (2, *SHAPE), Place.of_all((2, *SHAPE)), Spot(0, 0))
+
+
+def test_qupath_leaves_out_the_first_plane(tmp_path):
+    objects = [feature(square(2, 2, 3)), feature(square(9, 9, 3))]
+    objects[1]["geometry"]["plane"] = {"c": -1, "z": 3, "t": 0}
+    found = read_objects(geojson(tmp_path / "a.geojson", *objects))
+    assert [each.where for each in found] == [Where(0, 0), Where(3, 0)]
 
 
 def test_holes_are_empty_and_the_smaller_of_two_is_in_front(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pffnet.data.sources import DataError, read_json
+from napari_pffnet.io.place import Spot
 
 #: QuPath's objects that are no nuclei, whatever their outline
 OTHERS = ("tile", "tmacore", "tma_core", "root")
@@ -24,44 +25,69 @@ UNREADABLE = (BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueErro
 Rings = list[NDArray[np.float64]]
 
 
+class Where(NamedTuple):
+    """Which plane of a stack a file names, counted from 0: along z and t (None: it does not say), or through all."""
+
+    z: int | None = None
+    t: int | None = None
+    number: int | None = None
+
+    def spot(self, here: Spot, count: Spot) -> Spot:
+        """Return the plane of a stack of `count` planes; `here` where the file does not say."""
+        if self.number is not None:
+            t, z = divmod(self.number, count.z) if count.t > 1 else (0, self.number)
+            return Spot(z, t)
+        return Spot(here.z if self.z is None else self.z, here.t if self.t is None else self.t)
+
+
 class Outline(NamedTuple):
     """An object.
 
     `rings` are N×2, x before y; a point is inside if an odd number of them hold it. Of what may be a region `outer` are
-    those that are no edges of holes; `is_region` if it is one for certain.
+    those that are no edges of holes; `is_region` if it is one for certain; `where` is its plane, if the file names one.
     """
 
     name: str
     rings: Rings
     outer: Rings
     is_region: bool = False
+    where: Where | None = None
 
 
 def read_geojson(path: Path) -> list[Outline]:
-    """Read objects of QuPath; DataError if the file is damaged, has no areas, or those of several planes."""
+    """Read objects of QuPath; DataError if the file is damaged or has no areas.
+
+    Where some name their plane, those that do not are on the first, which QuPath leaves out.
+    """
     content = read_json(path)
     features = content.get("features", [content]) if isinstance(content, dict) else content
     if not isinstance(features, list) or not all(isinstance(each, dict) and "geometry" in each for each in features):
         raise DataError(f"{path}: no GeoJSON of objects; export objects from QuPath as a FeatureCollection")
-    outlines, others, planes = [], 0, set()
+    outlines, others = list[Outline](), 0
     for number, feature in enumerate(features, start=1):
         kind, geometry = _kind(feature), feature.get("nucleusGeometry") or feature["geometry"]
         try:
             pieces = _pieces(geometry) if geometry else []
-            plane = (geometry or {}).get("plane") or {}
+            where = _where(geometry)
         except DAMAGED:
             raise DataError(f"{path}: object {number} has a damaged outline; export it again") from None
         if not pieces or kind in OTHERS:
             others += 1
             continue
-        planes.add((plane.get("z", 0), plane.get("t", 0)))
         facts = feature.get("properties") or {}
         outer = [rings[0] for rings in pieces] if kind == "annotation" else []
         is_region = bool(outer) and str((facts.get("classification") or {}).get("name", "")).startswith(REGION)
         rings = [ring for each in pieces for ring in each]
-        outlines.append(Outline(str(facts.get("name", "")), rings, outer, is_region))
-    _check_kept(path, "objects", len(outlines), others, len(planes))
+        outlines.append(Outline(str(facts.get("name", "")), rings, outer, is_region, where))
+    _check_kept(path, "objects", len(outlines), others)
+    if any(each.where for each in outlines):
+        return [each._replace(where=each.where or Where(0, 0)) for each in outlines]
     return outlines
+
+
+def _where(geometry: dict[str, Any] | None) -> Where | None:
+    plane = (geometry or {}).get("plane")
+    return Where(int(plane.get("z", 0)), int(plane.get("t", 0))) if plane else None
 
 
 def _kind(feature: dict[str, Any]) -> str:
@@ -72,11 +98,9 @@ def _kind(feature: dict[str, Any]) -> str:
     return kind.removeprefix("path").removesuffix("object")
 
 
-def _check_kept(path: Path, what: str, kept: int, others: int, planes: int) -> None:
+def _check_kept(path: Path, what: str, kept: int, others: int) -> None:
     if others and not kept:
         raise DataError(f"{path}: {others} {what}, but none of them is an area; draw nuclei as closed outlines")
-    if planes > 1:
-        raise DataError(f"{path}: {what} of {planes} planes of a stack; save those of one plane as a file of its own")
 
 
 def _pieces(geometry: dict[str, Any]) -> list[Rings]:
@@ -111,12 +135,20 @@ def read_rois(path: Path) -> list[Outline]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except UNREADABLE as error:
         raise DataError(f"{path}: no ROIs of ImageJ, or damaged ({error})") from None
-    planes = {(roi.position, roi.z_position, roi.t_position) for roi in kept}
-    _check_kept(path, "ROIs", len(kept), len(rois) - len(kept), len(planes))
-    pieces: dict[str, Rings] = {}
-    for name, rings in zip(_whole_names([roi.name for roi in kept]), corners, strict=True):
-        pieces.setdefault(name, []).extend(rings)
-    return [Outline(name, rings, []) for name, rings in pieces.items()]
+    _check_kept(path, "ROIs", len(kept), len(rois) - len(kept))
+    places = [_position(roi.position, roi.z_position, roi.t_position) for roi in kept]
+    names = _whole_names([roi.name for roi in kept], places)
+    pieces: dict[tuple[str, Where | None], Rings] = {}
+    for key, rings in zip(zip(names, places, strict=True), corners, strict=True):
+        pieces.setdefault(key, []).extend(rings)
+    return [Outline(name, rings, [], where=where) for (name, where), rings in pieces.items()]
+
+
+def _position(number: int, z: int, t: int) -> Where | None:
+    """Return the plane of a ROI; its numbers count from 1, 0 is none."""
+    if z > 0 or t > 0:
+        return Where(z - 1 if z > 0 else None, t - 1 if t > 0 else None)
+    return Where(number=number - 1) if number > 0 else None
 
 
 def _contents(path: Path) -> Iterator[bytes]:
@@ -137,19 +169,21 @@ def _contents(path: Path) -> Iterator[bytes]:
             yield file.read(name)
 
 
-def _whole_names(names: Sequence[str]) -> list[str]:
-    """Return the names, for pieces as this program writes them (12, 12-2, 12-3) that of the first; each but these once.
+def _whole_names(names: Sequence[str], places: Sequence[Where | None]) -> list[str]:
+    """Return the names, for pieces as this program writes them (12, 12-2, 12-3) that of the first.
 
-    ImageJ numbers ROIs of one name from 1 on: 12, 12-1 are two.
+    On each plane each name occurs but once. ImageJ numbers ROIs of one name from 1 on: 12, 12-1 are two.
     """
-    known, counts = set(names), dict[str, int]()
+    keys = list(zip(names, places, strict=True))
+    known, counts = set(keys), dict[tuple[str, Where | None], int]()
     result = []
-    for name in names:
+    for name, where in keys:
         base, _, piece = name.rpartition("-")
         former = base if piece == "2" else f"{base}-{int(piece) - 1}" if piece.isdecimal() else ""
-        if base.isdecimal() and base in known and former in known and piece != "1" and f"{base}-1" not in known:
+        there = [(each, where) in known for each in (base, former, f"{base}-1")]
+        if base.isdecimal() and there == [True, True, False] and piece != "1":
             result.append(base)
             continue
-        counts[name] = counts.get(name, 0) + 1
-        result.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+        count = counts[name, where] = counts.get((name, where), 0) + 1
+        result.append(name if count == 1 else f"{name} ({count})")
     return result

@@ -7,6 +7,7 @@ x + 1 and y to y + 1, and belongs to an outline that holds its centre.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon
 
-from napari_pffnet.data.outline_files import Outline, Rings, read_geojson, read_rois
+from napari_pffnet.data.outline_files import Outline, Rings, Where, read_geojson, read_rois
 from napari_pffnet.data.sources import DataError
+from napari_pffnet.io.place import Place, Spot
 from napari_pffnet.io.regions import Area
 
 SUFFIXES = (".geojson", ".roi", ".zip")
@@ -46,6 +48,11 @@ def image_name(path: Path) -> str:
     return path.stem.removesuffix("_rois")
 
 
+def read_objects(path: Path) -> list[Outline]:
+    """Read the outlines of a file, see `read_outlines`; DataError if it cannot be read, or holds other things only."""
+    return read_geojson(path) if path.suffix.lower() == ".geojson" else read_rois(path)
+
+
 def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], tuple[Area, ...]]:
     """Draw the outlines of a file; where nuclei overlap the smaller one is in front.
 
@@ -73,18 +80,88 @@ def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32]
         The file cannot be read, or holds no outlines but other things, outlines of several planes of a stack, or some
         that lie outside the image.
     """
-    found = read_geojson(path) if path.suffix.lower() == ".geojson" else read_rois(path)
-    _check_places(path, found, shape)
-    drawn = [_draw(outline.rings, shape) for outline in found]
-    areas = np.array([each.area for each in drawn], int)
-    regions = _regions(found, drawn, areas)
-    nuclei = [number for number in range(len(found)) if number not in regions]
-    ids = dict(zip(nuclei, _ids([found[number].name for number in nuclei]), strict=True))
+    return draw_plane(path, read_objects(path), shape)
+
+
+def draw_plane(
+    path: Path, outlines: Sequence[Outline], shape: tuple[int, int]
+) -> tuple[NDArray[np.int32], tuple[Area, ...]]:
+    """Draw outlines of one plane, read from a file; as of `read_outlines`."""
+    planes = len({each.where for each in outlines})
+    if planes > 1:
+        what = "objects" if path.suffix.lower() == ".geojson" else "ROIs"
+        raise DataError(f"{path}: {what} of {planes} planes of a stack; save those of one plane as a file of its own")
+    sheet, labels = _Sheet(path, outlines, shape), np.zeros(shape, np.int32)
+    sheet.paint(labels, _ids([sheet.names])[0])
+    return labels, sheet.regions
+
+
+def draw_planes(
+    path: Path, outlines: Sequence[Outline], shape: tuple[int, ...], place: Place, here: Spot | None = None
+) -> NDArray[np.int32]:
+    """Draw outlines of a stack, read from a file, each on its plane; regions are left out.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    outlines : sequence of Outline
+        Of `read_objects`.
+    shape : tuple of int
+        Of the labels.
+    place : Place
+        Where they lie: all of the stack.
+    here : Spot, optional
+        The plane of outlines that name none.
+
+    Returns
+    -------
+    ndarray
+        int32 of `shape`. Ids are the names where all are numbers, the same on several planes, else 1, 2, …
+
+    Raises
+    ------
+    DataError
+        Outlines lie outside the image or on planes that it does not have, or name none and there is no `here`.
+    """
+    nowhere = sum(each.where is None for each in outlines)
+    if nowhere and here is None:
+        raise DataError(f"{path}: {nowhere} of {len(outlines)} outlines name no plane; draw each on its plane")
+    planes: dict[Spot, list[Outline]] = {}
+    for each in outlines:
+        spot = (each.where or Where()).spot(here or Spot(0, 0), place.count)
+        planes.setdefault(spot, []).append(each)
+    indices = {spot: index for index, spot in place.planes(shape)}
+    if missing := planes.keys() - indices.keys():
+        given = " and ".join(f"z={z} t={t}" for z, t in sorted(missing)[:3])
+        raise DataError(
+            f"{path}: outlines on plane {given}, but the image has z=0 to {place.count.z - 1}, t=0 to"
+            f" {place.count.t - 1}; give the stack on which they were drawn"
+        )
+    sheets = {spot: _Sheet(path, found, place.size) for spot, found in planes.items()}
     labels = np.zeros(shape, np.int32)
-    for number in sorted(nuclei, key=lambda number: -areas[number]):
-        top, left, mask = drawn[number]
-        labels[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = ids[number]
-    return labels, tuple(area for number in sorted(regions) for area in map(_area, found[number].outer))
+    for (spot, sheet), ids in zip(sheets.items(), _ids([sheet.names for sheet in sheets.values()]), strict=True):
+        sheet.paint(labels[indices[spot]], ids)
+    return labels
+
+
+class _Sheet:
+    """The outlines of one plane, H×W = `shape`: which are nuclei, and which regions."""
+
+    def __init__(self, path: Path, outlines: Sequence[Outline], shape: tuple[int, int]) -> None:
+        _check_places(path, outlines, shape)
+        self._drawn = [_draw(outline.rings, shape) for outline in outlines]
+        self._areas = np.array([each.area for each in self._drawn], int)
+        regions = _regions(outlines, self._drawn, self._areas)
+        self._nuclei = [number for number in range(len(outlines)) if number not in regions]
+        self.names = [outlines[number].name for number in self._nuclei]
+        self.regions = tuple(area for number in sorted(regions) for area in map(_area, outlines[number].outer))
+
+    def paint(self, labels: NDArray[np.int32], ids: Sequence[int]) -> None:
+        """Paint the nuclei into labels, the smaller ones last."""
+        for number, label in sorted(zip(self._nuclei, ids, strict=True), key=lambda each: -self._areas[each[0]]):
+            top, left, mask = self._drawn[number]
+            labels[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = label
 
 
 def _draw(rings: Rings, shape: tuple[int, int]) -> _Drawn:
@@ -135,8 +212,14 @@ def _area(ring: NDArray[np.float64]) -> Area:
     return Area(corners=tuple((y - 0.5, x - 0.5) for x, y in ring[: len(ring) - closed].tolist()))
 
 
-def _ids(names: Sequence[str]) -> list[int]:
-    """Return the names as numbers if each is one of its own, else from 1 on."""
-    numbers = [int(name) for name in names if name.isdecimal()]
-    own = len(set(numbers)) == len(names) and all(0 < number <= MOST_ID for number in numbers)
-    return numbers if own else list(range(1, len(names) + 1))
+def _ids(planes: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Return the names on each plane as numbers if all are, and each is one of its own there, else from 1 on."""
+    if all(_are_ids(names) for names in planes):
+        return [[int(name) for name in names] for names in planes]
+    number = count(1)
+    return [[next(number) for _ in names] for names in planes]
+
+
+def _are_ids(names: Sequence[str]) -> bool:
+    numbers = {int(name) for name in names if name.isdecimal()}
+    return len(numbers) == len(names) and all(0 < number <= MOST_ID for number in numbers)
