@@ -46,13 +46,13 @@ def test_results_are_exported_with_their_scores(results, capsys):
 
 def test_nothing_is_replaced_unasked_and_bad_files_are_told(results, capsys):
     assert export(results, "--to", "rois") == 0
-    tifffile.imwrite(results / "b_labels.tif", np.stack([LABELS] * 5))
+    tifffile.imwrite(results / "b_labels.tif", np.stack([LABELS] * 5), metadata={"axes": "CYX"})
     tifffile.imwrite(results / "c_labels.tif", LABELS.astype(np.float32))
     capsys.readouterr()
     assert export(results, "--to", "rois") == 1
     told = capsys.readouterr().err
     assert "a_rois.zip is there already; replace it with --overwrite" in told
-    assert "b_labels.tif: labels of 5 planes; save those of one plane" in told
+    assert "b_labels.tif: labels of 5 channels; save those of one channel" in told
     assert "c_labels.tif: labels are float32" in told
     assert "3 of 3 files failed" in told
     assert export(results / "a_labels.tif", "--to", "rois", "--overwrite") == 0
@@ -117,6 +117,27 @@ def test_label_images_become_one_data_set_that_can_be_trained_on(results, capsys
     assert "nuclei_coco.json is there already; replace it with --overwrite" in capsys.readouterr().err
     assert export(results, "--to", "coco") == 0
     assert "note: 2 images are not beside their labels; to train on the file say --images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", None])
+def test_stacks_are_exported_with_their_planes_and_drawn_back(tmp_path, capsys, axes):
+    stack = np.stack([0 * LABELS, LABELS, np.fliplr(LABELS), 0 * LABELS, LABELS])
+    tifffile.imwrite(tmp_path / "s.tif", stack, metadata={"axes": axes} if axes else None)
+    tifffile.imwrite(tmp_path / "s_labels.tif", stack, metadata={"axes": axes} if axes else None)
+    write_table(tmp_path / "s.csv", pd.DataFrame({"index": [2, 7], "area": [27, 26], "mask_score": [0.5, 0.75]}))
+    for form in ("geojson", "rois", "coco"):
+        assert export(tmp_path / "s_labels.tif", "--to", form) == 0
+    assert "s_labels.tif: 1 nuclei have no scores" in capsys.readouterr().err
+    features = json.loads((tmp_path / "s.geojson").read_text())["features"]
+    axis = "t" if axes == "TYX" else "z"
+    assert [each["geometry"]["plane"][axis] for each in features] == [1, 1, 2, 2, 4, 4]
+    assert {each["properties"]["measurements"].get("mask_score") for each in features} == {0.5, None}
+    assert [roi.position for roi in roifile.roiread(tmp_path / "s_rois.zip")] == [2, 2, 3, 3, 5, 5]
+    content = json.loads((tmp_path / "s_coco.json").read_text())
+    assert [each["plane"][axis] for each in content["images"]] == [0, 1, 2, 3, 4]
+    for file in ("s.geojson", "s_rois.zip"):
+        assert export(tmp_path / file, "--to", "labels", "--images", tmp_path, "--overwrite") == 0
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "s_labels.tif"), stack)
 
 
 def test_masks_are_no_labels(results, capsys):

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,11 @@ from napari_pffnet.io.terminal import tell
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from napari_pffnet.data.outline_files import Outline
+    from napari_pffnet.io.place import Place
+
+    Labels = tuple[np.ndarray[Any, Any], Place]
 
 SUFFIXES = {"labels": "_labels.tif", "geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
 
@@ -25,8 +29,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Write the nuclei of label images for other programs: geojson for QuPath (detections with scores as"
         " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
         " (a data set with run lengths and scores; one file of all images, nuclei_coco.json, if there are several)."
-        " Outlines follow the edges of pixels. Scores come from NAME.csv beside NAME_labels.tif; nuclei that were"
-        " changed since have none. The other way, labels draws the outlines of QuPath (NAME.geojson) and ImageJ"
+        " Outlines follow the edges of pixels. In stacks and series each object has its plane (of coco, each plane is an"
+        " image); axes that are not named T are Z. Scores come from NAME.csv beside NAME_labels.tif; nuclei that"
+        " were changed since have none. The other way, labels draws the outlines of QuPath (NAME.geojson) and ImageJ"
         " (NAME.zip, NAME_rois.zip, NAME.roi) as NAME_labels.tif."
     )
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
@@ -83,16 +88,16 @@ def _export(file: Path, options: argparse.Namespace) -> None:
 
     target = (options.output or file.parent) / f"{_name(file)}{SUFFIXES[options.to]}"
     _prepare(target, options.overwrite)
-    labels = _read(file, options.images)
+    labels, place = _read(file, options.images)
     if options.to == "labels":
-        write_atomic(target, label_tiff(labels))
+        write_atomic(target, label_tiff(labels, "".join(place.axes)))
     elif options.to == "geojson":
-        export.write_geojson(target, labels, _table(file, labels))
+        export.write_geojson(target, labels, _table(file, labels), place)
     elif options.to == "rois":
-        export.write_rois(target, labels)
+        export.write_rois(target, labels, place)
     else:
         image = _image(file, options.images, target.parent)
-        export.write_coco(target, labels, _table(file, labels), image or _name(file))
+        export.write_coco(target, labels, _table(file, labels), image or _name(file), place)
         _tell_missing(int(image is None))
     tell(f"{file} -> {target}")
 
@@ -109,8 +114,8 @@ def _export_together(files: Sequence[Path], options: argparse.Namespace) -> int:
     coco, images = Coco(), []
 
     def add(file: Path) -> None:
-        labels, image = _read(file, options.images), _image(file, options.images, target.parent)
-        coco.add(labels, _table(file, labels), image or _name(file))
+        (labels, place), image = _read(file, options.images), _image(file, options.images, target.parent)
+        coco.add(labels, _table(file, labels), image or _name(file), place)
         images.append(image)
 
     failed = sum(not _attempt(file, add, file) for file in files)
@@ -170,8 +175,8 @@ def _name(file: Path) -> str:
     return image_name(file) if _is_outlines(file) else file.stem.removesuffix(RESULTS[0])
 
 
-def _read(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
-    """Read labels with their own ids; ValueError if they are those of several planes."""
+def _read(file: Path, images: Path | None) -> Labels:
+    """Read labels with their own ids, and what their axes are."""
     import numpy as np
 
     if _is_outlines(file):
@@ -179,34 +184,67 @@ def _read(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
 
     from napari_pffnet.data.annotation import check_pieces
     from napari_pffnet.evaluate.label_files import LabelFile
+    from napari_pffnet.io.place import Place
 
     labels = LabelFile(file)
-    if len(labels.shape) > 2:
-        raise ValueError(f"labels of {prod(labels.shape[:-2])} planes; save those of one plane as an image of its own")
+    place = Place.of_all(labels.shape, _axes(file) if len(labels.shape) > 2 else "YX")
     array = np.concatenate(list(labels.parts()))
     if len(np.unique(array[array > 0])) == 1:
         check_pieces(file, array)
-    return array
+    return array, place
 
 
-def _draw(file: Path, images: Path | None) -> np.ndarray[Any, Any]:
-    """Draw outlines at the size of their image."""
+def _axes(file: Path) -> str | None:
+    """Return a letter for each axis of a stack of labels, without those of length 1; None if the file does not say."""
+    import tifffile
+
+    from napari_pffnet.io.images import TIFF, tiff_axes
+
+    if file.suffix.lower() not in TIFF:
+        return None
+    with tifffile.TiffFile(file) as opened:
+        series = opened.series[0]
+        axes, shape = tiff_axes(series), series.shape
+    last = len(shape) - 2
+    return "".join(axis for at, axis in enumerate(axes) if axis != "S" and (shape[at] > 1 or at >= last))
+
+
+def _draw(file: Path, images: Path | None) -> Labels:
+    """Draw outlines at the size of their image; of a stack, on their planes."""
     from napari_pffnet.data.annotation import read_pixels
-    from napari_pffnet.data.outlines import read_outlines
+    from napari_pffnet.data.outlines import draw_plane, read_objects
+    from napari_pffnet.io.place import Place
 
     image = _image(file, images, Path())
     if image is None:
         raise ValueError(
             f"{file}: its image {_name(file)} is not beside it; give the folder of the images with --images"
         )
+    objects = read_objects(file)
+    if any(each.where for each in objects) and (drawn := _draw_stack(file, objects, Path(image))):
+        return drawn
     height, width = read_pixels(Path(image)).shape[:2]
-    labels, regions = read_outlines(file, (height, width))
+    labels, regions = draw_plane(file, objects, (height, width))
     if regions:
         tell(
             f"note: {file}: only its {len(regions)} regions are annotated; training on the file itself knows",
             sys.stderr,
         )
-    return labels
+    return labels, Place.of_all(labels.shape, "YX")
+
+
+def _draw_stack(file: Path, objects: Sequence[Outline], image: Path) -> Labels | None:
+    """Draw outlines on the planes that they name; None if the image has but one."""
+    from napari_pffnet.data.outlines import draw_planes
+    from napari_pffnet.io.images import name_axes, read_image
+    from napari_pffnet.io.place import Place
+
+    pixels, given, _ = read_image(image)
+    axes = name_axes(pixels.shape, given, stack=True)
+    sizes = {axis: size for axis, size in zip(axes, pixels.shape, strict=True) if axis not in "CS"}
+    kept = [axis for axis, size in sizes.items() if size > 1 or axis in "YX"]
+    place = Place.of_all([sizes[axis] for axis in kept], kept)
+    return (draw_planes(file, objects, place.whole, place), place) if place.is_stack else None
 
 
 def _image(file: Path, images: Path | None, start: Path) -> str | None:
