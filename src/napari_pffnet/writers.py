@@ -1,4 +1,9 @@
-"""Saving Labels layers from napari's menu *File > Save Selected Layers…* in the formats of other programs."""
+"""Saving Labels layers from napari's menu *File > Save Selected Layers…* in the formats of other programs.
+
+Results of the panel note where they lie in their image (`io.place`): what is saved of them is in pixels of the whole
+image at full resolution, and names the plane of a stack. Other layers count as whole images. Stack axes that are not
+named t count as z.
+"""
 
 from __future__ import annotations
 
@@ -8,79 +13,112 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_pffnet.io.place import Place
+
 Array = np.ndarray[Any, Any]
 # errors are RuntimeErrors: napari takes a ValueError for a format that is not known, and says nothing
 
 
 def save_geojson(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer for QuPath; return the path. RuntimeError if it is a stack."""
+    """Write a Labels layer for QuPath, stacks too; return the path. RuntimeError if it holds no labels of nuclei."""
     from napari_pffnet.io.export import write_geojson
 
-    write_geojson(path, _plane(data, meta), _table(meta))
+    labels, place = _labels(data, meta)
+    write_geojson(path, labels, _table(meta), place)
     return [path]
 
 
 def save_rois(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as a set of ROIs of ImageJ; return the path. RuntimeError if it is a stack."""
+    """Write a Labels layer as a set of ROIs of ImageJ; the rest as of `save_geojson`."""
     from napari_pffnet.io.export import write_rois
 
-    write_rois(path, _plane(data, meta))
+    write_rois(path, *_labels(data, meta))
     return [path]
 
 
 def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as instances of COCO; return the path. RuntimeError if it is a stack."""
+    """Write a Labels layer as instances of COCO; the rest as of `save_geojson`.
+
+    The image has the size of the whole one at full resolution. Of a layer that does not note where it lies it is that
+    of the layer, which may be a part.
+    """
     from napari_pffnet.io.export import write_coco
 
-    image = meta.get("metadata", {}).get("napari-pffnet", {}).get("image", "")
-    write_coco(path, _plane(data, meta), _table(meta), image)
+    labels, place = _labels(data, meta)
+    write_coco(path, labels, _table(meta), _facts(meta).get("image", ""), place)
     return [path]
 
 
 def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write one row per nucleus of a Labels layer as CSV; return the path. RuntimeError if there is none.
 
-    Centre and area are measured; in a stack `first` and `last` are the planes, counted from 0 through all of them, on
-    which a nucleus begins and ends. The other columns are those of the layer's table, where it has a row. Of a layer
-    that is not in memory the table is written as it is.
+    Centre and area are measured, in pixels of the whole image at full resolution; in a stack `first` and `last` are the
+    planes, counted from 0 through all of them, on which a nucleus begins and ends, and of a layer on one plane of a
+    stack `z` and `t` are that plane, counted from 0. The other columns are those of the layer's table, where it has a
+    row. Of a layer that is not in memory the table is written as it is, its areas in the same pixels.
     """
     from napari_pffnet.io.results import write_table
 
-    known = _table(meta)
-    table = _measured(data, known) if isinstance(data, np.ndarray) else known
+    known, place = _table(meta), _place(_shape(data), meta)
+    if isinstance(data, np.ndarray):
+        table = _measured(data, known, place)
+    else:
+        table = known.assign(area=_area(known["area"], place)) if "area" in known else known
     if table.empty:
         raise RuntimeError(f"'{meta.get('name')}' has no nuclei to make a table of")
     write_table(path, table)
     return [path]
 
 
-def _measured(labels: Array, known: pd.DataFrame) -> pd.DataFrame:
+def _measured(labels: Array, known: pd.DataFrame, place: Place) -> pd.DataFrame:
     """Return a row for each id: where it lies, and what is known of it."""
     places = np.nonzero(labels.reshape(-1, *labels.shape[-2:]))
     columns = dict(zip(("plane", "y", "x"), places, strict=True))
     pixels = pd.DataFrame({"index": labels.reshape(-1, *labels.shape[-2:])[places], **columns}).groupby("index")
     table = pixels[["y", "x"]].mean()
+    table = table.assign(y=place.centres(table["y"], -2), x=place.centres(table["x"], -1))
     if labels.size > np.prod(labels.shape[-2:]):
         table = table.assign(first=pixels["plane"].min(), last=pixels["plane"].max())
-    table = table.assign(area=pixels.size()).reset_index()
+    elif place.is_stack:
+        [(_, spot)] = place.planes(labels.shape)
+        table = table.assign(**{axis: i for axis, i in spot._asdict().items() if getattr(place.count, axis) > 1})
+    table = table.assign(area=_area(pixels.size(), place)).reset_index()
     if "index" not in known:
         return table
     known = known[["index", *known.columns.difference(table.columns, sort=False)]].drop_duplicates("index")
     return table.merge(known, how="left", on="index")
 
 
-def _plane(data: Any, meta: dict[str, Any]) -> Array:
-    """Return the layer's only plane, at full resolution."""
+def _area(areas: pd.Series[Any], place: Place) -> pd.Series[Any]:
+    """Return areas in whole pixels of the image at full resolution."""
+    factor = place.step[-2] * place.step[-1]
+    return areas if factor == 1 else (areas * factor).round().astype(np.int64)
+
+
+def _labels(data: Any, meta: dict[str, Any]) -> tuple[Array, Place]:
+    """Return the layer's labels, of a pyramid the largest, and where they lie."""
     labels = np.asarray(data[0] if isinstance(data, Sequence) else data)
-    kept = tuple(size for size in labels.shape[:-2] if size > 1)
-    if kept:
-        raise RuntimeError(
-            f"'{meta.get('name')}' has {int(np.prod(kept))} planes, and this format knows one; save it as TIFF,"
-            " or its planes one by one"
-        )
     if labels.min(initial=0) < 0:
         raise RuntimeError(f"'{meta.get('name')}' has negative labels; ids start at 1, background is 0")
-    return labels.reshape(labels.shape[-2:])
+    return labels, _place(labels.shape, meta)
+
+
+def _place(shape: tuple[int, ...], meta: dict[str, Any]) -> Place:
+    """Return where a layer lies in its image: where it notes it, else it is the image."""
+    axes = meta.get("axis_labels") or [""] * len(shape)
+    try:
+        return Place.of_note(_facts(meta).get("place"), shape, axes) or Place.of_all(shape, axes)
+    except ValueError as error:
+        raise RuntimeError(f"'{meta.get('name')}': {error}") from None
+
+
+def _shape(data: Any) -> tuple[int, ...]:
+    return tuple((data[0] if isinstance(data, Sequence) else data).shape)
+
+
+def _facts(meta: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = meta.get("metadata", {}).get("napari-pffnet", {})
+    return facts
 
 
 def _table(meta: dict[str, Any]) -> pd.DataFrame:

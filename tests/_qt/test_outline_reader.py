@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tifffile
+from napari.layers import Labels
 
 from napari_pffnet._qt.layers.origin import made_of
+from napari_pffnet._qt.layers.planes import Part, take_plane
 from napari_pffnet.io.export import write_geojson, write_rois
 
 LABELS = np.zeros((30, 40), np.int32)
@@ -29,6 +31,37 @@ def test_outlines_lie_on_the_plane_in_view_of_their_image(make_napari_viewer, fi
     np.testing.assert_array_equal(layer.data, LABELS[None])
     np.testing.assert_allclose(layer.data_to_world((0, 7, 9)), image.data_to_world((3, 7, 9)))
     assert made_of(layer, image)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 1)])
+@pytest.mark.parametrize("file", ["stack.geojson", "stack.zip"])
+def test_outlines_of_a_stack_lie_on_their_planes(make_napari_viewer, tmp_path, file, shape):
+    axes = "tzyx"[-2 - len(shape) :]
+    stack = np.zeros((*shape, *LABELS.shape), np.int32)
+    stack.reshape(-1, *LABELS.shape)[1] = LABELS
+    saved = Labels(stack, axis_labels=axes)
+    saved.save(str(tmp_path / file))
+    viewer = make_napari_viewer()
+    image = viewer.add_image(stack.astype(np.uint8), name="stack", axis_labels=axes, scale=(2,) * len(axes))
+    viewer.dims.order = (1, 0, *range(2, len(axes)))
+    [layer] = viewer.open(str(tmp_path / file), plugin="napari-pffnet")
+    np.testing.assert_array_equal(layer.data, stack)
+    np.testing.assert_allclose(layer.scale, image.scale)
+    assert made_of(layer, image)
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".zip"])
+def test_a_result_on_a_part_of_a_plane_comes_back_to_where_it_was(make_napari_viewer, tmp_path, suffix):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.zeros((5, 60, 70), np.uint8), name="cells", axis_labels="zyx")
+    plane = take_plane(image, (3, 0, 0), (0, 1, 2), part=Part(0, 20, 25, *LABELS.shape))
+    note = {"napari-pffnet": {"place": plane.place.note(plane.shape)}}
+    Labels(LABELS[None], metadata=note, **plane.placement).save(str(tmp_path / f"cells{suffix}"))
+    viewer.dims.set_current_step(0, 1)
+    [layer] = viewer.open(str(tmp_path / f"cells{suffix}"), plugin="napari-pffnet")
+    expected = np.zeros(image.data.shape, int)
+    expected[3, 20:50, 25:65] = LABELS
+    np.testing.assert_array_equal(layer.data, expected)
 
 
 def test_the_file_of_the_image_or_its_selection_tells_which_one(make_napari_viewer, files):

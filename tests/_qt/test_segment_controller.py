@@ -142,6 +142,27 @@ def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
     assert len(engine.requests) == 3
 
 
+def test_results_note_where_they_lie_in_their_image(viewer):
+    controller = make(viewer)
+    controller.run()
+    full = viewer.layers["nuclei"].metadata["napari-pffnet"]["place"]
+    shape = list(viewer.layers[0].data.shape)
+    assert (full["start"], full["step"], full["whole"], full["shape"]) == ([0, 0], [1, 1], shape, shape)
+    pyramid = ViewerModel()
+    levels = [np.zeros((3, 640, 640)), np.zeros((3, 320, 320))]
+    pyramid.add_image(levels, multiscale=True, axis_labels="zyx")
+    pyramid.dims.set_point(0, 2)
+    pyramid.add_shapes([[(400, 300), (400, 340), (440, 340), (440, 300)]], shape_type="rectangle")
+    controller = make(pyramid)
+    controller.view.now = replace(options(), where="drawn", level=1)
+    controller.run()
+    for name in ("nuclei", "semantic"):
+        place = pyramid.layers[name].metadata["napari-pffnet"]["place"]
+        assert (place["step"], place["whole"]) == ([1, 2, 2], [3, 640, 640])
+        assert place["start"] == [2, *np.round(pyramid.layers[name].translate[1:] / 2 - 0.25).tolist()]
+        assert place["shape"] == list(pyramid.layers[name].data.shape)
+
+
 def test_level_of_a_pyramid_is_that_of_the_result():
     viewer = ViewerModel()
     viewer.add_image([np.zeros((32, 32)), np.zeros((16, 16))], multiscale=True)

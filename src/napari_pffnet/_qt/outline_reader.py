@@ -12,8 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_pffnet._qt.layers.origin import image_facts
-from napari_pffnet._qt.layers.planes import is_image, take_plane
-from napari_pffnet.data.outlines import SUFFIXES, image_name, read_outlines
+from napari_pffnet._qt.layers.planes import Array, Plane, Stack, is_image, plane_count, take_plane, take_stack
+from napari_pffnet.data.outlines import SUFFIXES, draw_plane, draw_planes, image_name, read_objects
 from napari_pffnet.readers import NUCLEI, Layer
 
 
@@ -26,6 +26,8 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]
 
 def read_layer(path: str | list[str]) -> list[Layer]:
     """Return the outlines as a Labels layer on the image that is open, on its plane in view.
+
+    Where outlines of a stack name their planes, the layer has all of them.
 
     Raises
     ------
@@ -41,11 +43,22 @@ def read_layer(path: str | list[str]) -> list[Layer]:
         raise RuntimeError(
             f"{file.name} has outlines, not pixels: open their image first, and select it if there are several"
         )
-    plane = take_plane(image, viewer.dims.point, viewer.dims.order)
-    labels, _ = read_outlines(file, (plane.part.height, plane.part.width))
-    facts: dict[str, Any] = {**image_facts(image), "position": plane.position}
+    labels, on = _draw(file, image, viewer)
+    facts: dict[str, Any] = {**image_facts(image), "position": on.position, "place": on.place.note(on.shape)}
     look = {"name": f"{NUCLEI} of {file.stem}", "opacity": 0.7, "metadata": {"napari-pffnet": facts}}
-    return [(labels.reshape(plane.shape), {**plane.placement, **look}, "labels")]
+    return [(labels.reshape(on.shape), {**on.placement, **look}, "labels")]
+
+
+def _draw(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane | Stack]:
+    """Draw the outlines of a file: on the plane in view, or on all if they name theirs."""
+    objects, point = read_objects(file), viewer.dims.point
+    order = range(viewer.dims.ndim)  # z and t are planes, whatever is on the screen
+    if not any(each.where for each in objects) or plane_count(image, order) < 2:
+        plane = take_plane(image, point, viewer.dims.order)
+        return draw_plane(file, objects, (plane.part.height, plane.part.width))[0], plane
+    stack, plane = take_stack(image, point, order), take_plane(image, point, order)
+    [(_, here)] = plane.place.planes(plane.shape)
+    return draw_planes(file, objects, stack.shape, stack.place, here), stack
 
 
 def find_image(viewer: ViewerModel, name: str) -> Image | None:

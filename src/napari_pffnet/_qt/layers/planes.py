@@ -12,9 +12,10 @@ import pint
 from napari.layers import Image
 from napari.utils.transforms import Affine
 
+from napari_pffnet.io.place import CHANNELS, Place
+
 Array = np.ndarray[Any, Any]
 Channel = int | Literal["view", "colour"]
-CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 MOST_UNNAMED_CHANNELS = 4
 #: What places a layer in the world.
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -51,6 +52,8 @@ class Plane:
         Index along each axis of the stack, by the axis' name, counted from 0.
     part : Part
         What of the image it is.
+    place : Place
+        Where a label array on this plane lies in the image.
     pixel_size : float, optional
         Height of a pixel in µm, where the layer's units say so.
     inside : ndarray, optional
@@ -62,6 +65,7 @@ class Plane:
     placement: dict[str, Any]
     position: dict[str, int]
     part: Part
+    place: Place
     pixel_size: float | None = None
     inside: Array | None = None
 
@@ -91,6 +95,8 @@ class Stack:
         Index along the channel axis, if one is chosen.
     part, inside : Part, ndarray
         Of each plane; as those of `Plane`.
+    place : Place
+        Where the label array lies in the image.
     """
 
     layer: Image
@@ -100,6 +106,7 @@ class Stack:
     position: dict[str, int]
     part: Part
     inside: Array | None
+    place: Place
     _index: list[int | slice]
     _shown: list[int]
 
@@ -125,7 +132,7 @@ def channel_axis(layer: Image) -> int | None:
     """Axis that holds channels: so named, or the first of three unnamed axes if it is short (C×H×W)."""
     if layer.rgb:
         return None
-    named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNEL_NAMES]
+    named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNELS]
     if named:
         return named[0]
     if layer.ndim != 3 or not is_unnamed(layer.axis_labels):
@@ -199,8 +206,8 @@ def take_stack(
     corner = [fixed.get(axis, 0) for axis in range(layer.ndim)]
     names = axis_names(layer)
     position = {names[axis]: i for axis, i in fixed.items()}
-    place = placed(layer, corner, first, shown, part)
-    return Stack(layer, places, shape, place, position, part, inside, index, shown)
+    placement, place = placed(layer, corner, first, shown, part), _place(layer, corner, first, shown, part)
+    return Stack(layer, places, shape, placement, position, part, inside, place, index, shown)
 
 
 def plane_count(layer: Image, order: Sequence[int]) -> int:
@@ -260,7 +267,8 @@ def _plane(layer: Image, index: list[int | slice], shown: list[int], part: Part,
     position = {names[axis]: corner[axis] for axis in range(layer.ndim) if isinstance(index[axis], int)}
     size = pixel_size(layer, shown)
     height = size and size * float(factors[shown[0]])
-    return Plane(pixels, shape, placed(layer, corner, first, shown, part), position, part, height, inside)
+    placement, within = placed(layer, corner, first, shown, part), _place(layer, corner, first, shown, part)
+    return Plane(pixels, shape, placement, position, part, within, height, inside)
 
 
 def placed(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> dict[str, Any]:
@@ -272,6 +280,19 @@ def placed(layer: Image, corner: list[int], first: int, shown: list[int], part: 
     factors[shown] = level_factors(layer, part.level)[shown]
     place[shown] = in_full((part.y, part.x), factors[shown])
     return placement(layer, place, first, factors)
+
+
+def _place(layer: Image, corner: list[int], first: int, shown: list[int], part: Part) -> Place:
+    """Return where labels on a part of a plane, or of all planes, lie in the image; arguments of `placed`."""
+    start, steps = np.array(corner), np.ones(layer.ndim)
+    start[shown], steps[shown] = (part.y, part.x), level_factors(layer, part.level)[shown]
+    return Place(
+        axes=tuple(axis_names(layer)[first:]),
+        start=tuple(start[first:].tolist()),
+        step=tuple(steps[first:].tolist()),
+        whole=level_shape(layer)[first : layer.ndim],
+        channels=channel_axis(layer) is not None,
+    )
 
 
 def in_full(place: Sequence[float] | Array, factors: Array) -> Array:
