@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 
 def save_geojson(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer for QuPath, stacks too; return the path. RuntimeError if it holds no labels of nuclei."""
+    """Write a Labels layer for QuPath, stacks too; return the path. RuntimeError for ids under 0, and channels."""
     from napari_pffnet.io.export import write_geojson
 
     labels, place = _labels(data, meta)
@@ -100,16 +100,18 @@ def _labels(data: Any, meta: dict[str, Any]) -> tuple[Array, Place]:
     labels = np.asarray(data[0] if isinstance(data, Sequence) else data)
     if labels.min(initial=0) < 0:
         raise RuntimeError(f"'{meta.get('name')}' has negative labels; ids start at 1, background is 0")
-    return labels, _place(labels.shape, meta)
+    place = _place(labels.shape, meta)
+    try:
+        place.check(labels.shape)
+    except ValueError as error:
+        raise RuntimeError(f"'{meta.get('name')}': {error}") from None
+    return labels, place
 
 
 def _place(shape: tuple[int, ...], meta: dict[str, Any]) -> Place:
     """Return where a layer lies in its image: where it notes it, else it is the image."""
     axes = meta.get("axis_labels") or [""] * len(shape)
-    try:
-        return Place.of_note(_facts(meta).get("place"), shape, axes) or Place.of_all(shape, axes)
-    except ValueError as error:
-        raise RuntimeError(f"'{meta.get('name')}': {error}") from None
+    return Place.of_note(_facts(meta).get("place"), shape, axes) or Place.of_all(shape, axes)
 
 
 def _shape(data: Any) -> tuple[int, ...]:

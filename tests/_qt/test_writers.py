@@ -79,6 +79,10 @@ def test_what_is_saved_of_a_part_lies_where_it_lies_in_the_image(tmp_path):
     assert coco["annotations"][0]["bbox"] == [42, 22, 6, 6]
     [row] = pd.read_csv(tmp_path / "a.csv").to_dict("records")
     assert row == {"index": 2, "y": 24.5, "x": 44.5, "z": 5, "area": 36}
+    rows = pd.DataFrame({"index": [2], "area": [9]})
+    shown = Labels([LABELS, LABELS[:, ::2, ::2]], multiscale=True, features=rows, metadata=layer.metadata)
+    shown.save(str(tmp_path / "shown.csv"))
+    assert pd.read_csv(tmp_path / "shown.csv")["area"].tolist() == [36], "not in memory"
     layer.data = LABELS[:, :5]  # no longer what was noted
     layer.save(str(tmp_path / "b.json"))
     assert json.loads((tmp_path / "b.json").read_text())["images"][0]["height"] == 5

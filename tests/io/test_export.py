@@ -154,9 +154,9 @@ def test_a_part_lies_where_it_lies_in_the_whole_image(tmp_path, step):
         assert each["geometry"]["plane"]["z"] == 5
 
 
-def test_labels_of_several_channels_are_refused():
+def test_labels_of_several_channels_are_refused(tmp_path):
     with pytest.raises(ValueError, match="labels of 3 channels; save those of one channel"):
-        Place.of_all((3, 8, 9), "CYX")
+        write_geojson(tmp_path / "a.geojson", STACK[0], place=Place.of_all((3, 12, 14), "CYX"))
 
 
 def test_rows_of_nuclei_that_changed_places_are_outdated():

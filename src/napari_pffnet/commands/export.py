@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Write the nuclei of label images for other programs: geojson for QuPath (detections with scores as"
         " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
         " (a data set with run lengths and scores; one file of all images, nuclei_coco.json, if there are several)."
-        " Outlines follow the edges of pixels. In stacks and series each object has its plane (of coco, each plane is an"
+        " Outlines follow the edges of pixels. In stacks and series each object has its plane (in coco a plane is an"
         " image); axes that are not named T are Z. Scores come from NAME.csv beside NAME_labels.tif; nuclei that"
         " were changed since have none. The other way, labels draws the outlines of QuPath (NAME.geojson) and ImageJ"
         " (NAME.zip, NAME_rois.zip, NAME.roi) as NAME_labels.tif."

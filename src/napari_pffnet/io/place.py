@@ -47,11 +47,8 @@ class Place:
 
     @classmethod
     def of_all(cls, shape: Sequence[int], axes: Sequence[str] | None = None) -> Place:
-        """Return the place of labels that cover their image; ValueError if they are of several channels."""
+        """Return the place of labels that cover their image."""
         names = tuple(axes or [""] * len(shape))
-        several = [size for size, name in zip(shape, names, strict=True) if name.lower() in CHANNELS and size > 1]
-        if several:
-            raise ValueError(f"labels of {several[0]} channels; save those of one channel as an image of its own")
         return cls(names, (0,) * len(shape), (1.0,) * len(shape), tuple(shape))
 
     @classmethod
@@ -87,8 +84,15 @@ class Place:
         """Whether ImageJ tells the image's planes by more than one number."""
         return min(self.count) > 1 or (self.is_stack and self.channels)
 
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise ValueError if labels of that shape are of several channels: they are no planes."""
+        several = [size for size, name in zip(shape, self.axes, strict=True) if name.lower() in CHANNELS and size > 1]
+        if several:
+            raise ValueError(f"labels of {several[0]} channels; save those of one channel as an image of its own")
+
     def planes(self, shape: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Spot]]:
-        """Yield the index of each plane in labels of that shape, and which plane of the image it is."""
+        """Yield the index of each plane in labels of that shape, and which plane of the image it is; see `check`."""
+        self.check(shape)
         for index in np.ndindex(*shape[:-2]):
             steps = zip(self.start, index, self.step, self.whole, strict=False)
             at = [min(int((start + i + 0.5) * step), size - 1) for start, i, step, size in steps]
