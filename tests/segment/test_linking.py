@@ -69,6 +69,16 @@ def test_nuclei_that_overlap_little_are_two():
     assert ids(plane(LEFT), plane((5, 11, 15, 21)))[1] == {1: 2}, "IoU 0.25"
 
 
+def test_the_small_first_slice_of_a_nucleus_is_linked_to_the_next():
+    cap, middle = (8, 8, 12, 12), (5, 5, 15, 15)
+    assert ids(plane(cap), plane(middle), plane(cap)) == [{1: 1}, {1: 1}, {1: 1}], "IoU 0.16"
+    assert ids(plane((3, 3, 7, 7)), plane(middle)) == [{1: 1}, {1: 2}], "a quarter of it lies inside"
+
+
+def test_what_lies_inside_a_nucleus_does_not_take_its_id():
+    assert ids(plane(LEFT), plane((5, 5, 15, 12), (8, 12, 11, 15))) == [{1: 1}, {1: 1, 2: 2}]
+
+
 def test_planes_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="give planes of one shape"):
         link(plane(), plane(shape=(9, 9)))

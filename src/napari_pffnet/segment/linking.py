@@ -10,6 +10,8 @@ from napari_pffnet.evaluate.metrics import assign, overlaps
 
 Array = np.ndarray[Any, Any]
 MIN_IOU = 0.3
+#: share of the smaller one: the first and last slices of a nucleus lie within the slice beside them, and are small
+MIN_SHARE = 0.75
 
 
 class Linked(NamedTuple):
@@ -59,9 +61,13 @@ class Linker:
 
 
 def pairs(before: Array, after: Array) -> dict[int, int]:
-    """Pair the objects of two label images, H×W each, of an IoU of 0.3 or more; return id in `after` -> in `before`."""
+    """Pair the objects of two label images, H×W each; return id in `after` -> in `before`.
+
+    A pair has an IoU of at least 0.3, or at least three quarters of the smaller one lie in the larger one.
+    """
     table = overlaps(before, after)
-    alike = np.flatnonzero(table.iou >= MIN_IOU)
+    smaller = np.minimum(table.truth_areas[table.truth], table.prediction_areas[table.prediction])
+    alike = np.flatnonzero((table.iou >= MIN_IOU) | (table.common >= MIN_SHARE * smaller))
     chosen = assign(table, alike, table.iou[alike])
     old, new = table.truth_ids[table.truth[chosen]], table.prediction_ids[table.prediction[chosen]]
     return dict(zip(new.tolist(), old.tolist(), strict=True))
