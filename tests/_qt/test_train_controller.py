@@ -27,7 +27,7 @@ from napari_pffnet._qt.train.runs import (
 )
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.project import Project
-from napari_pffnet.io.project import find_image
+from napari_pffnet.io.project import PROJECT_FILE, Manifest, find_image, manifest_bytes, read_manifest
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.library import pixel_print
 from napari_pffnet.train.__main__ import build_parser
@@ -98,6 +98,19 @@ def test_done_images_count_and_one_is_held_out(make, tmp_path):
     assert [each.name for each in material] == ["a", "b", "c"]
     assert (used, held) == (["a", "b"], ["a"])
     assert controller.view.last("set_summary")[0] == "Learns from 1 image (2 nuclei), checked on 1 image (2 nuclei)."
+
+
+def test_slices_of_one_stack_on_both_sides_are_told(make, tmp_path):
+    file = corrected(tmp_path) / PROJECT_FILE
+    manifest = read_manifest(file)
+    file.write_bytes(
+        manifest_bytes(Manifest(images=tuple(e.model_copy(update={"stack": "im"}) for e in manifest.images)))
+    )
+    controller = make(file.parent)
+    _, used, held = controller.view.last("set_material")
+    assert (used, held) == (["a", "b"], ["b"])
+    told = controller.view.last("set_summary")[0]
+    assert told.endswith("Both hold slices of 'im': on another image it may do less well.")
 
 
 def test_an_image_that_is_done_later_joins(make, tmp_path):

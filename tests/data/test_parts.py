@@ -115,6 +115,18 @@ def test_one_image_in_five_is_held_out_and_stays_so_when_images_are_added():
     assert hold_out(names)[:2] == ["0", "5"]
 
 
+def test_slices_of_one_stack_are_held_out_together():
+    slices = {f"z{i}": "stack" for i in range(4)}
+    others = [f"{i}" for i in range(6)]
+    assert hold_out([*others, *slices], stacks=slices) == ["0", "5"], "one in five, without the stack"
+    assert hold_out([*slices, "0"], stacks=slices) == ["0"], "most images are not held out"
+    assert hold_out(list(slices), stacks=slices) == ["z3"], "of one stack its end: only one neighbour is learnt"
+    assert hold_out(list(slices), held=["z1"], stacks=slices) == ["z1"]
+    assert hold_out([*slices, *others], learnt=others, stacks=slices) == list(slices)
+    two = {**slices, **{f"t{i}": "series" for i in range(4)}}
+    assert hold_out(list(two), stacks=two) == list(slices)
+
+
 def test_what_is_kept_does_not_change_with_the_files_as_far_as_memory_allows(tmp_path):
     source = FolderSource(write_folder(tmp_path / "squares", 2))
     size = sum(each.nbytes for each in (source.read(0).image, source.read(0).labels))

@@ -56,6 +56,8 @@ class NewImage:
         Its nuclei.
     areas : tuple of Area
         Where it is complete, if that is known.
+    stack : str, optional
+        Of a slice, the name of the stack.
     """
 
     name: str
@@ -64,6 +66,7 @@ class NewImage:
     place: LayerPlace | None = None
     annotation: Annotation | None = None
     areas: tuple[Area, ...] = ()
+    stack: str | None = None
 
 
 def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
@@ -203,7 +206,7 @@ class Intake:
         file = self.folder / "images" / f"{self._free(_clean(image.name), digest)}.tif"
         file.parent.mkdir(exist_ok=True)
         write_atomic(file, content)
-        self._list(file.stem, file, digest, {"place": image.place})
+        self._list(file.stem, file, digest, {"place": image.place, "stack": image.stack})
         if image.annotation is not None:
             self._keep(file.stem, image.annotation, (pixels.shape[0], pixels.shape[1]))
         self._mark(file.stem, image.areas)

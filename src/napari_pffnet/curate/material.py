@@ -37,6 +37,8 @@ class Material:
         Of its pixels that are complete, in [0, 1]; NaN if nobody annotated the image.
     fault : str
         Why it cannot be used; empty if it can.
+    stack : str, optional
+        Of a slice, its stack.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Material:
     areas: int = 0
     share: float = float("nan")
     fault: str = ""
+    stack: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -71,8 +74,8 @@ def _of(folder: Path, entry: ImageEntry) -> Material:
         find_image(folder, entry)
         nuclei, share = _count(find_labels(folder, entry), regions)
     except (ProjectError, OSError, ValueError) as error:
-        return Material(entry.name, entry.state, fault=str(error))
-    return Material(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share)
+        return Material(entry.name, entry.state, fault=str(error), stack=entry.stack)
+    return Material(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share, stack=entry.stack)
 
 
 def _count(file: Path | None, regions: Regions) -> tuple[int, float]:

@@ -62,6 +62,11 @@ class ProjectSource:
         """Names of the images that are complete somewhere and that the user has marked as done."""
         return [entry.name for entry in self._entries if entry.state == "done"]
 
+    @property
+    def stacks(self) -> dict[str, str]:
+        """Of each image that is a slice, its stack."""
+        return {entry.name: entry.stack for entry in self._entries if entry.stack}
+
     def __len__(self) -> int:
         """Return the number of images that are complete somewhere."""
         return len(self._entries)

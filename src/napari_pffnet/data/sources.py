@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 EVERY = 5
+NO_STACKS: Mapping[str, str] = MappingProxyType({})
 
 
 class DataError(ValueError):
@@ -76,8 +78,16 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: damaged JSON ({error})") from None
 
 
-def hold_out(names: Sequence[str], learnt: Collection[str] = (), held: Collection[str] = ()) -> list[str]:
+def hold_out(
+    names: Sequence[str],
+    learnt: Collection[str] = (),
+    held: Collection[str] = (),
+    stacks: Mapping[str, str] = NO_STACKS,
+) -> list[str]:
     """Choose the images to check on, about one in five and at least one; none of a single image.
+
+    Slices of one stack show the same nuclei: all of them are held out, or none. Where there is but one stack, the last
+    ones are.
 
     Parameters
     ----------
@@ -86,10 +96,23 @@ def hold_out(names: Sequence[str], learnt: Collection[str] = (), held: Collectio
     learnt, held : collection of str
         What the model that is to be fine-tuned has learnt from and was checked on: images held out before come first,
         then those that it has never seen, so that it is not checked on what it knows.
+    stacks : mapping
+        Of each image that is a slice, its stack.
     """
     if len(names) < 2:
         return []
     usual = names[::EVERY]
-    order = sorted(names, key=lambda name: (name not in held, name in learnt, name not in usual))
-    chosen = order[: len(usual)]
+    groups: dict[tuple[bool, str], list[str]] = {}
+    for name in names:
+        groups.setdefault((name in stacks, stacks.get(name, name)), []).append(name)
+    if len(groups) == 1:
+        return [name for name in names if name in held] or list(names[-len(usual) :])
+
+    def rank(group: list[str]) -> tuple[bool, bool, bool]:
+        return not set(group) & set(held), bool(set(group) & set(learnt)), not set(group) & set(usual)
+
+    chosen: list[str] = []
+    for group in sorted(groups.values(), key=rank):
+        if len(chosen) < len(usual) and len(chosen) + len(group) <= max(len(usual), len(names) // 2):
+            chosen += group
     return [name for name in names if name in chosen]

@@ -73,6 +73,7 @@ class ImageEntry(Frozen):
     channel: int | None = Field(default=None, description="index along the channels")
     plane: int | None = Field(default=None, description="index along Z or time")
     place: LayerPlace | None = Field(default=None, description="of an image that was open in napari")
+    stack: str | None = Field(default=None, description="of a slice of an image that was open in napari: that image")
 
 
 class Manifest(Frozen):

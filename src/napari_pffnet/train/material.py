@@ -70,7 +70,8 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
     samples = {name: names.index(name) for name in used}
     full = [name for name, index in samples.items() if kept.read(index).labels.any()]
     known = seen_by(card).among(full, lambda name: pixel_print(kept.read(samples[name]).image))
-    held = list(config.held_out) or (hold_out(full, *known) if len(used) > 1 else [])
+    stacks = source.stacks if isinstance(source, ProjectSource) else {}
+    held = list(config.held_out) or (hold_out(full, *known, stacks) if len(used) > 1 else [])
     rest = [name for name in used if name not in held]
     if not rest:
         raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")

@@ -165,7 +165,8 @@ def new_image(pair: Pair, order: Sequence[int]) -> NewImage:
         labels = np.maximum(pair.labels, 0)
         annotation = Annotation(labels, None, all_rows(pair.layer, labels))
     sizes, place = sizes_of(image, order, plane.part), place_of(image, order, plane.part)
-    return NewImage(name_of(image, order, plane), lambda: _pixels(plane), sizes, place, annotation, pair.areas)
+    name, stack = name_of(image, order, plane), image.name if plane.position else None
+    return NewImage(name, lambda: _pixels(plane), sizes, place, annotation, pair.areas, stack)
 
 
 def about(pair: Pair) -> str:

@@ -74,7 +74,9 @@ class MaterialChoice:
             self.view.set_summary("There is no nucleus to check on; hold out an image with nuclei.", ready=False)
         else:
             check = f"checked on {_images(held)}" if held else "checked on a part of it that is held out"
-            self.view.set_summary(f"Learns from {_images(learnt)}, {check}.", ready=True)
+            stacks = {each.stack or "" for each in held} & {each.stack or "" for each in learnt} - {""}
+            told = f" Both hold slices of '{min(stacks)}': on another image it may do less well." if stacks else ""
+            self.view.set_summary(f"Learns from {_images(learnt)}, {check}.{told}", ready=True)
 
     def count(self) -> None:
         """Count what the images offer, in the background; once more if something changes meanwhile."""
@@ -111,7 +113,8 @@ class MaterialChoice:
         held = [name for name in options.held_out if name in used] if before and mine else []
         if not held:
             full = [each.name for each in found if each.name in used and each.nuclei]
-            held = self._proposed = hold_out(full, *known)
+            stacks = {each.name: each.stack for each in found if each.stack}
+            held = self._proposed = hold_out(full, *known, stacks)
         self._material, self._base = found, base
         self.view.set_material(found, used, held)
         self.summarize()
