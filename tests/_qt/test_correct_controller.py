@@ -16,6 +16,7 @@ from napari_pffnet._qt.correct.controller import CorrectController
 from napari_pffnet._qt.correct.edit_tools import class_tools, nucleus_tools
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
+from napari_pffnet._qt.layers.camera import camera
 
 TOOLS = [*nucleus_tools(Mock(), Mock()), *class_tools()]
 
@@ -299,3 +300,28 @@ def test_without_a_labels_layer_it_says_so():
     controller.undo()
     assert status(controller) == NO_LAYER
     assert controller.view.set_layer.call_args.args[0] is None
+
+
+def test_undo_says_what_it_was_and_goes_there_only_where_it_is_not_in_view():
+    controller = make(Labels(np.stack([squares(), squares(), squares() + 10 * (squares() > 0), squares() * 20])))
+    viewer, view = controller.viewer, camera(controller.viewer)
+    for plane in (2, 3):
+        viewer.dims.set_current_step(0, plane)
+        press(controller, "delete", plane, 4, 4)
+    view.center, view.zoom = (0, 5, 5), 30
+    before = view.center, view.zoom
+    controller.undo()
+    assert status(controller) == "Undone: nucleus 20 deleted."
+    assert (viewer.dims.current_step[0], view.center, view.zoom) == (3, *before)
+    controller.undo()
+    assert (viewer.dims.current_step[0], view.center) == (2, before[0])
+    view.center = (0, 400, 400)
+    controller.redo()
+    assert status(controller) == "Redone: nucleus 11 deleted."
+    assert view.center[-2:] == (4.5, 4.5)
+    assert view.zoom == 30
+    view.center = (0, 400, 400)
+    controller.redo()
+    assert (viewer.dims.current_step[0], view.center[-2:]) == (3, (4.5, 4.5))
+    controller.redo()
+    assert status(controller) == "Nothing to redo."

@@ -135,3 +135,41 @@ def test_what_a_network_says_of_new_objects_is_noted_and_undone():
     assert 9 not in column(layer, "state")
     rows.redo()
     assert column(layer, "score")[9] == 0.75
+
+
+def test_edits_and_acceptances_are_undone_and_redone_exactly_and_told():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]}, metadata=MODEL)
+    rows, told = follow(layer), []
+    rows.turned.connect(told.append)
+    steps = (
+        lambda: write(layer, split_by_line(layer.data, np.array([[5, 0], [5, 7]]))),
+        lambda: rows.set_state([5], ACCEPTED),
+        lambda: write(layer, merge(layer.data, [2, 5])),
+        lambda: rows.set_state([6, 2], ACCEPTED),
+        lambda: write(layer, delete(layer.data, [2])),
+    )
+    states = [(layer.data.copy(), rows.table())]
+    for step in steps:
+        step()
+        states.append((layer.data.copy(), rows.table()))
+    for turn, order in ((rows.undo, states[-2::-1]), (rows.redo, states[1:])) * 2:
+        for pixels, table in order:
+            turn()
+            np.testing.assert_array_equal(layer.data, pixels)
+            pd.testing.assert_frame_equal(rows.table().loc[table.index, table.columns], table, check_dtype=False)
+        assert turn() is None
+    assert [done.text for done in told[:5]] == [
+        "nucleus 2 deleted",
+        "nuclei 2, 6 accepted",
+        "nucleus 5 deleted, nucleus 2 changed",
+        "nucleus 5 accepted",
+        "nucleus 6 added, nucleus 1 changed",
+    ]
+    assert told[0].box.tolist() == [[2, 15], [8, 15]], "first and last row, first and last column"
+
+
+def test_a_change_of_classes_is_no_change_of_nuclei():
+    layer = Labels(squares(), name="semantic", metadata={"napari-pffnet": {"content": "semantic"}})
+    rows = follow(layer)
+    layer.fill((4, 4), 2)
+    assert rows.undo().text == "'semantic' painted"

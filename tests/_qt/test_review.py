@@ -287,3 +287,25 @@ def test_rows_of_several_planes_say_which_one(qtbot, planes, where):
     facts = {"kind": "nucleus", "index": 1, "reason": "predicted fit 0.50", "mask_score": 0.5, "size": 1.0, "state": ""}
     table.set_rows(pd.DataFrame([facts] * 2).assign(plane=planes))
     assert [table.texts(row)[1] for row in range(2)] == [f"{text}fit 0.50" for text in where]
+
+
+def test_ctrl_z_takes_an_acceptance_back_and_goes_there(make_napari_viewer, qtbot):
+    user, panel = start_panel(make_napari_viewer, qtbot, nuclei(), features=features())
+    user.move(15, 15)
+    user.press(Qt.Key.Key_D)
+    assert 1 not in user.layer.data
+    for key in (NEXT, ACCEPT):
+        user.press(key)
+    assert states(user.layer)[2] == "accepted"
+    user.press(Qt.Key.Key_Z, CONTROL)
+    assert panel.correct.status.text() == "Undone: nucleus 2 accepted."
+    assert states(user.layer)[2] == ""
+    assert 1 not in user.layer.data
+    assert panel.review.table.texts(chosen(panel.review))[0] == "2"
+    assert panel.review.counts.text() == "0 accepted · 0 edited · 0 new · 0 deleted of 3"
+    user.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(user.layer.data, nuclei())
+    assert panel.review.counts.text() == "0 accepted · 0 edited · 0 new · 0 deleted of 4"
+    user.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    user.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    assert states(user.layer)[2] == "accepted"

@@ -105,7 +105,7 @@ def test_large_object_is_shown_whole():
     labels[25:35, 0:80] = 5
     controller = review(Labels(labels))
     controller.next()
-    assert controller._current.number == 5
+    assert controller._present.key.number == 5
     assert view_of(controller)[1] * 80 < min(controller.viewer.canvas.size)
 
 
@@ -114,7 +114,7 @@ def test_accepting_goes_on_and_counts():
     controller.next()
     controller.accept()
     assert states(layer)[2] == "accepted"
-    assert controller._current.number == 9
+    assert controller._present.key.number == 9
     assert view.listed == ["9", "1", "3"]
     controller.accept()
     controller.accept()
@@ -128,7 +128,7 @@ def test_list_of_all_goes_on_too():
     controller, _, view = start(wanted=Wanted(show=ALL))
     controller.next()
     controller.accept()
-    assert controller._current.number == 9
+    assert controller._present.key.number == 9
     assert view.listed == ["9", "1", "3", "2"]
 
 
@@ -148,7 +148,7 @@ def test_delete_goes_on_and_undo_restores():
     controller.remove()
     assert not np.any(layer.data == 2)
     assert view.listed == ["9", "1", "3"]
-    assert controller._current.number == 9
+    assert controller._present.key.number == 9
     assert view.last("set_counts") == COUNTS.format(0, 0, 0, 1)
     controller.undo()
     np.testing.assert_array_equal(layer.data, nuclei())
@@ -185,7 +185,7 @@ def test_accepted_candidate_is_painted_as_a_new_nucleus():
     controller.undo()
     np.testing.assert_array_equal(layer.data, nuclei())
     assert "c0" in view.listed
-    assert controller.viewer.layers["candidates"].data[45, 45] == 2
+    assert controller.viewer.layers["candidates"].data[45, 45] == 1, "it is the present one"
 
 
 def test_key_c_accepts_candidates_one_after_the_other():
@@ -219,6 +219,8 @@ def test_candidate_set_aside_can_come_back():
     assert outlines.data[45, 45] == 0
     controller.undo()
     assert "c0" in view.listed
+    assert outlines.data[45, 45] == 1, "it is the present one"
+    controller.next()
     assert outlines.data[45, 45] == 2
     controller.choose(view.listed.index("c0"))
     controller.remove()
@@ -241,7 +243,7 @@ def test_a_candidate_that_is_gone_is_not_painted():
     now = layer.data.copy()
     controller.accept()
     np.testing.assert_array_equal(layer.data, now)
-    assert controller._current.number == 9, "the next one"
+    assert controller._present.key.number == 9, "the next one"
     controller, layer, view = start(insight(square(40, 40, 0.45)))
     for _ in range(4):
         controller.candidate()
@@ -277,9 +279,9 @@ def test_an_edit_and_a_new_state_are_listed_once():
     controller, layer, view = start(insight())
     controller.next()
     for change in (
+        controller.accept,
         lambda: paint(layer, np.s_[10:20, 30:32], 0),
         lambda: paint(layer, np.s_[30:35, 30:35], 12),
-        controller.accept,
         controller.undo,
     ):
         view.set_rows.reset_mock()
@@ -404,7 +406,7 @@ def test_what_cannot_be_reviewed_is_told():
     taken = np.full((60, 80), 255, np.uint8)
     taken[40:50, 40:50] = 0
     full = review(Labels(taken), insight())
-    full._accept_candidate(0)
+    full._candidates.paint(0)
     assert "convert the layer to int32" in full.view.last("set_status")
 
 
@@ -413,7 +415,7 @@ def test_keys_are_free_in_napari_and_given_back():
     assert {key for key, _ in KEYS.values() if napari_has(key, controller.viewer)} == set()
     assert view.last("set_keys")["remove"] == "Shift-D"
     layer.keymap[KeyBinding.from_str("N")](layer)
-    assert controller._current.number == 2
+    assert controller._present.key.number == 2
     controller.close()
     controller.keys.close()
     assert layer.keymap == {}
@@ -452,7 +454,7 @@ def test_a_review_that_could_not_start_starts_later():
     layer.visible = True
     controller.next()
     assert view.listed == ["2", "9", "1", "3"]
-    assert controller._current.number == 2
+    assert controller._present.key.number == 2
 
 
 def test_a_layer_that_is_hidden_or_locked_meanwhile_is_not_edited():

@@ -4,7 +4,7 @@ import numpy as np
 from napari.layers import Labels
 
 from label_planes import squares
-from napari_pffnet._qt.layers.undo import KEPT, Undo
+from napari_pffnet._qt.layers.undo import KEPT, Beside, Done, Undo
 
 
 def paint(layer, place, label):
@@ -60,7 +60,7 @@ def test_what_napari_undid_on_its_own_is_not_told_twice():
     layer.undo()
     [(places, _, new)] = undo.undo()
     assert [int(axis[0]) for axis in places] == [0, 0]
-    assert new.tolist() == [3]
+    assert np.ravel(new).tolist() == [3]
     assert undo.undo() is None
 
 
@@ -93,3 +93,75 @@ def test_edits_are_counted_beyond_what_napari_keeps():
     assert undo.edits == KEPT + 5
     undo.undo()
     assert undo.edits == KEPT + 4
+
+
+def beside(undo, log, name):
+    """A step that changes no pixels; it notes in `log` that it was undone or redone."""
+    undo.add(Beside(Done(name, [], None), lambda: log.append(f"-{name}"), lambda: log.append(f"+{name}")))
+
+
+def pixels(layer):
+    return layer.data[0, :3].tolist()
+
+
+def test_steps_beside_the_edits_are_undone_and_redone_in_their_turn():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    beside(undo, log, "a")
+    paint(layer, (0, 1), 4)
+    beside(undo, log, "b")
+    beside(undo, log, "c")
+    seen = []
+    for turn in (undo.undo, undo.redo):
+        while turn():
+            seen.append((pixels(layer), "".join(log)))
+        log.clear()
+    backwards, forwards = seen[:5], seen[5:]
+    assert [row for row, _ in backwards] == [[3, 4, 0], [3, 4, 0], [3, 0, 0], [3, 0, 0], [0, 0, 0]]
+    assert [text for _, text in backwards] == ["-c", "-c-b", "-c-b", "-c-b-a", "-c-b-a"]
+    assert [row for row, _ in forwards] == [[3, 0, 0], [3, 0, 0], [3, 4, 0], [3, 4, 0], [3, 4, 0]]
+    assert [text for _, text in forwards] == ["", "+a", "+a", "+a+b", "+a+b+c"]
+
+
+def test_after_a_new_step_of_either_kind_nothing_is_redone():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    undo.undo()
+    beside(undo, log, "a")
+    assert undo.redo() is None
+    assert pixels(layer) == [0, 0, 0]
+    undo.undo()
+    assert undo.redo().done.text == "a"
+    undo.undo()
+    paint(layer, (0, 1), 4)
+    assert undo.redo() is None
+    assert log == ["-a", "+a", "-a"]
+
+
+def test_steps_keep_their_turn_where_napari_undid_and_redid_on_its_own():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    beside(undo, log, "a")
+    paint(layer, (0, 1), 4)
+    layer.undo()
+    undo.undo()
+    assert (pixels(layer), log) == ([3, 0, 0], ["-a"])
+    undo.undo()
+    layer.redo()
+    undo.redo()
+    assert (pixels(layer), log) == ([3, 0, 0], ["-a", "+a"])
+    undo.redo()
+    assert pixels(layer) == [3, 4, 0]
+
+
+def test_other_pixels_have_no_steps():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    beside(undo, log, "a")
+    layer.data = squares()
+    undo.forget()
+    assert undo.undo() is None
+    assert log == []

@@ -166,3 +166,12 @@ def test_a_calibration_replaces_the_predicted_fit():
     assert halved["reason"][0].startswith("predicted fit 0.40")
     assert (halved["priority"] > plain["priority"]).all()
     assert rescored(halved, table, lambda fit: fit / 2) is halved
+
+
+def test_what_is_no_longer_in_the_table_is_judged_as_unknown():
+    known = table(mask_score=0.9, state=["accepted", "", "", ""])
+    queue = review_queue(plane(), known)
+    again = rescored(queue, known[known["index"] != 1]).set_index("index")
+    assert again["state"][1] == ""
+    assert np.isnan(again["mask_score"][1])
+    assert again["mask_score"][2] == 0.9

@@ -36,7 +36,7 @@ LABELS_FILE, ROWS_FILE = "predicted.tif", "predicted.csv"
 FEWEST = 30
 #: With this many pairs, half is believed of them and half of the network.
 PRIOR = 60
-#: States of nuclei that still are what the model predicted.
+#: States of nuclei that still are what the model predicted; edited ones stay "edited" when they are accepted.
 UNTOUCHED = ("", "accepted")
 #: So many touched nuclei may be there already when a prediction is kept: those of the first edit.
 MOST_TOUCHED = 2

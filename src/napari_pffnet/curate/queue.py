@@ -128,9 +128,11 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def rescored(rows: pd.DataFrame, table: pd.DataFrame, calibrate: Calibrate | None = None) -> pd.DataFrame:
-    """Return `rows`, those judged again of which `table` now tells another fit or state; their order stays."""
-    told = rows["index"].isin(table.get("index", []))
-    nuclei = np.flatnonzero((rows["kind"] == NUCLEUS) & told)
+    """Return `rows`, those judged again of which `table` now tells another fit or state; their order stays.
+
+    Of a nucleus without a row in `table` nothing is known any more.
+    """
+    nuclei = np.flatnonzero(rows["kind"] == NUCLEUS)
     fit, state = _known(table, rows["index"].iloc[nuclei], calibrate)
     old_fit, old_state = (rows[name].to_numpy()[nuclei] for name in ("mask_score", "state"))
     differs = ~((fit == old_fit) | (np.isnan(fit) & np.isnan(old_fit))) | (state != old_state)

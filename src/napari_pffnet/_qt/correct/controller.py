@@ -114,14 +114,14 @@ class CorrectController:
             self.view.set_busy(False)
 
     def undo(self) -> None:
-        """Undo the last edit of the layer."""
+        """Undo what was done last to the layer: an edit, or what was said of it in a review."""
         if self.active.rows:
-            self.view.set_status("Undone." if self.active.rows.undo() else "Nothing to undo.")
+            self.view.set_status(self.active.undo())
 
     def redo(self) -> None:
         """Redo what was undone last."""
         if self.active.rows:
-            self.view.set_status("Redone." if self.active.rows.redo() else "Nothing to redo.")
+            self.view.set_status(self.active.redo())
 
     def copy(self) -> None:
         """Put a copy of the layer that can be edited above it, and hide the layer."""

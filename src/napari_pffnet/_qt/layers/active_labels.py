@@ -8,7 +8,9 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_pffnet._qt.layers.camera import reveal
 from napari_pffnet._qt.layers.label_rows import LabelRows
+from napari_pffnet._qt.layers.undo import Done
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 
@@ -53,6 +55,21 @@ class ActiveLabels:
     def rows_of(self, layer: Labels) -> LabelRows | None:
         """Return the table of a layer that is selected or was; None if it never was, or is removed."""
         return self._known.get(layer)
+
+    def undo(self) -> str:
+        """Undo what was done last to the layer, bring it into view, and say what it was."""
+        return self._turned("undo", self.rows.undo() if self.rows else None)
+
+    def redo(self) -> str:
+        """Redo what was undone last, bring it into view, and say what it was."""
+        return self._turned("redo", self.rows.redo() if self.rows else None)
+
+    def _turned(self, verb: str, done: Done | None) -> str:
+        if done is None or self.layer is None:
+            return f"Nothing to {verb}."
+        if done.box is not None:
+            reveal(self.viewer, self.layer, done.box)
+        return f"{'Undone' if verb == 'undo' else 'Redone'}: {done.text}."
 
     def _follow(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
+from napari.layers import Labels
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Array
@@ -13,6 +14,7 @@ from napari_pffnet.curate.change import Array
 DIAMETERS_IN_VIEW = 7.0
 ROOM = 1.5
 ZOOMED_OUT, ZOOMED_IN = 1 / 3, 4.0
+ENOUGH_IN_VIEW = 0.5
 
 
 class CameraVisits:
@@ -68,6 +70,46 @@ class CameraVisits:
         now = float(camera(self.viewer).zoom)
         keeps = not first and ZOOMED_OUT * comfortable < now < ZOOMED_IN * comfortable
         return min(now if keeps else comfortable, canvas / (ROOM * max(size, 1e-9)))
+
+
+def reveal(viewer: ViewerModel, layer: Labels, box: Array) -> None:
+    """Bring a box of a layer into the 2D view; sliders and camera move only where too little of it is in view.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Has the layer.
+    layer : Labels
+        The layer.
+    box : ndarray
+        int D×2, the first and the last index along each axis of its data.
+    """
+    dims = viewer.dims
+    if dims.ndisplay != 2:
+        return
+    behind = dims.ndim - layer.ndim
+    here = np.round(np.asarray(layer.world_to_data(dims.point))[-layer.ndim :])
+    hidden = [axis for axis in range(layer.ndim) if axis + behind not in dims.displayed]
+    away = [axis for axis in hidden if not box[axis, 0] <= here[axis] <= box[axis, 1]]
+    centre = box.mean(1)
+    centre[hidden] = [box[axis, 0] if axis in away else here[axis] for axis in hidden]
+    world = np.asarray(layer.data_to_world(centre))
+    dims.set_point([axis + behind for axis in away], [float(world[axis]) for axis in away])
+    shown = [axis - behind for axis in dims.displayed if axis >= behind]
+    if len(shown) == 2 and _share_in_view(viewer, layer, box[shown], shown, world) < ENOUGH_IN_VIEW:
+        camera(viewer).center = (0.0, *world[shown].tolist())
+
+
+def _share_in_view(viewer: ViewerModel, layer: Labels, box: Array, shown: list[int], world: Array) -> float:
+    """Share of a box (int 2×2) in the view, or of the view that it fills, whichever is more."""
+    corners = np.tile(np.asarray(layer.world_to_data(world), float), (4, 1))
+    rows, columns = box + np.array([-0.5, 0.5])
+    corners[:, shown] = [(row, column) for row in rows for column in columns]
+    places = np.array([layer.data_to_world(corner) for corner in corners])[:, shown]
+    view = view_corners(viewer)[:, list(viewer.dims.displayed[-2:])]
+    low, high = (np.stack([ends(each, 0) for each in (places, view)]) for ends in (np.min, np.max))
+    common = np.prod((high.min(0) - low.max(0)).clip(0))
+    return float(common / max(np.prod(high - low, axis=1).min(), 1e-9))
 
 
 def camera(viewer: ViewerModel) -> Any:

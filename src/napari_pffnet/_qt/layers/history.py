@@ -51,6 +51,17 @@ def writes(step: list[Any], *, undone: bool) -> list[Write]:
     return [Write(_indices(atom), values(atom)[0 if undone else 1]) for atom in step]
 
 
+def box_of(writes: Iterable[Write]) -> Array | None:
+    """Return the first and the last index along each axis, int D×2, of all that is written; None for no pixels."""
+    written = [write.indices for write in writes if len(write.values)]
+    if not written:
+        return None
+    axes = range(len(written[0]))
+    first = [min(int(indices[axis].min()) for indices in written) for axis in axes]
+    last = [max(int(indices[axis].max()) for indices in written) for axis in axes]
+    return np.stack([first, last], 1)
+
+
 def _indices(atom: Any) -> tuple[Array, ...]:
     if not hasattr(atom, "slice_key"):
         return tuple(np.ravel(axis) for axis in np.broadcast_arrays(*atom[0]))

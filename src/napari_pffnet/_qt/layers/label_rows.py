@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ import pandas as pd
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_pffnet._qt.layers.history import Write, present, transitions, values, writes
+from napari_pffnet._qt.layers.history import Write, box_of, present, transitions, values, writes
+from napari_pffnet._qt.layers.label_plane import content_of
 from napari_pffnet._qt.layers.origin import layer_origin
-from napari_pffnet._qt.layers.undo import Undo
+from napari_pffnet._qt.layers.undo import Beside, Done, Undo
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.provenance import TEXT
 from napari_pffnet.io.user import user_name
@@ -25,6 +26,7 @@ EDITED, NEW, ACCEPTED = "edited", "new", "accepted"
 PAINTED = "painted"
 REMEMBERED = 200
 FEW = 8
+NAMED = 3
 
 
 class RowsChange(NamedTuple):
@@ -40,12 +42,13 @@ Moved = dict[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class _Step:
-    """One step of napari's history: `atom` tells which, and the rows of the objects `ids` before and after it."""
+    """One step of napari's history: `atom` tells which, the rows of the objects `ids` before and after it, in words."""
 
     atom: Any
     ids: list[int]
     before: pd.DataFrame
     after: pd.DataFrame
+    text: str
 
 
 class LabelRows:
@@ -63,6 +66,8 @@ class LabelRows:
     #: own `features` event. napari announces some edits before it writes the pixels: read the ids from the writes, not
     #: from the layer.
     changed = Signal(object)
+    #: A step was undone or redone: emitted with its `Done`, after `changed`.
+    turned = Signal(object)
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
@@ -72,10 +77,12 @@ class LabelRows:
         self._frame: pd.DataFrame | None = None
         self._ids = pd.Index([], dtype=np.int64)
         layer.events.paint.connect(self._follow)
+        layer.events.data.connect(self._undo.forget)
 
     def close(self) -> None:
         """Stop listening."""
         self.layer.events.paint.disconnect(self._follow)
+        self.layer.events.data.disconnect(self._undo.forget)
 
     def table(self) -> pd.DataFrame:
         """Return the rows by id, with all columns."""
@@ -95,34 +102,37 @@ class LabelRows:
         """Number of edits since the layer was first selected, without those undone."""
         return self._undo.edits
 
-    def undo(self) -> bool:
-        """Undo the last edit with napari, and its rows; False if there is none."""
-        step = self._undo.undo()
-        if step is not None:
-            self._return(step, undone=True)
-        return step is not None
+    def undo(self) -> Done | None:
+        """Undo the last step, an edit (with napari) and its rows or one beside it; None if there is none."""
+        return self._turned(self._undo.undo(), undone=True)
 
-    def redo(self) -> bool:
-        """Redo with napari, and its rows; False if nothing was undone."""
-        step = self._undo.redo()
-        if step is not None:
-            self._return(step, undone=False)
-        return step is not None
+    def redo(self) -> Done | None:
+        """Redo what was undone last; None if nothing was."""
+        return self._turned(self._undo.redo(), undone=False)
 
-    def set_state(self, ids: Iterable[int], state: str) -> None:
-        """Set the state of objects, such as `ACCEPTED`; ids without a row get one."""
+    def remember(self, done: Done, back: Callable[[], None], again: Callable[[], None]) -> None:
+        """Note a step that changes no pixels, and how to take it back and do it again: it is undone in turn."""
+        self._undo.add(Beside(done, back, again))
+
+    def set_state(self, ids: Iterable[int], state: str, box: Array | None = None) -> None:
+        """Set the state of objects, such as `ACCEPTED`, as a step that can be undone; ids without a row get one.
+
+        `box` tells where they are, as in `Done`.
+        """
         known = sorted(set(ids) - {0})
-        rows = self._rows(known)
+        before, rows = self._rows(known, only_known=True), self._rows(known)
         areas = pd.Series(_areas(self.layer.data, rows.index[rows["area"].isna()].tolist()), dtype=float)
         rows = rows.assign(area=rows["area"].fillna(areas), state=state, changed=_now(), user=user_name())
         rows["origin"] = rows["origin"].fillna(layer_origin(self.layer))
+        done = Done(f"{_named(known)} {state or 'open again'}", known, box)
+        self.remember(done, lambda: self._show(known, before, []), lambda: self._show(known, rows, []))
         self._show(known, rows, [])
 
     def renumber(self, new: dict[int, int]) -> None:
         """Tell that the last edit only gave objects other ids, old: new; each row goes with its object."""
         number, step = next(reversed(self._steps.items()))
         rows = step.before.rename(index=new).sort_index()
-        self._steps[number] = _Step(step.atom, step.ids, step.before, rows)
+        self._steps[number] = replace(step, after=rows, text="nuclei numbered anew")
         self._show(step.ids, rows, [])
 
     def describe(self, rows: pd.DataFrame) -> None:
@@ -134,7 +144,7 @@ class LabelRows:
         number, step = next(reversed(self._steps.items()))
         after = step.after.assign(**{name: np.nan for name in missing})
         after.loc[rows.index, [*rows.columns, "state"]] = rows.assign(state="")
-        self._steps[number] = _Step(step.atom, step.ids, step.before, after)
+        self._steps[number] = replace(step, after=after)
         self._show(step.ids, after, [])
 
     def _follow(self, event: Any) -> None:
@@ -144,21 +154,40 @@ class LabelRows:
         before = self._rows(ids, only_known=True)
         after = self._edited(moved, _not_yet_written(self.layer.data, event.value[-1]))
         atom = event.value[0]
-        self._steps[id(atom)] = _Step(atom, ids, before, after)
+        self._steps[id(atom)] = _Step(atom, ids, before, after, self._told(ids, after))
         while len(self._steps) > REMEMBERED:
             del self._steps[next(iter(self._steps))]
         self._show(ids, after, writes(event.value, undone=False))
 
-    def _return(self, item: list[Any], undone: bool) -> None:
+    def _turned(self, step: list[Any] | Beside | None, undone: bool) -> Done | None:
+        if step is None:
+            return None
+        done = step.done if isinstance(step, Beside) else self._return(step, undone)
+        self.turned.emit(done)
+        return done
+
+    def _return(self, item: list[Any], undone: bool) -> Done:
         step = next((self._steps[id(atom)] for atom in item if id(atom) in self._steps), None)
-        done = writes(item, undone=undone)
+        written = writes(item, undone=undone)
+        box = box_of(written)
         if step:
-            self._show(step.ids, step.before if undone else step.after, done)
-            return
+            self._show(step.ids, step.before if undone else step.after, written)
+            return Done(step.text, step.ids, box)
         moved = transitions(item)
         if undone:
             moved = {(after, before): count for (before, after), count in moved.items()}
-        self._show(_ids(moved), self._edited(moved), done)
+        self._show(_ids(moved), self._edited(moved), written)
+        return Done("an earlier edit", _ids(moved), box)
+
+    def _told(self, ids: list[int], after: pd.DataFrame) -> str:
+        """Say which objects an edit deleted, made and changed."""
+        if content_of(self.layer) == "semantic":
+            return f"'{self.layer.name}' painted"
+        new = after.index[after["state"] == NEW].tolist()
+        changed = after.index[after["state"] != NEW].tolist()
+        gone = sorted(set(ids) - set(after.index))
+        parts = (gone, "deleted"), (new, "added"), (changed, "changed")
+        return ", ".join(f"{_named(labels)} {what}" for labels, what in parts if labels)
 
     def _edited(self, moved: Moved, coming: tuple[Array, Array] | None = None) -> pd.DataFrame:
         """Return the rows of the touched objects that exist after a step; `coming`: its last write is not done yet."""
@@ -260,6 +289,12 @@ def _replaced(column: pd.Series[Any], places: Array, new: pd.Series[Any]) -> Any
     result = column.copy()
     result.iloc[places] = new.to_numpy()
     return result
+
+
+def _named(ids: list[int]) -> str:
+    if len(ids) > NAMED:
+        return f"{len(ids)} nuclei"
+    return f"{'nucleus' if len(ids) == 1 else 'nuclei'} {', '.join(map(str, ids))}"
 
 
 def _now() -> str:

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.history import present, values
+from napari_pffnet.curate.change import Array
 
 #: napari keeps as many steps.
 KEPT = 100
 Step = list[Any]
 
 
+class Done(NamedTuple):
+    """What a step was.
+
+    Attributes
+    ----------
+    text : str
+        In words: "nucleus 7 deleted".
+    ids : list of int
+        The objects that it touched.
+    box : ndarray or None
+        Where: int D×2, the first and the last index along each axis of the layer's data; None if that is not known.
+    """
+
+    text: str
+    ids: list[int]
+    box: Array | None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A step that changes no pixels, such as an acceptance: what it was, how to take it back and to do it again."""
+
+    done: Done
+    back: Callable[[], None]
+    again: Callable[[], None]
+
+
 class Undo:
-    """Undoes and redoes with napari, and tells which step it was.
+    """Undoes and redoes edits with napari, and steps beside them, in one order; tells which step it was.
 
     napari tells of edits only. Of steps from before it was listened to, what they changed is seen by comparing the
-    pixels before and after.
+    pixels before and after. What napari has undone or redone on its own is noticed by the pixels of the last step.
 
     Parameters
     ----------
@@ -37,29 +67,83 @@ class Undo:
         self.edits = 0
         self._done: deque[Step] = deque(maxlen=KEPT)
         self._undone: deque[Step] = deque(maxlen=KEPT)
+        self._beside: deque[tuple[int, Beside]] = deque(maxlen=KEPT)  # with the number of edits before it
+        self._beside_undone: deque[tuple[int, Beside]] = deque(maxlen=KEPT)
+        self._napari_can_redo = True
 
     def note(self, step: Step) -> None:
         """Take note of an edit: the value of the layer's event `paint`."""
         self._done.append(step)
-        self._undone.clear()
+        self._forget_undone()
+        self._napari_can_redo = True
         self.edits += 1
 
-    def undo(self) -> Step | None:
-        """Undo; return the step's writes in the order in which they were undone, None if there was nothing to undo."""
-        step = self._turn(self._done, undoing=True)
-        if step is None:
-            return None
-        self._undone.append(step)
-        self.edits -= 1
-        return step[::-1]
+    def add(self, step: Beside) -> None:
+        """Take note of a step beside napari's edits; what was undone cannot be redone any more."""
+        self._catch_up()
+        self._beside.append((self.edits, step))
+        self._forget_undone()
+        self._napari_can_redo = False
 
-    def redo(self) -> Step | None:
-        """Redo; return the step, None if there was nothing to redo."""
-        step = self._turn(self._undone, undoing=False)
-        if step is not None:
-            self._done.append(step)
+    def forget(self) -> None:
+        """The layer has other pixels: napari knows no steps of theirs."""
+        for steps in (self._done, self._beside):
+            steps.clear()
+        self._forget_undone()
+
+    def undo(self) -> Step | Beside | None:
+        """Undo the last step.
+
+        Returns
+        -------
+        list, Beside or None
+            The writes of an edit in the order in which they were undone, the step beside it, None if there was nothing
+            to undo.
+        """
+        self._catch_up()
+        if self._beside and self.edits <= self._beside[-1][0]:
+            self._beside_undone.append(self._beside.pop())
+            step = self._beside_undone[-1][1]
+            step.back()
+            return step
+        edit = self._turn(self._done, undoing=True)
+        if edit is None:
+            return None
+        self._undone.append(edit)
+        self.edits -= 1
+        return edit[::-1]
+
+    def redo(self) -> Step | Beside | None:
+        """Redo; return the edit's writes or the step beside it, None if there was nothing to redo."""
+        self._catch_up()
+        if self._beside_undone and self.edits >= self._beside_undone[-1][0]:
+            self._beside.append(self._beside_undone.pop())
+            step = self._beside[-1][1]
+            step.again()
+            return step
+        if not (self._undone or self._napari_can_redo):
+            return None
+        edit = self._turn(self._undone, undoing=False)
+        if edit is not None:
+            self._done.append(edit)
             self.edits += 1
-        return step
+        return edit
+
+    def _catch_up(self) -> None:
+        """Follow what napari has undone or redone on its own."""
+        while self._done and self._is_turned(self._done[-1], undone=True):
+            self._undone.append(self._done.pop())
+            self.edits -= 1
+        while self._undone and self._is_turned(self._undone[-1], undone=False):
+            self._done.append(self._undone.pop())
+            self.edits += 1
+
+    def _is_turned(self, step: Step, *, undone: bool) -> bool:
+        return self._stands(step, done=not undone) and not self._stands(step, done=undone)
+
+    def _forget_undone(self) -> None:
+        self._undone.clear()
+        self._beside_undone.clear()
 
     def _turn(self, known: deque[Step], *, undoing: bool) -> Step | None:
         turn = self.layer.undo if undoing else self.layer.redo

@@ -16,16 +16,17 @@ from napari_pffnet._qt.layers.camera import CameraVisits
 from napari_pffnet._qt.layers.label_plane import LabelPlane, check_to_edit, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review import texts
+from napari_pffnet._qt.review.candidates import Candidates
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
+from napari_pffnet._qt.review.present import Present
 from napari_pffnet._qt.review.protocol import KEYS, View
-from napari_pffnet._qt.review.rows import DISMISSED, Insight, Key, ReviewList
-from napari_pffnet._qt.review.steps import Steps
+from napari_pffnet._qt.review.rows import Insight, Key, ReviewList
 from napari_pffnet.curate.calibration import Calibration
-from napari_pffnet.curate.change import Change, OperationError
-from napari_pffnet.curate.placing import place
-from napari_pffnet.curate.queue import CANDIDATE, COLUMNS, DONE
+from napari_pffnet.curate.change import Change
+from napari_pffnet.curate.queue import CANDIDATE, COLUMNS
 
 
 class ReviewController:
@@ -61,11 +62,10 @@ class ReviewController:
         self._list: ReviewList | None = None
         self._layers: ReviewLayers | None = None
         self._camera = CameraVisits(self.viewer)
-        self._shown: list[tuple[int, str, int]] = []
-        self._current: Key | None = None
-        self._at, self._open = -1, False
-        self._steps = Steps()
-        self._counts = Counts()
+        self._present, self._open = Present(), False
+        self._candidates = Candidates(active, view.set_status)
+        self._candidates.changed.connect(self._show_candidates)
+        self._counts = Counts(active)
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
@@ -114,53 +114,64 @@ class ReviewController:
     def choose(self, row: int) -> None:
         """Go to a row of the list as it is shown."""
         review = self._ready()
-        if review is None or not 0 <= row < len(self._shown):
-            return
-        self._current, self._at = key, _ = Key(*self._shown[row]), row
-        self.view.set_current(row)
+        if review is not None and 0 <= row < len(self._present.shown):
+            self._go_to(review, row)
+
+    def _go_to(self, review: ReviewList, row: int) -> None:
+        key = self._point_at(review, row)
         found = review.row(key)
         if found is not None:
             box = (float(found["top"]), float(found["left"]), float(found["height"]), float(found["width"]))
             self._camera.show(review.plane(key.plane), box, review.diameter)
-            if self._layers:
-                self._layers.mark(key)
-            where = f", plane {key.plane}" if review.several else ""
-            self.view.set_status(f"{key.title}{where}: {found['reason']}.")
+
+    def _point_at(self, review: ReviewList, row: int) -> Key:
+        """Make a row the present one and say what it is; the camera stays."""
+        key = self._present.put(row)
+        self.view.set_current(row)
+        if self._layers:
+            self._layers.mark(key)
+        self.view.set_status(texts.row(review, key))
+        return key
 
     def overview(self) -> None:
         """Bring back the view from before the first object."""
         self._camera.back()
 
     def accept(self) -> None:
-        """Accept the present row and go on; an accepted nucleus becomes open again, a candidate is painted."""
-        review, key = self._ready(), self._current
+        """Accept the present row and go on; an accepted nucleus becomes open again, a candidate is painted.
+
+        What a person has made of a nucleus is accepted anyway, and stays known as edited or new.
+        """
+        review, key = self._ready(), self._present.key
         if review is None or key is None:
             self.next()
             return
+        row, rows = review.row(key), self.active.rows
         if key.kind == CANDIDATE:
-            self._accept_candidate(key.number)
-        elif (row := review.row(key)) is not None:
-            self._set_state(key, "" if row["state"] == ACCEPTED else ACCEPTED)
-        self.next()
+            self._candidates.paint(key.number)
+        elif row is not None and rows is not None and row["state"] in ("", ACCEPTED):
+            state = "" if row["state"] == ACCEPTED else ACCEPTED
+            rows.set_state([key.number], state, review.box(key))
+        self._step(1)
 
     def remove(self) -> None:
         """Delete the present nucleus, or set the candidate aside, and go on."""
-        review, key = self._ready(), self._current
+        review, key = self._ready(), self._present.key
         if review is None or key is None or review.row(key) is None:
             return
         if key.kind == CANDIDATE:
-            self._dismiss(key.number)
+            self._candidates.set_aside(key.number)
         else:
             plane, indices = review.plane(key.plane), review.indices(key)
             plane.write(Change(indices, np.zeros(len(indices[0]), plane.pixels.dtype)))
-        self.next()
+        self._step(1)
 
     def edit(self) -> None:
         """Take napari's brush with the id of the present nucleus; a candidate is accepted first."""
-        review, key = self._ready(), self._current
+        review, key = self._ready(), self._present.key
         if review is None or key is None or review.row(key) is None:
             return
-        label = self._accept_candidate(key.number) if key.kind == CANDIDATE else key.number
+        label = self._candidates.paint(key.number) if key.kind == CANDIDATE else key.number
         if label:
             review.layer.selected_label = label
             review.layer.mode = "paint"
@@ -168,19 +179,18 @@ class ReviewController:
 
     def candidate(self) -> None:
         """Accept the candidate under the cursor, else the present one; then go to the next one."""
-        review = self._ready()
+        review, present = self._ready(), self._present
         if review is None or not self._candidates_are_in_view(review):
             return
         here = review.candidate_at(self.viewer.cursor.position)
-        if here is not None and Key(review.here, CANDIDATE, here) != self._current:
-            self._accept_candidate(here)
+        if here is not None and Key(review.here, CANDIDATE, here) != present.key:
+            self._candidates.paint(here)
             return
-        if self._current is not None and self._current.kind == CANDIDATE:
-            self._accept_candidate(self._current.number)
-        open_ones = set(review.open_candidates())
-        rows = [i for i, (_, kind, number) in enumerate(self._shown) if kind == CANDIDATE and number in open_ones]
-        if rows:
-            self.choose(next((row for row in rows if row >= self._at), rows[0]))
+        if present.key is not None and present.key.kind == CANDIDATE:
+            self._candidates.paint(present.key.number)
+        row = present.candidate(review.open_candidates())
+        if row is not None:
+            self.choose(row)
         else:
             self.view.set_status("No candidate left.")
 
@@ -196,9 +206,9 @@ class ReviewController:
         return False
 
     def undo(self) -> None:
-        """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer."""
-        if (rows := self.active.rows) is not None:
-            self.view.set_status("Undone." if self._steps.undo(rows) else "Nothing to undo.")
+        """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer; go back to it."""
+        if self.active.rows is not None:
+            self.view.set_status(self.active.undo())
 
     def show_disagreement(self, shown: bool) -> None:
         """Add or remove the layer of where semantic map and nuclei differ."""
@@ -228,65 +238,31 @@ class ReviewController:
         return self._list
 
     def _step(self, by: int) -> None:
-        if self._ready() is None:
+        review = self._ready()
+        if review is None:
             return
-        if not self._shown:
+        if not self._present.shown:
             self._forget()
             self.view.set_status(texts.NOTHING_LEFT)
             return
-        in_place = 0 <= self._at < len(self._shown) and self._shown[self._at] == self._current
-        row = self._at + by if in_place or by < 0 else max(self._at, 0)
-        self.choose(row % len(self._shown))
+        self._go_to(review, self._present.following(by))
 
     def _forget(self) -> None:
-        self._current, self._at = None, -1
+        self._present.forget()
         if self._layers:
             self._layers.mark(None)
 
-    def _set_state(self, key: Key, state: str) -> None:
-        rows = self.active.rows
-        if rows is None:
-            return
-        before = "" if state else ACCEPTED
-        rows.set_state([key.number], state)
-        self._remember(lambda: rows.set_state([key.number], before))
+    def _show_candidates(self, keys: list[Key]) -> None:
+        if self._layers:
+            self._layers.follow(keys)
+        self._list_again()
 
-    def _dismiss(self, number: int) -> None:
+    def _go_back(self, step: Done) -> None:
+        """What was undone or redone is the present row again, if it is listed."""
         review = self._list
-        row = review.row(Key(review.here, CANDIDATE, number)) if review else None
-        if review is None or row is None:
-            return
-        dismissed = row["state"] != DISMISSED
-
-        def put(gone: bool) -> None:
-            review.dismiss(number, gone)
-            if self._layers:
-                self._layers.follow([Key(review.here, CANDIDATE, number)])
-            self._list_again()
-
-        put(dismissed)
-        self._remember(lambda: put(not dismissed))
-
-    def _remember(self, back: Callable[[], None]) -> None:
-        if self.active.rows is not None:
-            self._steps.add(back, self.active.rows)
-
-    def _accept_candidate(self, number: int) -> int:
-        """Paint a candidate as a new nucleus; return its id, 0 if it cannot be painted."""
-        review, rows = self._list, self.active.rows
-        if review is None or rows is None:
-            return 0
-        try:
-            plane = review.candidate_plane
-            change = place(plane.pixels, review.candidates[number].indices, used_up_to=plane.used_up_to)
-        except OperationError as error:
-            self.view.set_status(f"Not done: {error}.")
-            return 0
-        with rows.made_by(CANDIDATE):
-            plane.write(change)
-        label = int(change.values[0])
-        self.view.set_status(f"Candidate accepted as nucleus {label}.")
-        return label
+        key = review.meant_by(step) if review is not None else None
+        if review is not None and key in self._present.shown and key != self._present.key:
+            self._point_at(review, self._present.shown.index(key))
 
     def _switch(self, layer: Labels | None) -> None:
         """Review the layer that is selected; while another kind of layer is, the list stays."""
@@ -297,10 +273,10 @@ class ReviewController:
             self._disconnect_layer()
             return
         again = review is not None and layer == review.layer
-        current, at, steps = self._current, self._at, self._steps
+        key, row = self._present.key, self._present.row
         self._start()
         if again:
-            self._current, self._at, self._steps = current, at, steps
+            self._present.key, self._present.row = key, row
             self._list_again()
 
     def _removed(self, _event: Any) -> None:
@@ -326,13 +302,14 @@ class ReviewController:
             return
         calibration = self.calibration()
         self._list = ReviewList(plane, self.insight(layer, plane), calibration.apply if calibration else None)
+        self._candidates.begin(self._list)
         self._layers = ReviewLayers(self.viewer, self._list)
         self._counts.begin(self._list)
         self._connect_layer(layer)
         self.view.set_network(self._list.insight is not None)
         self._list_again()
         self._outline()
-        self.view.set_status(texts.started(self._list, bool(self._shown)))
+        self.view.set_status(texts.started(self._list, bool(self._present.shown)))
 
     def _plane(self, layer: Labels) -> LabelPlane | None:
         """Return the plane in view; None, and the reason as status, if it cannot be reviewed."""
@@ -348,7 +325,8 @@ class ReviewController:
         if self._layers:
             self._layers.remove()
         self._list = self._layers = None
-        self._shown, self._steps = [], Steps()
+        self._candidates.begin(None)
+        self._present.shown = []
         self._forget()
 
     def _stop(self) -> None:
@@ -363,6 +341,7 @@ class ReviewController:
         assert self.active.rows is not None
         self._layer_connections = [
             (self.active.rows.changed, self._follow),
+            (self.active.rows.turned, self._go_back),
             (layer.events.features, self._rescore),
             (layer.events.data, self._start_afresh),
         ]
@@ -389,8 +368,8 @@ class ReviewController:
             return
         if self._layers:
             self._layers.follow(touched)
-            if self._current in touched:
-                self._layers.mark(self._current, change.writes)
+            if self._present.key in touched:
+                self._layers.mark(self._present.key, change.writes)
         self._list_again()
 
     def _rescore(self, _event: Any = None) -> None:
@@ -398,17 +377,13 @@ class ReviewController:
             self._list_again()
 
     def _list_again(self) -> None:
-        """Show the rows that are wanted; a row that is done and gone leaves its place to the next one."""
+        """Show the rows that are wanted."""
         review = self._list
         if review is None:
             return
         rows = review.shown(self.view.wanted())
-        self._shown = list(zip(*(rows[name].tolist() for name in ("plane", "kind", "index")), strict=True))
+        place = self._present.show(rows, review)
         self.view.set_rows(rows)
-        found = review.row(self._current) if self._current else None
-        place = self._shown.index(self._current) if self._current in self._shown else None
-        if place is not None and found is not None and found["state"] not in DONE:
-            self._at = place
         self.view.set_current(place)
         self.view.set_counts(self._counts.text(review))
         nuclei = review.nuclei()

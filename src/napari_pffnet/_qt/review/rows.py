@@ -12,6 +12,8 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane
+from napari_pffnet._qt.layers.undo import Done
+from napari_pffnet._qt.review.windows import Spot, around, box_of, hull, meets, written
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array, Window
 from napari_pffnet.curate.queue import (
@@ -31,6 +33,8 @@ ALL, OPEN, CANDIDATES, EDITED = "all", "open", "candidates", "edited"
 NEW, DISMISSED = "new", "dismissed"
 TAKEN = 0.5
 MOST_PIXELS = 2**26
+#: A step that touched more objects is about none of them.
+FEW = 4
 
 
 class Insight(Protocol):
@@ -177,8 +181,8 @@ class ReviewList:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         if key.kind == CANDIDATE:
             return self.candidates[key.number].indices
-        window = _box(row)
-        part = _written(self.plane(key.plane).pixels, window, self._by_plane(writes).get(key.plane, []))
+        window = box_of(row)
+        part = written(self.plane(key.plane).pixels, window, self._by_plane(writes).get(key.plane, []))
         ys, xs = np.nonzero(part == key.number)
         return ys + window[0].start, xs + window[1].start
 
@@ -191,13 +195,43 @@ class ReviewList:
                 return number
         return None
 
-    def dismiss(self, number: int, dismissed: bool = True) -> None:
-        """Set a candidate aside, or take it back."""
+    def spot(self, key: Key) -> Spot:
+        """Return where an object of the list lies."""
+        row = self.row(key)
+        return Spot(key.plane, *(box_of(row) if row is not None else (slice(0, 0), slice(0, 0))))
+
+    def box(self, key: Key) -> Array:
+        """Return where an object of the list lies in the layer's data: int D×2, first and last index of each axis."""
+        _, *window = self.spot(key)
+        shown = iter(window)
+        parts = [next(shown) if isinstance(i, slice) else slice(i, i + 1) for i in self.plane(key.plane).index]
+        return np.array([(part.start, part.stop - 1) for part in parts])
+
+    def candidates_at(self, spot: Spot) -> list[int]:
+        """Return the numbers of the candidates at a place where one was set aside; not of those that are taken."""
+        rows = self.rows[self._of(self.here, CANDIDATE) & meets(self.rows, (spot.rows, spot.columns))]
+        keys = [Key(self.here, CANDIDATE, number) for number in rows["index"].tolist()]
+        return [key.number for key in keys if spot.is_at(self.spot(key))]
+
+    def meant_by(self, step: Done) -> Key | None:
+        """Return the row that a step was about: a nucleus that it touched, else the candidate that lies there."""
+        if step.box is None or len(step.ids) > FEW:
+            return None
+        first = [int(step.box[axis, 0]) for axis in self._stack]
+        plane = int(np.ravel_multi_index(first, self._sizes)) if self._stack else 0
+        window = [slice(first, last + 1) for first, last in np.delete(step.box, self._stack, 0).tolist()]
+        here = self.rows[self._of(plane, NUCLEUS)]["index"]
+        keys = [Key(plane, NUCLEUS, label) for label in step.ids if label in set(here.tolist())]
+        keys += [Key(plane, CANDIDATE, number) for number in self.candidates_at(Spot(plane, *window))]
+        return next(iter(keys), None)
+
+    def dismiss(self, numbers: Sequence[int], dismissed: bool = True) -> None:
+        """Set candidates aside, or take them back."""
         if dismissed:
-            self._dismissed.add(number)
+            self._dismissed.update(numbers)
         else:
-            self._dismissed.discard(number)
-        self._replace({Key(self.here, CANDIDATE, number)}, self._candidate_rows([number]))
+            self._dismissed.difference_update(numbers)
+        self._replace({Key(self.here, CANDIDATE, number) for number in numbers}, self._candidate_rows(list(numbers)))
 
     def open_candidates(self) -> list[int]:
         """Return the numbers of the candidates that are neither dismissed nor taken."""
@@ -244,14 +278,14 @@ class ReviewList:
         return found
 
     def _follow_plane(self, number: int, writes: list[Write]) -> set[Key]:
-        window = _hull(writes)
+        window = hull(writes)
         gained = np.unique(np.concatenate([write.values for write in writes])).astype(np.int64)
         here = self._of(number, NUCLEUS)
-        near = here & (_meets(self.rows, window) | self.rows["index"].isin(gained).to_numpy())
+        near = here & (meets(self.rows, window) | self.rows["index"].isin(gained).to_numpy())
         touched = np.union1d(self.rows["index"].to_numpy()[near], gained[gained != 0]).astype(np.int64)
-        offered = np.flatnonzero(_meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
-        window = _joined(window, self.rows[near], self._offered.iloc[offered])
-        part = _written(self.plane(number).pixels, window, writes)
+        offered = np.flatnonzero(meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
+        window = around(window, self.rows[near], self._offered.iloc[offered])
+        part = written(self.plane(number).pixels, window, writes)
         nuclei = self._judged(self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window))
         free = [each for each in offered.tolist() if self._is_free(each, part, window)]
         keys = {Key(number, NUCLEUS, each) for each in touched.tolist()}
@@ -283,11 +317,6 @@ class ReviewList:
         self.rows = joined(self.rows[~old], rows)
 
 
-def _box(row: pd.Series[Any]) -> Window:
-    top, left = int(row["top"]), int(row["left"])
-    return slice(top, top + int(row["height"])), slice(left, left + int(row["width"]))
-
-
 def _matches(rows: pd.DataFrame, wanted: Wanted) -> Array:
     state, kind = rows["state"], rows["kind"].to_numpy()
     chosen = np.ones(len(rows), bool)
@@ -307,38 +336,3 @@ def _matches(rows: pd.DataFrame, wanted: Wanted) -> Array:
         texts = (f"{i} {why} {s} {k}".lower() for i, why, s, k in zip(*columns, strict=True))
         chosen = chosen & np.fromiter((all(word in text for word in words) for text in texts), bool, len(rows))
     return np.asarray(chosen)
-
-
-def _hull(writes: list[Write]) -> Window:
-    """Smallest window that holds all writes."""
-    rows, columns = (np.concatenate([write.indices[axis] for write in writes]) for axis in (0, 1))
-    return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
-
-
-def _meets(rows: pd.DataFrame, window: Window) -> Array:
-    """Whose boxes share a pixel with the window."""
-    top, left = rows["top"].to_numpy(), rows["left"].to_numpy()
-    below, right = top + rows["height"].to_numpy(), left + rows["width"].to_numpy()
-    inside = (top < window[0].stop) & (below > window[0].start)
-    return np.asarray(inside & (left < window[1].stop) & (right > window[1].start))
-
-
-def _joined(window: Window, *tables: pd.DataFrame) -> Window:
-    """Smallest window that holds the window and all boxes."""
-    top, left, below, right = window[0].start, window[1].start, window[0].stop, window[1].stop
-    for rows in (table for table in tables if len(table)):
-        top, left = min(top, int(rows["top"].min())), min(left, int(rows["left"].min()))
-        below = max(below, int((rows["top"] + rows["height"]).max()))
-        right = max(right, int((rows["left"] + rows["width"]).max()))
-    return slice(top, below), slice(left, right)
-
-
-def _written(pixels: Array, window: Window, writes: list[Write]) -> Array:
-    """Return a copy of the window after the writes."""
-    part = pixels[window].copy()
-    for write in writes:
-        rows, columns = write.indices
-        inside = (rows >= window[0].start) & (rows < window[0].stop)
-        inside &= (columns >= window[1].start) & (columns < window[1].stop)
-        part[rows[inside] - window[0].start, columns[inside] - window[1].start] = write.values[inside]
-    return part

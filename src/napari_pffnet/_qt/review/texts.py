@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_pffnet._qt.review.rows import ReviewList
+from napari_pffnet._qt.review.rows import Key, ReviewList
 
 START = "Next goes to the nucleus that most likely needs correction."
 NO_NUCLEI = "No nuclei here yet: segment, or add them with the tools of Correct."
@@ -17,3 +17,10 @@ def started(review: ReviewList, any_shown: bool) -> str:
     """Say what to do with a list that was just made."""
     text = LARGE if not review.whole else START if any_shown else NO_NUCLEI
     return f"{text} {PLANE.format(review.here)}" if review.several and review.candidates else text
+
+
+def row(review: ReviewList, key: Key) -> str:
+    """Say what a row is and why it is listed."""
+    found = review.row(key)
+    where = f", plane {key.plane}" if review.several else ""
+    return f"{key.title}{where}: {found['reason']}." if found is not None else ""
