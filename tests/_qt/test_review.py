@@ -309,3 +309,19 @@ def test_ctrl_z_takes_an_acceptance_back_and_goes_there(make_napari_viewer, qtbo
     user.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     user.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     assert states(user.layer)[2] == "accepted"
+
+
+def test_brush_is_gone_after_going_on(start):
+    user, _ = start()
+    for key in (NEXT, EDIT):
+        user.press(key)
+    user.layer.brush_size = 2
+    user.drag((14, 36), (14, 41))
+    user.press(ACCEPT)
+    before, camera = user.layer.data.copy(), user.camera.center
+    user.drag(middle(user), middle(user) + 3)
+    np.testing.assert_array_equal(user.layer.data, before)
+    assert user.camera.center != camera
+    user.press(EDIT)
+    user.press(Qt.Key.Key_Escape)
+    assert user.layer.mode == "pan_zoom"

@@ -1,16 +1,22 @@
 """The step Review without a screen."""
 
+import re
+
 import numpy as np
 import pytest
 from app_model.types import KeyBinding
+from correct_fakes import make as make_corrector
 from napari.layers import Labels
-from review_fakes import features, insight, nuclei, review, square
+from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from review_fakes import FakeView, features, insight, nuclei, review, square
 
 from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import napari_has
 from napari_pffnet._qt.layers.active_labels import NO_LAYER
 from napari_pffnet._qt.layers.camera import camera
 from napari_pffnet._qt.layers.planes import is_image
+from napari_pffnet._qt.review.controller import ReviewController
 from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted
 from napari_pffnet._qt.review.texts import LARGE, NOTHING_LEFT
@@ -510,3 +516,60 @@ def test_candidates_of_a_stack_are_those_of_the_plane_in_view():
     controller.candidate()
     assert (layer.data[2, 30:40, 60:70] == 10).all()
     assert (layer.data[:2] == nuclei()).all()
+
+
+def test_brush_is_let_go_where_the_user_goes_on():
+    controller, layer, _ = start(insight())
+    for go_on in (controller.accept, controller.next, controller.remove, lambda: controller.choose(0)):
+        controller.next()
+        controller.edit()
+        assert (layer.mode, layer.preserve_labels) == ("paint", True)
+        go_on()
+        assert (layer.mode, layer.preserve_labels) == ("pan_zoom", False)
+    for leave in (layer.keymap.get, lambda _key: controller.set_open(False)):
+        controller.next()
+        controller.edit()
+        escape = leave(KeyBinding.from_str("Escape"))
+        if escape:
+            escape(layer)
+        assert (layer.mode, layer.preserve_labels) == ("pan_zoom", False)
+        assert KeyBinding.from_str("Escape") not in layer.keymap
+
+
+def test_brush_spares_the_neighbours_and_gives_back_the_users_choice():
+    controller, layer, _ = start()
+    layer.brush_size = 1
+    controller.next()
+    controller.edit()
+    layer.paint((14, 10), layer.selected_label)
+    layer.paint((14, 45), layer.selected_label)
+    assert (layer.data[14, 10], layer.data[14, 45]) == (1, 2)
+    controller.next()
+    layer.preserve_labels = True
+    controller.edit()
+    controller.next()
+    assert layer.preserve_labels
+
+
+def test_brush_does_not_come_back_with_the_end_of_a_tool():
+    layer = Labels(nuclei(), features=features())
+    corrector = make_corrector(layer)
+    controller = ReviewController(corrector.active, FakeView(), corrector.keys)
+    controller.next()
+    controller.edit()
+    corrector.choose("split")
+    controller.next()
+    layer.keymap.get(KeyBinding.from_str("Escape"), lambda _layer: None)(layer)
+    assert layer.mode == "pan_zoom"
+
+
+def test_hint_names_the_keys_of_napari():
+    controller, layer, view = start()
+    controller.next()
+    controller.edit()
+    for title, mode in (("brush", "paint"), ("eraser", "erase"), ("pan and zoom", "pan_zoom")):
+        key = re.search(rf"(\S+): {title}", view.last("set_status"))[1]
+        action = f"napari:activate_labels_{mode}_mode"
+        assert key in map(str, get_settings().shortcuts.shortcuts[action])
+        action_manager._actions[action].command(layer)
+        assert layer.mode == mode

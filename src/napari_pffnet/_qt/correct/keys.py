@@ -236,6 +236,12 @@ def napari_has(key: str, viewer: ViewerModel) -> str:
     return titles.get(binding, "")
 
 
+def key_of_napari(action: str) -> str:
+    """Return the first key that napari's settings give an action ("activate_labels_erase_mode"); "" if it has none."""
+    keys = get_settings().shortcuts.shortcuts.get(f"napari:{action}", [])
+    return normal(str(keys[0])) if keys else ""
+
+
 def _napari_keys(viewer: ViewerModel) -> list[tuple[Any, str]]:
     providers = (*Labels.__mro__, *ViewerModel.__mro__)
     maps = [getattr(provider, "class_keymap", {}) for provider in providers]

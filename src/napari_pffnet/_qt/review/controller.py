@@ -18,6 +18,7 @@ from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review import texts
+from napari_pffnet._qt.review.brush import Brush
 from napari_pffnet._qt.review.candidates import Candidates
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
@@ -65,6 +66,7 @@ class ReviewController:
         self._present, self._open = Present(), False
         self._candidates = Candidates(active, view.set_status)
         self._candidates.changed.connect(self._show_candidates)
+        self._brush = Brush(keys)
         self._counts = Counts(active)
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
@@ -126,6 +128,7 @@ class ReviewController:
 
     def _point_at(self, review: ReviewList, row: int) -> Key:
         """Make a row the present one and say what it is; the camera stays."""
+        self._brush.let_go()
         key = self._present.put(row)
         self.view.set_current(row)
         if self._layers:
@@ -173,9 +176,7 @@ class ReviewController:
             return
         label = self._candidates.paint(key.number) if key.kind == CANDIDATE else key.number
         if label:
-            review.layer.selected_label = label
-            review.layer.mode = "paint"
-            self.view.set_status(f"Painting nucleus {label}; keys 1 and 2: eraser and brush, 5: pan and zoom.")
+            self.view.set_status(self._brush.take(review.layer, label))
 
     def candidate(self) -> None:
         """Accept the candidate under the cursor, else the present one; then go to the next one."""
@@ -248,6 +249,7 @@ class ReviewController:
         self._go_to(review, self._present.following(by))
 
     def _forget(self) -> None:
+        self._brush.let_go()
         self._present.forget()
         if self._layers:
             self._layers.mark(None)
@@ -269,6 +271,7 @@ class ReviewController:
         review = self._list
         if not self._open or (self._layers and self._layers.owns(layer)):
             return
+        self._brush.let_go()
         if layer is None and review is not None and review.layer in self.viewer.layers:
             self._disconnect_layer()
             return

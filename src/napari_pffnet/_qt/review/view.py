@@ -45,7 +45,8 @@ TIPS = {
     "accept": "Right as it is: go on to the next row. Of a candidate: paint it as a new nucleus.\n"
     "Again on an accepted nucleus: take it back.",
     "remove": "Delete the nucleus and go on. A candidate is set aside. Undo: U.",
-    "edit": "Paint on this nucleus with napari's brush. A candidate is accepted first.",
+    "edit": "Paint on this nucleus with napari's brush, not over its neighbours; until you go on, or Esc.\n"
+    "A candidate is accepted first.",
     "candidates": "Outline what the network may have missed.\n"
     "Key {key}: accept the one under the cursor, or the next one.",
     "disagreement": "Show where the network's semantic map and the nuclei differ.\n"
