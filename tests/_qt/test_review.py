@@ -325,3 +325,17 @@ def test_brush_is_gone_after_going_on(start):
     user.press(EDIT)
     user.press(Qt.Key.Key_Escape)
     assert user.layer.mode == "pan_zoom"
+
+
+def test_outlines_by_key_and_box_here_and_in_segment(make_napari_viewer, qtbot):
+    user, panel = start_panel(make_napari_viewer, qtbot, nuclei())
+    user.press(NEXT)
+    user.press(Qt.Key.Key_O, SHIFT)
+    assert user.layer.contour > 0
+    assert panel.review.outlines.isChecked()
+    assert panel.segment.outlines.isChecked()
+    panel.review.outlines.click()
+    assert user.layer.contour == 0
+    assert not panel.segment.outlines.isChecked()
+    assert "Key Shift-O" in panel.review.outlines.toolTip()
+    assert panel.minimumSizeHint().width() <= 340

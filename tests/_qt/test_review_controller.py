@@ -573,3 +573,17 @@ def test_hint_names_the_keys_of_napari():
         assert key in map(str, get_settings().shortcuts.shortcuts[action])
         action_manager._actions[action].command(layer)
         assert layer.mode == mode
+
+
+def test_outlines_show_the_image_under_the_nuclei():
+    controller, layer, view = start()
+    switched = []
+    controller.contours.changed.connect(switched.append)
+    controller.outlines()
+    assert layer.contour > 0
+    assert view.last("set_outlines")
+    controller.outlines()
+    assert layer.contour == 0
+    assert switched == [True, False]
+    layer.contour = 1
+    assert view.last("set_outlines"), "whoever did it"

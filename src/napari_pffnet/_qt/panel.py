@@ -199,6 +199,7 @@ class Panel(QWidget):
             (self.train_step.opened, lambda is_open: self.unfold(self.train_step if is_open else None)),
             (self.segment.more.opened, lambda is_open: _fold(self.correct.more) if is_open else None),
             (self.correct.more.opened, lambda is_open: _fold(self.segment.more) if is_open else None),
+            (self.reviewer.contours.changed, self.segment.outlines.setChecked),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),

@@ -20,6 +20,7 @@ from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.brush import Brush
 from napari_pffnet._qt.review.candidates import Candidates
+from napari_pffnet._qt.review.contours import Contours
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
 from napari_pffnet._qt.review.present import Present
@@ -68,6 +69,7 @@ class ReviewController:
         self._candidates.changed.connect(self._show_candidates)
         self._brush = Brush(keys)
         self._counts = Counts(active)
+        self.contours = Contours(active, view.set_outlines)
         self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
@@ -95,6 +97,7 @@ class ReviewController:
         """Let go of the viewer and take the review's layers away."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
+        self.contours.close()
         self._release()
 
     def set_open(self, is_open: bool) -> None:
@@ -210,6 +213,10 @@ class ReviewController:
         """Undo the last thing done: an acceptance, a dismissal, or an edit of the layer; go back to it."""
         if self.active.rows is not None:
             self.view.set_status(self.active.undo())
+
+    def outlines(self) -> None:
+        """Show nuclei as outlines, so that the image under them is seen, or filled again."""
+        self.contours.switch()
 
     def show_disagreement(self, shown: bool) -> None:
         """Add or remove the layer of where semantic map and nuclei differ."""

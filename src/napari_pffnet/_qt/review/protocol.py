@@ -19,6 +19,7 @@ KEYS = {
     "edit": ("I", "Edit"),
     "candidate": ("C", "Accept candidate"),
     "undo": ("U", "Undo"),
+    "outlines": ("Shift-O", "Outlines or filled"),
 }
 
 
@@ -59,6 +60,9 @@ class View(Protocol):
 
     def set_disagreement(self, shown: bool) -> None:
         """Whether the disagreement layer is there."""
+
+    def set_outlines(self, shown: bool) -> None:
+        """Whether nuclei are shown as outlines."""
 
     def set_values(self, areas: Array, fits: Array) -> None:
         """Show the distributions of areas (pixels) and estimated fits."""

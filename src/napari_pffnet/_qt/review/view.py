@@ -51,6 +51,7 @@ TIPS = {
     "Key {key}: accept the one under the cursor, or the next one.",
     "disagreement": "Show where the network's semantic map and the nuclei differ.\n"
     "Orange: looks like nucleus, but none is there; blue: nucleus that looks like background.",
+    "outlines": "Show nuclei as outlines, to see the image under them. Key {key}: outlines or filled.",
     "statistics": "Areas and predicted fits of all nuclei.",
 }
 BUTTONS = ("previous", "next", "accept", "remove", "edit")
@@ -82,6 +83,7 @@ class ReviewView(QWidget):
         self.buttons = {name: QPushButton() for name in BUTTONS}
         self.overview_button = QPushButton("Overview")
         self.candidates, self.disagreement = QCheckBox("Candidates"), QCheckBox("Disagreement")
+        self.outlines = QCheckBox("Outlines")
         self.plots: ReviewPlots | None = None
         self._range: tuple[str, float, float] | None = None
         self._values = (np.zeros(0), np.zeros(0))
@@ -135,6 +137,10 @@ class ReviewView(QWidget):
         """Whether the disagreement layer is there."""
         self.disagreement.setChecked(shown)
 
+    def set_outlines(self, shown: bool) -> None:
+        """Whether nuclei are shown as outlines."""
+        self.outlines.setChecked(shown)
+
     def set_values(self, areas: Array, fits: Array) -> None:
         """Show the distributions of areas (pixels) and estimated fits."""
         self._values = (areas, fits)
@@ -145,7 +151,8 @@ class ReviewView(QWidget):
         """Show the keys of the actions."""
         for name, button in self.buttons.items():
             button.setText(f"{KEYS[name][1]}  {keys[name].replace('Shift-', '⇧')}".strip())
-        self.candidates.setToolTip(TIPS["candidates"].format(key=keys["candidate"] or "(none)"))
+        for box, tip, action in ((self.candidates, "candidates", "candidate"), (self.outlines, "outlines", "outlines")):
+            box.setToolTip(TIPS[tip].format(key=keys[action] or "(none)"))
 
     def set_theme(self, theme: str) -> None:
         """Take over the colours of a theme of napari."""
@@ -199,7 +206,7 @@ class ReviewView(QWidget):
         for place, button in enumerate(order):
             grid.addWidget(button, *divmod(place, 3))
         layers = QHBoxLayout()
-        for box in (self.candidates, self.disagreement):
+        for box in (self.candidates, self.disagreement, self.outlines):
             layers.addWidget(box)
         layers.addStretch(1)
         inner = QVBoxLayout(self.body)
@@ -228,6 +235,7 @@ class ReviewView(QWidget):
         self.overview_button.clicked.connect(lambda: self.overview_requested.emit())
         self.candidates.toggled.connect(lambda _on: self.candidates_toggled.emit())
         self.disagreement.clicked.connect(self.disagreement_toggled)
+        self.outlines.clicked.connect(lambda _on: self.action_chosen.emit("outlines"))
         self.statistics.opened.connect(self._show_statistics)
 
     def _show_statistics(self, shown: bool) -> None:
