@@ -587,3 +587,44 @@ def test_outlines_show_the_image_under_the_nuclei():
     assert switched == [True, False]
     layer.contour = 1
     assert view.last("set_outlines"), "whoever did it"
+
+
+def linked():
+    """Nucleus 1 on three planes, small on the first and the last one; 2 on one; 3 is small on its only one."""
+    stack = np.zeros((3, 60, 80), int)
+    stack[1, 10:20, 10:20], stack[[0, 2], 14:16, 14:16] = 1, 1
+    stack[1, 30:40, 30:40], stack[1, 50:54, 50:53] = 2, 3
+    return stack
+
+
+def test_in_a_stack_it_is_said_what_is_done_on_all_planes_and_what_on_one():
+    layer = Labels(linked())
+    controller = review(layer)
+    view = controller.view
+    assert "Accept is for all of them, Delete for the one that is shown" in view.last("set_status")
+    controller.choose(view.listed.index("1"))
+    controller.accept()
+    assert view.last("set_status").startswith("Nucleus 1 is accepted on its 3 planes. Nucleus ")
+    assert "1" not in view.listed
+    controller.undo()
+    controller.remove()
+    assert view.last("set_status").startswith("Nucleus 1 is deleted on plane 0, and still on 2 other planes. Nucleus ")
+    assert (layer.data == 1).any((1, 2)).tolist() == [False, True, True]
+    controller.accept()
+    assert view.last("set_status").startswith("Nucleus "), "nothing is said of planes where there is one"
+    assert "planes" not in view.last("set_status")
+
+
+def test_in_a_stack_the_size_of_a_nucleus_is_that_of_its_largest_plane():
+    layer = Labels(linked())
+    controller = review(layer)
+    view = controller.view
+    rows = view.last("set_rows")
+    assert view.listed[0] == "3"
+    assert rows["reason"].tolist() == ["0.12 × usual size", *["nothing unusual"] * 4]
+    assert set(rows["size"][1:]) == {1.0}
+    paint(layer, np.s_[1:2, 12:20, 10:20], 0)
+    sizes = controller._list.nuclei().groupby("index")["size"].unique()
+    assert {label: found.tolist() for label, found in sizes.items()} == {1: [0.2], 2: [1.0], 3: [0.12]}
+    controller.undo()
+    assert view.last("set_rows")["size"].tolist() == [0.12, *[1.0] * 4]

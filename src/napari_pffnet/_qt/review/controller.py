@@ -122,21 +122,21 @@ class ReviewController:
         if review is not None and 0 <= row < len(self._present.shown):
             self._go_to(review, row)
 
-    def _go_to(self, review: ReviewList, row: int) -> None:
-        key = self._point_at(review, row)
+    def _go_to(self, review: ReviewList, row: int, said: str = "") -> None:
+        key = self._point_at(review, row, said)
         found = review.row(key)
         if found is not None:
             box = (float(found["top"]), float(found["left"]), float(found["height"]), float(found["width"]))
             self._camera.show(review.plane(key.plane), box, review.diameter)
 
-    def _point_at(self, review: ReviewList, row: int) -> Key:
-        """Make a row the present one and say what it is; the camera stays."""
+    def _point_at(self, review: ReviewList, row: int, said: str = "") -> Key:
+        """Make a row the present one, and say what it is after what is `said`; the camera stays."""
         self._brush.let_go()
         key = self._present.put(row)
         self.view.set_current(row)
         if self._layers:
             self._layers.mark(key)
-        self.view.set_status(texts.row(review, key))
+        self.view.set_status(f"{said} {texts.row(review, key)}".strip())
         return key
 
     def overview(self) -> None:
@@ -148,7 +148,7 @@ class ReviewController:
 
         What a person has made of a nucleus is accepted anyway, and stays known as edited or new.
         """
-        review, key = self._ready(), self._present.key
+        review, key, said = self._ready(), self._present.key, ""
         if review is None or key is None:
             self.next()
             return
@@ -158,11 +158,12 @@ class ReviewController:
         elif row is not None and rows is not None and row["state"] in ("", ACCEPTED):
             state = "" if row["state"] == ACCEPTED else ACCEPTED
             rows.set_state([key.number], state, review.box(key))
-        self._step(1)
+            said = texts.accepted(review, key, state)
+        self._step(1, said)
 
     def remove(self) -> None:
         """Delete the present nucleus, or set the candidate aside, and go on."""
-        review, key = self._ready(), self._present.key
+        review, key, said = self._ready(), self._present.key, ""
         if review is None or key is None or review.row(key) is None:
             return
         if key.kind == CANDIDATE:
@@ -170,7 +171,8 @@ class ReviewController:
         else:
             plane, indices = review.plane(key.plane), review.indices(key)
             plane.write(Change(indices, np.zeros(len(indices[0]), plane.pixels.dtype)))
-        self._step(1)
+            said = texts.deleted(review, key)
+        self._step(1, said)
 
     def edit(self) -> None:
         """Take napari's brush with the id of the present nucleus; a candidate is accepted first."""
@@ -245,15 +247,15 @@ class ReviewController:
             return None
         return self._list
 
-    def _step(self, by: int) -> None:
+    def _step(self, by: int, said: str = "") -> None:
         review = self._ready()
         if review is None:
             return
         if not self._present.shown:
             self._forget()
-            self.view.set_status(texts.NOTHING_LEFT)
+            self.view.set_status(f"{said} {texts.NOTHING_LEFT}".strip())
             return
-        self._go_to(review, self._present.following(by))
+        self._go_to(review, self._present.following(by), said)
 
     def _forget(self) -> None:
         self._brush.let_go()

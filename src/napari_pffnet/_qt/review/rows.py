@@ -123,6 +123,11 @@ class ReviewList:
         return int(np.prod(self._sizes)) > 1
 
     @property
+    def linked(self) -> bool:
+        """Whether there is a nucleus on more than one plane."""
+        return bool(self.nuclei()["index"].duplicated().any())
+
+    @property
     def diameter(self) -> float:
         """Usual diameter, pixels."""
         return 2 * float(np.sqrt(self._usual / np.pi))
@@ -225,6 +230,10 @@ class ReviewList:
         keys += [Key(plane, CANDIDATE, number) for number in self.candidates_at(Spot(plane, *window))]
         return next(iter(keys), None)
 
+    def planes_of(self, label: int) -> int:
+        """Return on how many planes a nucleus lies."""
+        return int(np.count_nonzero(self.nuclei()["index"] == label))
+
     def dismiss(self, numbers: Sequence[int], dismissed: bool = True) -> None:
         """Set candidates aside, or take them back."""
         if dismissed:
@@ -242,10 +251,11 @@ class ReviewList:
     def _all_rows(self) -> pd.DataFrame:
         numbers = range(int(np.prod(self._sizes, dtype=int))) if self.whole else [self.here]
         nuclei = joined(*(self._nucleus_rows(number, self.plane(number).pixels) for number in numbers))
-        self._usual = usual_area(nuclei)
+        self._usual = usual_area(nuclei.groupby("index", sort=False)[["area"]].max())
+        nuclei = self._by_largest(nuclei)
         shape = self.candidate_plane.pixels.shape
         self._offered = candidate_rows(self.candidates, shape, self._usual).assign(plane=self.here)
-        return joined(self._judged(nuclei), self._offered)
+        return joined(nuclei, self._offered)
 
     def _nucleus_rows(self, number: int, pixels: Array, window: Window | None = None) -> pd.DataFrame:
         insight = self.insight if number == self.here else None
@@ -259,9 +269,6 @@ class ReviewList:
             calibrate=self._calibrate,
         )
         return rows.assign(plane=number)
-
-    def _judged(self, nuclei: pd.DataFrame) -> pd.DataFrame:
-        return judged(nuclei.assign(size=nuclei["area"] / self._usual))
 
     def _by_plane(self, writes: Sequence[Write]) -> dict[int, list[Write]]:
         """Writes on each plane, as rows and columns."""
@@ -286,12 +293,21 @@ class ReviewList:
         offered = np.flatnonzero(meets(self._offered, window)) if number == self.here else np.zeros(0, np.int64)
         window = around(window, self.rows[near], self._offered.iloc[offered])
         part = written(self.plane(number).pixels, window, writes)
-        nuclei = self._judged(self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window))
+        others = self.rows[(self.rows["kind"] == NUCLEUS) & (self.rows["plane"] != number)]
+        others = others[others["index"].isin(touched)]
+        nuclei = self._nucleus_rows(number, np.where(np.isin(part, touched), part, 0), window)
+        nuclei = self._by_largest(joined(nuclei, others))
         free = [each for each in offered.tolist() if self._is_free(each, part, window)]
         keys = {Key(number, NUCLEUS, each) for each in touched.tolist()}
         keys |= {Key(number, CANDIDATE, each) for each in offered.tolist()}
+        elsewhere = zip(others["plane"].tolist(), others["index"].tolist(), strict=True)
+        keys |= {Key(plane, NUCLEUS, each) for plane, each in elsewhere}
         self._replace(keys, joined(nuclei, self._candidate_rows(free)))
         return keys
+
+    def _by_largest(self, nuclei: pd.DataFrame) -> pd.DataFrame:
+        """Judge nuclei by the size of their largest plane: on their first and last plane all of them are small."""
+        return judged(nuclei.assign(size=nuclei.groupby("index")["area"].transform("max") / self._usual))
 
     def _is_free(self, number: int, part: Array, window: Window) -> bool:
         rows, columns = self.candidates[number].indices

@@ -19,7 +19,7 @@ COLUMNS = (
     ("#", "index", 34, "Id of the nucleus; c1, c2, …: candidates, which may be missed nuclei."),
     ("Why", "reason", 0, "Why it may need correction; of several planes which one, as at its slider."),
     ("Fit", "mask_score", 34, "How well the network thinks its outline fits, 0 to 1; of a candidate, its score."),
-    ("Size", "size", 36, "Area, times the usual (median) area."),
+    ("Size", "size", 36, "Area, times the usual (median) area; in a stack, of its largest plane."),
     ("", "state", 18, "✓ accepted, ✎ edited, + new, ✕ candidate set aside."),
 )
 SIGNS = {"accepted": "✓", "edited": "✎", "new": "+", "dismissed": "✕"}

@@ -42,11 +42,12 @@ TIPS = {
     "next": "Go to the next row; the camera and, in a stack, the slider follow.",
     "previous": "Go to the row before.",
     "overview": "Bring back the view from before the first nucleus.",
-    "accept": "Right as it is: go on to the next row. Of a candidate: paint it as a new nucleus.\n"
-    "Again on an accepted nucleus: take it back.",
-    "remove": "Delete the nucleus and go on. A candidate is set aside. Undo: U.",
+    "accept": "Right as it is, in a stack on all its planes: go on to the next row.\n"
+    "Of a candidate: paint it as a new nucleus. Again on an accepted nucleus: take it back.",
+    "remove": "Delete the nucleus, in a stack on this plane only, and go on. A candidate is set aside. Undo: U.",
     "edit": "Paint on this nucleus with napari's brush, not over its neighbours; until you go on, or Esc.\n"
     "A candidate is accepted first.",
+    "counts": "Nuclei, of those that were there at first. In a stack a nucleus has a row on each of its planes.",
     "candidates": "Outline what the network may have missed.\n"
     "Key {key}: accept the one under the cursor, or the next one.",
     "disagreement": "Show where the network's semantic map and the nuclei differ.\n"
@@ -189,6 +190,7 @@ class ReviewView(QWidget):
             (self.range_button, "range"),
             (self.overview_button, "overview"),
             (self.disagreement, "disagreement"),
+            (self.counts, "counts"),
             (self.step.button, "review"),
             (self.statistics.button, "statistics"),
         ):
