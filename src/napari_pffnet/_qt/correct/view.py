@@ -24,7 +24,8 @@ from napari_pffnet._qt.layers.label_plane import Content
 TIPS = {
     "pixels": "Width of the rim for Grow and Shrink, in pixels.",
     "replace": "New nuclei are painted over their neighbours instead of beside them.",
-    "undo": "Undo the last edit of this layer, brush strokes included (Ctrl+Z); Ctrl+Shift+Z does it again.",
+    "undo": "Undo what was done last to this layer, brush strokes and acceptances included (Ctrl+Z), and go there;\n"
+    "Ctrl+Shift+Z does it again.",
     "copy": "Put a copy into memory that can be corrected, with its table, above this layer. The layer stays as it is.",
     "keys": "Show and change the keys of all tools.",
 }
