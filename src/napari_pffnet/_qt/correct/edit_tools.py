@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Edit, Gesture, Tool
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Array, Change
@@ -237,7 +238,8 @@ def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
     if gesture.kind != "lasso":
         return "Hold the button down and draw around the nucleus."
     change = new_label(plane.pixels, gesture.points, replace=replace, used_up_to=plane.used_up_to)
-    return Edit(change, f"Nucleus {change.values[0]} added.", made=int(change.values[0]))
+    made = continued(plane, change)
+    return Edit(made.change, f"{made.name} added.", made=made.label)
 
 
 def _relabel(plane: LabelPlane) -> Edit:

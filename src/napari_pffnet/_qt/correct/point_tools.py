@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.insight import Insight, Insights
@@ -140,8 +141,8 @@ class PointTools:
 
         def placed(plane: LabelPlane, found: Found) -> Edit:
             change = place(plane.pixels, found.indices, replace=self._replaces(gesture), used_up_to=plane.used_up_to)
-            label = int(change.values.max())
-            return Edit(change, f"Nucleus {label}", made=label)
+            made = continued(plane, change)
+            return Edit(made.change, made.name.rstrip(","), made=made.label)
 
         return placed
 

@@ -47,6 +47,16 @@ class LabelPlane:
         """Highest id on any plane."""
         return int(self.layer.data.max(initial=0))
 
+    def beside(self) -> list[Array]:
+        """Return the planes before and after this one along the last axis of a stack, those that there are."""
+        stacked = [axis for axis, i in enumerate(self.index) if isinstance(i, int) and self.layer.data.shape[axis] > 1]
+        if not stacked:
+            return []
+        axis = stacked[-1]
+        here = int(self.index[axis])  # type: ignore[arg-type]
+        there = [i for i in (here - 1, here + 1) if 0 <= i < self.layer.data.shape[axis]]
+        return [self.layer.data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
+
     def place(self, position: Sequence[float]) -> Array:
         """Return row and column (float; centres are whole numbers) of a position in the world."""
         data = np.asarray(self.layer.world_to_data(position))[-self.layer.ndim :]
