@@ -41,6 +41,19 @@ def test_run_adds_nuclei_and_semantic(viewer):
     assert semantic.metadata["napari-pffnet"]["content"] == "semantic"
 
 
+def test_what_covers_the_image_is_hidden_and_what_one_sees_through_is_not(viewer):
+    covering = viewer.add_image(np.ones((16, 16)), name="next", scale=(0.5, 0.5), units=("um", "um"))
+    channel = viewer.add_image(np.ones((16, 16)), name="channel", scale=(0.5, 0.5), blending="additive")
+    beside = viewer.add_image(np.ones((16, 16)), name="beside", scale=(0.5, 0.5), translate=(20, 0))
+    controller = make(viewer)
+    controller.choice.choose(viewer.layers["cells"])
+    controller.run()
+    assert (covering.visible, channel.visible, beside.visible) == (False, True, True)
+    assert controller.view.last("set_status").args[0].endswith("MB kept · hid next, which lay over it")
+    controller.recompose()
+    assert controller.view.last("set_status").args[0].endswith("MB kept")
+
+
 def test_a_run_is_announced_before_its_layers_come(viewer):
     controller = make(viewer)
     heard = []

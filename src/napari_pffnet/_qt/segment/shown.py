@@ -16,6 +16,7 @@ from psygnal import Signal
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Engine, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.layers.covering import uncover
 from napari_pffnet._qt.layers.origin import image_facts, model_origin
 from napari_pffnet._qt.layers.planes import Plane, Stack
 from napari_pffnet._qt.layers.selection import keep_selection
@@ -77,6 +78,7 @@ class ShownResults:
         self._shown: WeakKeyDictionary[Image, _Shown] = WeakKeyDictionary()
         self._composing = False
         self._next: Image | None = None
+        self._uncovered = ""
 
     def __contains__(self, image: Image) -> bool:
         return image in self._shown and self._shown[image].pixels is image.data
@@ -84,10 +86,13 @@ class ShownResults:
     def add(self, image: Image, outcome: Outcome | StackOutcome, quietly: bool = False) -> None:
         """Show an outcome; it takes the place of an earlier one of the same planes and area.
 
-        `quietly`: the selected layer stays selected.
+        Images that cover its image are hidden. `quietly`: they are not, and the selected layer stays selected.
         """
+        hidden = [] if quietly else uncover(self.viewer, image)
+        self._uncovered = f" · hid {', '.join(hidden)}, which lay over it" if hidden else ""
         with keep_selection(self.viewer) if quietly else nullcontext():
             self._add(image, outcome)
+        self._uncovered = ""
         layer = self._shown[image].layers.nuclei
         if not quietly and layer is not None:
             self.found.emit(layer)
@@ -181,7 +186,7 @@ class ShownResults:
         outcome = shown.outcome
         kept = shown.layers.show(result, self.view.options().outlines, source(image, outcome.request, config))
         text = summary(len(result.table), outcome, kept)
-        self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept")
+        self.view.set_status(f"{text} · {self.engine.memory() / MB:.0f} MB kept{self._uncovered}")
 
 
 def source(
