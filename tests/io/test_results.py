@@ -70,6 +70,8 @@ def test_table_reads_back(tmp_path):
     assert (tmp_path / "a.csv").read_text().splitlines() == ["index,area,score", "1,30,0.1235", "2,40,1.0000"]
     write_table(tmp_path / "a.csv", table, 0.25)
     assert (tmp_path / "a.csv").read_text().splitlines()[:2] == ["index,area,area_um2,score", "1,30,7.5000,0.1235"]
+    write_table(tmp_path / "a.csv", table, place={"t": 1, "z": 5})
+    assert (tmp_path / "a.csv").read_text().splitlines()[:2] == ["index,t,z,area,score", "1,1,5,30,0.1235"]
     assert list(table) == ["index", "area", "score"]
 
 
@@ -92,7 +94,8 @@ def test_files_that_nobody_has_touched_are_told_from_others(tmp_path):
     table = pd.DataFrame([range(8)], columns=["index", "y", "x", "area", "score", "quality", "mask_score", "overlap"])
     write_labels(tmp_path / "a.tif", np.ones((5, 7), int))
     write_table(tmp_path / "a.csv", table, 0.25)
-    write_table(tmp_path / "b.csv", table.assign(first=0, last=0))
+    write_table(tmp_path / "b.csv", table, place={"t": 0, "z": 3, "plane": 2})
+    write_table(tmp_path / "c.csv", table.drop(columns="overlap").assign(planes=2, z=1, z_first=0, z_last=1))
     write_overlay(tmp_path / "a.png", np.zeros((3, 5, 7), np.float32), np.ones((5, 7), int))
     assert all(map(is_result, tmp_path.iterdir()))
     with Image.open(tmp_path / "a.png") as picture:
@@ -101,6 +104,7 @@ def test_files_that_nobody_has_touched_are_told_from_others(tmp_path):
         picture.point(lambda value: 255 - value).save(tmp_path / "a.png", pnginfo=facts)
     write_table(tmp_path / "a.csv", table.drop(columns="score"))
     write_table(tmp_path / "b.csv", table.assign(kind=1))
+    write_table(tmp_path / "c.csv", table.drop(columns="overlap").assign(z_first=0, z_last=1))
     tifffile.imwrite(tmp_path / "a.tif", np.ones((5, 7), np.uint16))
     assert not any(map(is_result, [*tmp_path.iterdir(), tmp_path / "none.csv"]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from napari_pffnet.io.images import (
 )
 from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 from napari_pffnet.io.opened import Opened, are_stains, check_level, name_colours, open_zarr
+from napari_pffnet.io.place import place_columns
 
 Array = NDArray[Any]
 LARGE = 64_000_000
@@ -82,6 +83,8 @@ class LazyPlane:
         Height and width.
     colours : bool
         Whether windows are H×W×3.
+    place : dict
+        Index along each stack axis of the largest level, see `io.place.place_columns`.
 
     Raises
     ------
@@ -109,6 +112,7 @@ class LazyPlane:
         if 0 in array.shape:
             raise ImageError(f"{path}: has no pixels (shape {'×'.join(map(str, array.shape))})")
         self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, channel, plane, full)
+        self.place = _place_of(full or array.shape, self._axes, plane or 0)
         self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
         self.dtype = np.dtype(array.dtype)
         self.colours = sizes.get("S", 1) >= 3
@@ -194,6 +198,10 @@ class LazyStack:
         """Whether a plane is the first along the last stack axis that is longer than 1."""
         long = [i for i, size in zip(place, self.shape, strict=False) if size > 1]
         return not long or long[-1] == 0
+
+    def columns(self, place: tuple[int, ...]) -> dict[str, int]:
+        """Return where a plane is, as tables tell it; see `io.place.place_columns`."""
+        return place_columns(self.axes, self.shape[:-2], place)
 
     def read(self, place: tuple[int, ...]) -> Array:
         """Return a plane, H×W or H×W×3; ImageError if it cannot be read, or the choice of the channel is missing."""
@@ -342,6 +350,13 @@ def _open_tiff(path: Path, level: int) -> Opened:
                 raise ImageError(f"{path}: is stored in one piece of {chunk / 2**30:.1f} GB; save it as a tiled TIFF")
     store: Any = tifffile.imread(path, aszarr=True, series=0, level=level)
     return Opened(zarr.open(store, mode="r"), axes, sizes, store.close, full, _placed(sizes))
+
+
+def _place_of(shape: Sequence[int], axes: str, plane: int) -> dict[str, int]:
+    stack = [(axis, int(size)) for axis, size in zip(axes, shape, strict=True) if axis not in "CYXS"]
+    sizes = [size for _, size in stack]
+    place = [int(number) for number in np.unravel_index(plane, sizes)] if stack else []
+    return place_columns([axis for axis, _ in stack], sizes, place)
 
 
 def _placed(sizes: Mapping[str, float]) -> Placement:

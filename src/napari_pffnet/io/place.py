@@ -11,6 +11,34 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 TIME = ("t", "time", "frame", "frames")
 CHANNELS = ("c", "ch", "channel", "channels")
+#: what tifffile calls axes of which files do not say what they are
+UNNAMED = ("q", "i")
+#: columns that tables have anyway
+TAKEN = ("index", "y", "x", "area")
+
+
+def place_columns(axes: Sequence[str], sizes: Sequence[int], place: Sequence[int]) -> dict[str, int]:
+    """Return a plane's index along each stack axis longer than 1, by the name of its column in tables.
+
+    Parameters
+    ----------
+    axes : sequence of str
+        Letters or labels of the stack axes; those without a name are called plane, the second of a name plane2.
+    sizes, place : sequence of int
+        Lengths of these axes, and the index along each.
+    """
+    columns: dict[str, int] = {}
+    for axis, size, number in zip(axes, sizes, place, strict=True):
+        if size > 1:
+            name = _column(axis)
+            columns[f"{name}{len(columns) + 1}" if name in (*columns, *TAKEN) else name] = int(number)
+    return columns
+
+
+def _column(axis: str) -> str:
+    name = axis.lower()
+    unnamed = not name or name in UNNAMED or name.removeprefix("axis ").lstrip("-").isdigit()  # napari's: -3, axis -3
+    return "plane" if unnamed else name
 
 
 class Spot(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ RESULT = "napari-pffnet result"
 #: columns of every table of nuclei, and those that some have
 COLUMNS = {"index", "y", "x", "area", "score", "quality", "mask_score", "overlap"}
 SOMETIMES = {"area_um2", "first", "last"}
+#: columns of every table of linked nuclei
+LINKED = {"index", "planes", "y", "x", "area", "score", "quality", "mask_score"}
 OUTLINE = (255, 217, 26)
 
 
@@ -59,13 +62,26 @@ def _is_overlay(path: Path) -> bool:
 def _is_table(path: Path) -> bool:
     with path.open(encoding="utf-8") as file:
         names = file.readline().strip().split(",")
-    return set(names) - SOMETIMES == COLUMNS and len(set(names)) == len(names)
+    if len(set(names)) < len(names):
+        return False
+    axes = {name for name in set(names) - LINKED if len(name) == 1 or name.startswith("plane")}
+    if set(names) - SOMETIMES - axes == COLUMNS:
+        return True
+    ends = {name for name in names if name.endswith(("_first", "_last"))}
+    return set(names) - {"z", "volume_um3"} - ends == LINKED
 
 
-def write_table(path: str | Path, table: pd.DataFrame, pixel_area: float | None = None) -> None:
-    """Write a table of nuclei as CSV, numbers to four decimals; with `area_um2` if a pixel's area in µm² is known."""
+def write_table(
+    path: str | Path, table: pd.DataFrame, pixel_area: float | None = None, place: Mapping[str, int] | None = None
+) -> None:
+    """Write a table of nuclei as CSV, numbers to four decimals.
+
+    With `area_um2` if a pixel's area in µm² is known; `place` are columns of where the plane is in its stack.
+    """
+    table = table.copy()
+    for at, (name, number) in enumerate((place or {}).items(), start=1):
+        table.insert(at, name, number)
     if pixel_area:
-        table = table.copy()
         table.insert(list(table).index("area") + 1, "area_um2", table["area"] * pixel_area)
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 

@@ -140,7 +140,7 @@ def segment_large(
         if not lock.held():
             raise LargeError(f"{output} was taken over by another process; its result counts")
         rows = blocks.table()
-        write_table(table, rows, plane.pixel_area)
+        write_table(table, rows, plane.pixel_area, plane.place)
         _replace(work / RESULT, target)
         discard(work)
     return Done(target, table, len(rows), fitting.scale)
