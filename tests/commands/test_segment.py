@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.segmentation import relabel_sequential
 from tqdm import tqdm
 
-from fakes import fake_model, squares_image
+from fakes import BrightSquares, fake_model, squares_image
 from napari_pffnet import library
 from napari_pffnet.cli import main
 from napari_pffnet.commands.segment import _begin
@@ -21,6 +21,7 @@ from napari_pffnet.io import lazy
 from napari_pffnet.io.images import pixel_sizes_of, read_image
 from napari_pffnet.io.lazy import read_plane
 from napari_pffnet.io.ome_zarr import describe
+from napari_pffnet.io.terminal import IN_FILES
 from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
@@ -82,8 +83,6 @@ def test_options_reach_the_core(segment, tmp_path):
     assert count("--min-area", 145) == 0
     assert count("--scale", 0.1) < COUNT
     assert count("--diameter", 240) < COUNT
-    path = write(tmp_path / "a.tif", np.stack([0 * IMAGE, IMAGE, 0 * IMAGE, 0 * IMAGE, 0 * IMAGE]))
-    assert [count("--plane", plane) for plane in (0, 1)] == [0, COUNT]
     path = write(tmp_path / "a.tif", np.stack([0 * IMAGE, IMAGE]))
     assert [count("--channel", channel) for channel in (0, 1)] == [0, COUNT]
     tifffile.imwrite(path, np.stack([0 * IMAGE, IMAGE, 0 * IMAGE], -1), photometric="rgb")
@@ -299,15 +298,19 @@ def test_all_planes_of_a_stack(segment, tmp_path, linked):
     assert labels.shape == stack.shape
     assert (labels[0] > 0).sum() == (labels[1] > 0).sum() > 0
     assert not labels[2].any()
-    assert table["index"].tolist() == np.unique(labels[labels > 0]).tolist()
+    assert (len(table), table["z"].tolist()) == (2 * COUNT, [0] * COUNT + [1] * COUNT)
+    for z in (0, 1):
+        rows = table[table["z"] == z]
+        assert rows["index"].tolist() == np.unique(labels[z])[1:].tolist()
+        assert rows["area"].tolist() == np.bincount(labels[z].ravel())[rows["index"]].tolist()
     if linked:
-        assert len(table) == COUNT
         np.testing.assert_array_equal(np.roll(labels[0], 1, 0)[1:], labels[1][1:])
-        assert set(zip(table["first"], table["last"], strict=True)) == {(0, 1)}
+        nuclei = pd.read_csv(tmp_path / "out" / "z_linked.csv")
+        assert (len(nuclei), nuclei["area"].tolist()) == (COUNT, np.bincount(labels.ravel())[1:].tolist())
+        assert set(zip(nuclei["z_first"], nuclei["z_last"], nuclei["planes"], strict=True)) == {(0, 1, 2)}
     else:
-        assert len(table) == 2 * COUNT
         assert not set(np.unique(labels[0])) & set(np.unique(labels[1])) - {0}
-    assert table["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+        assert not (tmp_path / "out" / "z_linked.csv").exists()
     assert tifffile.imread(tmp_path / "out" / "z_semantic.tif").shape == stack.shape
     with Image.open(tmp_path / "out" / "z_overlay.png") as overlay:
         assert overlay.size == (240, 200)
@@ -360,7 +363,9 @@ def test_axes_of_length_one_do_not_part_a_series(segment, tmp_path, axes, shape)
     assert segment(tmp_path / "t.tif", "--all-planes", "--link", "--scale", 1) == 0
     with tifffile.TiffFile(tmp_path / "out" / "t_labels.tif") as file:
         assert (file.series[0].axes, file.series[0].shape) == (axes, stack.shape)
-    assert len(pd.read_csv(tmp_path / "out" / "t.csv")) == COUNT
+    table = pd.read_csv(tmp_path / "out" / "t.csv")
+    assert (list(table)[:4], len(table)) == (["index", axes[stack.shape.index(2)].lower(), "y", "x"], 2 * COUNT)
+    assert len(pd.read_csv(tmp_path / "out" / "t_linked.csv")) == COUNT
 
 
 def test_stacks_keep_the_size_of_pixels(segment, tmp_path):
@@ -375,10 +380,10 @@ def test_stacks_keep_the_size_of_pixels(segment, tmp_path):
 def test_results_keep_the_place_of_their_image(segment, tmp_path):
     facts = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
     tifffile.imwrite(tmp_path / "z.tif", moving(), photometric="minisblack", metadata=facts, ome=True)
-    for choice in (["--all-planes"], ["--plane", 1]):
+    for choice, name in ((["--all-planes"], "z"), (["--plane", 1], "z_plane1")):
         assert segment(tmp_path / "z.tif", "--scale", 1, *choice) == 0
         for suffix in SUFFIXES[:2]:
-            with tifffile.TiffFile(tmp_path / "out" / f"z{suffix}") as file:
+            with tifffile.TiffFile(tmp_path / "out" / f"{name}{suffix}") as file:
                 assert pixel_sizes_of(file) == {"X": 0.25, "Y": 0.5, "Z": 2}
     path = pyramid(tmp_path / "a.zarr", IMAGE, 2)
     multiscales = zarr.open(path).attrs["multiscales"]
@@ -402,14 +407,20 @@ def test_large_stacks_are_not_segmented_in_one_run(segment, tmp_path, capsys, mo
     assert segment(tmp_path / name, "--all-planes") == 1
     assert "--all-planes is not for large images; choose one of the 5 planes with --plane N" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
-    assert segment(tmp_path / name, "--plane", 0) == 0
-    assert len(pd.read_csv(tmp_path / "out" / "a.csv")) == COUNT
+    for plane in (0, 1):
+        assert segment(tmp_path / name, "--plane", plane) == 0
+        table = pd.read_csv(tmp_path / "out" / f"a_plane{plane}.csv")
+        assert (len(table), set(table["z" if name == "a.tif" else "plane"])) == (COUNT, {plane})
+    made = {f"a_plane{plane}.{kind}" for plane in (0, 1) for kind in ("zarr", "csv")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == made
 
 
 def test_all_planes_of_a_single_one_is_that_one(segment, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", IMAGE[None], photometric="minisblack", metadata={"axes": "ZYX"})
     assert segment(tmp_path / "a.tif", "--all-planes", "--link") == 0
     assert tifffile.imread(tmp_path / "out" / "a_labels.tif").shape == IMAGE.shape
+    assert list(pd.read_csv(tmp_path / "out" / "a.csv"))[:4] == ["index", "y", "x", "area"]
+    assert set(pd.read_csv(tmp_path / "out" / "a_linked.csv")["planes"]) == {1}
 
 
 def test_linking_needs_all_planes(segment, tmp_path, capsys):
@@ -461,11 +472,73 @@ def test_areas_are_in_square_micrometres_too_where_pixels_have_a_size(segment, t
     np.testing.assert_allclose(table["area_um2"], table["area"] / 4)
 
 
-def test_sums_of_areas_are_not_in_square_micrometres(segment, tmp_path):
-    facts = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
-    tifffile.imwrite(tmp_path / "a.tif", np.stack([IMAGE, IMAGE]), ome=True, metadata=facts)
-    assert segment(tmp_path / "a.tif", "--all-planes") == 0
-    assert "area_um2" not in pd.read_csv(tmp_path / "out" / "a.csv")
+def test_tables_of_stacks_agree_with_counted_voxels(segment, tmp_path):
+    facts = {"axes": "TZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2}
+    shrinking = moving()
+    shrinking[1] *= np.arange(240) % 17 < 9  # the nuclei of the second plane are smaller, and elsewhere
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([moving(), shrinking]), ome=True, metadata=facts)
+    assert segment(tmp_path / "a.tif", "--all-planes", "--link", "--scale", 1) == 0
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    rows = pd.read_csv(tmp_path / "out" / "a.csv")
+    assert list(rows)[:7] == ["index", "t", "z", "y", "x", "area", "area_um2"]
+    assert len(rows) == sum(len(np.unique(plane)) - 1 for plane in labels.reshape(-1, 200, 240))
+    for row in rows.sample(40, random_state=0).itertuples():
+        y, x = np.nonzero(labels[row.t, row.z] == row.index)
+        assert (row.area, row.area_um2) == (len(y), len(y) / 8)
+        np.testing.assert_allclose((row.y, row.x), (y.mean(), x.mean()), atol=1e-4)
+    nuclei = pd.read_csv(tmp_path / "out" / "a_linked.csv")
+    assert nuclei["index"].tolist() == np.unique(labels)[1:].tolist()
+    for row in nuclei.sample(40, random_state=0).itertuples():
+        t, z, y, x = np.nonzero(labels == row.index)
+        assert (row.area, row.volume_um3, row.planes) == (len(y), len(y) / 4, np.ptp(z) + 1)
+        assert (row.t_first, row.t_last, row.z_first, row.z_last) == (t.min(), t.max(), z.min(), z.max())
+        np.testing.assert_allclose((row.z, row.y, row.x), (z.mean(), y.mean(), x.mean()), atol=1e-4)
+        np.testing.assert_allclose(row.score, rows["score"][rows["index"] == row.index].mean(), atol=1e-4)
+
+
+def test_a_plane_is_part_of_the_names_of_its_results(segment, tmp_path, capsys):
+    path = write(tmp_path / "out" / "a.tif", np.stack([0 * IMAGE, IMAGE, IMAGE[::-1], 0 * IMAGE, IMAGE]))
+    for plane, count in ((0, 0), (1, COUNT), (2, COUNT)):
+        assert segment(path, "--plane", plane) == 0
+        assert f"a_plane{plane}_labels.tif" in capsys.readouterr().out
+        table = pd.read_csv(tmp_path / "out" / f"a_plane{plane}.csv")
+        assert (list(table)[:3], table["plane"].tolist()) == (["index", "plane", "y"], [plane] * count)
+    assert segment(path.parent, "--plane", 1) == 0, "results are no images"
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    tifffile.imwrite(path.with_name("a_plane1_labels.tif"), IMAGE.astype(np.uint16))
+    assert segment(path.parent, "--plane", 2) == 0, "nor are those that were corrected"
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert segment(path.parent, "--plane", 1) == 2
+    assert "a_plane1_labels.tif was changed since" in capsys.readouterr().err
+
+
+def test_links_of_an_earlier_run_do_not_stay_beside_other_labels(segment, tmp_path):
+    path = write(tmp_path / "a.tif", np.stack([IMAGE] * 5))
+    linked = tmp_path / "out" / "a_linked.csv"
+    assert segment(path, "--all-planes", "--link") == segment(path, "--all-planes", "--link") == 0
+    assert linked.exists()
+    assert segment(path, "--all-planes") == 0
+    assert not linked.exists()
+    linked.write_text("notes\n")
+    assert segment(path, "--all-planes") == 0
+    assert linked.exists()
+    assert segment(path, "--all-planes", "--link") == 2
+
+
+def test_blank_planes_of_a_stack_are_not_looked_at_and_progress_counts_planes(segment, tmp_path, monkeypatch, capsys):
+    looked, find = [], BrightSquares.predict
+    monkeypatch.setattr(BrightSquares, "predict", lambda self, features: looked.append(1) or find(self, features))
+    monkeypatch.setitem(IN_FILES, "delay", 0)
+    monkeypatch.setitem(IN_FILES, "mininterval", 0)
+    path = write(tmp_path / "a.tif", np.stack([0 * IMAGE + 7, IMAGE, IMAGE, 0 * IMAGE, 0 * IMAGE]))
+    assert segment(path, "--all-planes", "--scale", 1) == 0
+    assert len(looked) == 2
+    assert "3/5" in (told := capsys.readouterr().err)
+    assert "plane" in told
+    blank = write(tmp_path / "b.tif", np.zeros((5, 200, 240), np.uint8))
+    assert segment(blank, "--all-planes", "--link", "--scale", 1) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "b.csv")) == len(pd.read_csv(tmp_path / "out" / "b_linked.csv")) == 0
+    assert tifffile.imread(tmp_path / "out" / "b_labels.tif").shape == (5, 200, 240)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -12,25 +12,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_pffnet.commands.segment_files import LARGE_OUTPUTS, OUTPUTS, Job, check_results, find_jobs, protect
+from napari_pffnet.commands.segment_files import (
+    LARGE_OUTPUTS,
+    LINKED,
+    OUTPUTS,
+    Found,
+    Job,
+    find_jobs,
+    protect,
+    write,
+)
 from napari_pffnet.commands.segment_notes import notes_on
+from napari_pffnet.commands.segment_stack import segment_stack
 from napari_pffnet.io.terminal import IN_FILES, tell
 
-Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
-    from napari_pffnet.io.lazy import LazyStack, Source
+    from napari_pffnet.io.lazy import Source
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.cluster import SpreadTiles
-    from napari_pffnet.segment.prediction import Segmentation
 
-STACKS = """
-With --all-planes labels and semantic are stacks. Of a nucleus on several planes the table has one row: first and last
-plane (from 0, counted through all), the sum of its areas, the means of the rest. The overlay is that of the plane
-that shows most."""
+STACKS = f"""
+With --plane N they are named NAME_planeN, and the table has the plane. With --all-planes labels and semantic are
+stacks; the table has one row per nucleus and plane, with a column for each axis by its name (z, t, ...; without a
+name: plane), counted from 0. Blank planes are not looked at. The overlay is that of the plane that shows most. With
+--link also
+  NAME{LINKED:14} one row per nucleus: index, first and last place along each axis (z_first, z_last), planes (how many),
+  {"":18} centre (weighted by area), area (sum), volume_um3 (of Z stacks, where known), means of the scores
+A stack is written when all its planes are done: one that is interrupted leaves nothing, and begins anew."""
 CHANNEL = "--channel N; if they are no channels, name the axes with --axes"
 CHOICES = {"plane": "--plane N, or all with --all-planes", "channel": CHANNEL}
 LARGE_CHOICES = {"plane": "--plane N", "channel": CHANNEL}
@@ -134,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     if options.link and not options.all_planes:
         raise ValueError("--link needs --all-planes")
     config = _config(options)
-    jobs = find_jobs(options.inputs)
+    jobs = find_jobs(options.inputs, options.plane, options.link)
     protect(jobs, options.output, options.overwrite)
     cluster = _connect(options)
     if cluster is not None:  # workers may have started in other folders
@@ -197,7 +207,7 @@ def _remote(job: Job, options: argparse.Namespace, run: str) -> tuple[int, float
 def _attempt(segmenter: Segmenter, job: Job, options: argparse.Namespace, cluster: Any = None) -> bool:
     """Segment one image and say how it went."""
     if job.large:
-        return _tell(job, options, *_try(lambda: _segment_large(segmenter, job.path, options, cluster), LARGE_CHOICES))
+        return _tell(job, options, *_try(lambda: _segment_large(segmenter, job, options, cluster), LARGE_CHOICES))
     return _tell(job, options, *_try(lambda: _segment(segmenter, job, options)))
 
 
@@ -230,18 +240,19 @@ def _tell(job: Job, options: argparse.Namespace, count: int, seconds: float, fau
     return True
 
 
-def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace, cluster: Any) -> int:
+def _segment_large(segmenter: Segmenter, job: Job, options: argparse.Namespace, cluster: Any) -> int:
     from tqdm import tqdm
 
     from napari_pffnet.io.lazy import Source, open_plane, open_stack
     from napari_pffnet.segment.large import segment_large
 
+    path = job.path
     if options.all_planes:
         with open_stack(path, options.channel, options.axes) as stack:
             count = len(stack.places)
         if count > 1:
             raise ValueError(f"--all-planes is not for large images; choose one of the {count} planes with --plane N")
-    source = Source(str(path.resolve()), options.channel, options.plane, options.level or 0, options.axes)
+    source = Source(str(path.resolve()), options.channel, job.plane, options.level or 0, options.axes)
     if options.level is None:
         source, segmenter = _on_its_level(source, segmenter)
     quiet = not sys.stderr.isatty()
@@ -258,7 +269,7 @@ def _segment_large(segmenter: Segmenter, path: Path, options: argparse.Namespace
         done = segment_large(
             plane,
             segmenter,
-            options.output / path.stem,
+            options.output / job.name,
             progress=progress,
             spread=_spread(cluster, source, options),
             restart=options.restart,
@@ -302,72 +313,41 @@ def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> Spread
 def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.data.normalize import apply_limits
-    from napari_pffnet.io.lazy import open_stack, read_plane
-    from napari_pffnet.segment import sized
+    from napari_pffnet.io.lazy import open_stack
 
     if options.level:
         raise ValueError(f"--level {options.level} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
-    path, targets = job.path, job.targets(options.output)
-    with tqdm(desc=path.name, unit="plane" if options.all_planes else "tile", leave=False, disable=None) as bar:
+    unit, quiet = "plane" if options.all_planes else "tile", not sys.stderr.isatty()
+    with tqdm(desc=job.path.name, unit=unit, leave=False, **(IN_FILES if quiet else {})) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
+        found = None
         if options.all_planes:
-            with open_stack(path, options.channel, options.axes) as stack:
+            with open_stack(job.path, options.channel, options.axes) as stack:
                 if len(stack.places) > 1:
-                    result, seen, place = _all_planes(segmenter, stack, options.link, progress)
-                    _write(targets, options.overwrite, result, f"{stack.axes}YX", seen, stack.pixel_sizes, place)
-                    return len(result.table)
-        image, sizes = read_plane(path, options.channel, options.plane, options.axes)
-        found = sized(segmenter, image, sizes.get("X")).predict(image, progress)
-        result = found.compose(segmenter.config)
-    _write(targets, options.overwrite, result, "YX", apply_limits(image, found.bounds), sizes)
-    return len(result.table)
+                    found = segment_stack(segmenter, stack, options.link, progress)
+        found = found or _one_plane(segmenter, job, options, progress)
+    write(job.targets(options.output), options.overwrite, found)
+    return int(found.result.table["index"].nunique())
 
 
-def _all_planes(
-    segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Progress
-) -> tuple[Segmentation, Array, tuple[int, ...]]:
-    """Segment all planes at the zoom of the one that shows most; return how this one was seen, and its place."""
+def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, progress: Progress) -> Found:
     from napari_pffnet.data.normalize import apply_limits
+    from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.segment import sized
-    from napari_pffnet.segment.stack import StackComposer, telling_place
+    from napari_pffnet.segment.stack import linked_nuclei
 
-    telling = telling_place(stack.places, stack.read)
-    fitting = sized(segmenter, stack.read(telling), stack.pixel_sizes.get("X"))
-    composer = StackComposer(stack.shape, linked)
-    for number, place in enumerate(stack.places):
-        progress(number, len(stack.places))
-        image = stack.read(place)
-        found = fitting.predict(image)
-        composer.add(place, found.compose(segmenter.config), stack.begins(place))
-        if place == telling:
-            seen = apply_limits(image, found.bounds)
-    progress(len(stack.places), len(stack.places))
-    return composer.result(), seen, telling
-
-
-def _write(
-    targets: list[Path],
-    overwrite: bool,
-    result: Segmentation,
-    axes: str,
-    seen: Array,
-    sizes: Mapping[str, float],
-    place: tuple[int, ...] = (),
-) -> None:
-    """Write labels and semantic (`axes`), table, and the overlay of a plane as it was seen, at a place in them."""
-    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
-
-    check_results(targets, overwrite)  # once more: the images before this one took their time
-    write_labels(targets[0], result.labels, axes, sizes)
-    write_semantic(targets[1], result.semantic, axes, sizes)
-    # of several planes areas are sums: no area in µm²
-    write_table(targets[2], result.table, None if place else sizes.get("X", 0) * sizes.get("Y", 0))
-    write_overlay(targets[3], seen, result.labels[place])
+    image, sizes = read_plane(job.path, options.channel, job.plane, options.axes)
+    seen = sized(segmenter, image, sizes.get("X")).predict(image, progress)
+    result, place = seen.compose(segmenter.config), dict[str, int]()
+    if job.plane is not None:
+        with open_stack(job.path, options.channel, options.axes) as stack:
+            place = stack.columns(stack.places[job.plane])
+    linked = linked_nuclei(result.table, (), sizes) if job.linked else None
+    return Found(result, "YX", sizes, apply_limits(image, seen.bounds), place=place, linked=linked)
 
 
 def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:

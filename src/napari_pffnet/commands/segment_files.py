@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_pffnet.segment.prediction import Segmentation
+
+Array = np.ndarray[Any, Any]
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",
@@ -13,6 +21,7 @@ OUTPUTS = {
     "score, quality, mask_score (their product), overlap",
     "_overlay.png": "the image with the outlines",
 }
+LINKED = "_linked.csv"
 LARGE_OUTPUTS = {
     ".zarr": "OME-Zarr with labels/nuclei and labels/semantic, as pyramids",
     ".csv": "as above, index in the order of the blocks of the image",
@@ -21,22 +30,66 @@ LARGE_OUTPUTS = {
 
 
 class Job(NamedTuple):
-    """An image file or folder; a `large` one is read and written part by part."""
+    """An image file or folder; a `large` one is read and written part by part.
+
+    `plane`: the only one of a stack that is wanted. `linked`: nuclei have one number on all planes.
+    """
 
     path: Path
     large: bool
+    plane: int | None = None
+    linked: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its results are named after; other planes of a stack have other names."""
+        return self.path.stem if self.plane is None else f"{self.path.stem}_plane{self.plane}"
 
     def targets(self, output: Path) -> list[Path]:
         """Return the files that its result is written to."""
-        suffixes = list(LARGE_OUTPUTS)[:2] if self.large else OUTPUTS
-        return [output / f"{self.path.stem}{suffix}" for suffix in suffixes]
+        suffixes = list(LARGE_OUTPUTS)[:2] if self.large else [*OUTPUTS, *[LINKED] * self.linked]
+        return [output / f"{self.name}{suffix}" for suffix in suffixes]
 
 
-def find_jobs(inputs: Sequence[Path]) -> list[Job]:
-    """Return a job for each image of `find_images`."""
+class Found(NamedTuple):
+    """What is written of an image.
+
+    `result`: of a stack with a row for each nucleus on each plane, and `linked` with one for each nucleus; `axes` and
+    `sizes` (µm) of its pixels; `seen`: a plane as the network saw it, float32 3×H×W, and its index `at` in the labels;
+    `place`: columns of where an only plane is in its stack.
+    """
+
+    result: Segmentation
+    axes: str
+    sizes: Mapping[str, float]
+    seen: Array
+    at: tuple[int, ...] = ()
+    place: Mapping[str, int] = {}
+    linked: pd.DataFrame | None = None
+
+
+def write(targets: Sequence[Path], overwrite: bool, found: Found) -> None:
+    """Write what was found to the targets of a job; a table of nuclei that were linked before goes away."""
+    from napari_pffnet.io.results import is_result, write_labels, write_overlay, write_semantic, write_table
+
+    result, axes, sizes = found.result, found.axes, found.sizes
+    check_results(targets, overwrite)  # once more: the images before this one took their time
+    write_labels(targets[0], result.labels, axes, sizes)
+    write_semantic(targets[1], result.semantic, axes, sizes)
+    write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", 0), found.place)
+    write_overlay(targets[3], found.seen, result.labels[found.at])
+    linked = targets[2].with_name(f"{targets[2].stem}{LINKED}")
+    if found.linked is not None:
+        write_table(linked, found.linked)
+    elif is_result(linked):
+        linked.unlink()
+
+
+def find_jobs(inputs: Sequence[Path], plane: int | None = None, linked: bool = False) -> list[Job]:
+    """Return a job for each image of `find_images`; `plane` and `linked` as of `Job`."""
     from napari_pffnet.io.lazy import LARGE, is_lazy
 
-    return [Job(path, is_lazy(path, LARGE)) for path in find_images(inputs)]
+    return [Job(path, is_lazy(path, LARGE), plane, linked) for path in find_images(inputs)]
 
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:

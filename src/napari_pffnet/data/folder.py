@@ -6,6 +6,7 @@ Where they have regions, what lies outside of these is ignored, unless there is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -88,9 +89,17 @@ class FolderSource:
 
 
 def results_among(names: Collection[str]) -> set[str]:
-    """Return which names (without suffix) are results of others among them: of ``NAME`` that has ``NAME_labels``."""
-    images = [name for name in names if f"{name}{RESULTS[0]}" in names]
-    return {f"{name}{end}" for name in images for end in RESULTS}
+    """Return which names (without suffix) are results of others among them.
+
+    Of ``NAME`` that has ``NAME_labels``, or, of a plane, ``NAME_plane5_labels``.
+    """
+    labelled = {name.removesuffix(RESULTS[0]) for name in names if name.endswith(RESULTS[0])}
+    return {f"{name}{end}" for name in labelled if {name, of_all_planes(name)} & {*names} for end in RESULTS}
+
+
+def of_all_planes(name: str) -> str:
+    """Return the name of the stack whose plane a result is named after: NAME of ``NAME_plane5``."""
+    return re.sub(r"_plane\d+$", "", name)
 
 
 def list_images(folder: Path) -> dict[str, list[Path]]:

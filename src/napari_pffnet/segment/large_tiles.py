@@ -57,7 +57,7 @@ def compute(
 
 
 def _blank(tile: Tile) -> bytes:
-    return _pack(_nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
+    return _pack(nothing(), np.zeros([part.stop - part.start for part in tile.core], bool))
 
 
 def _file(segmenter: Segmenter, tile: Tile, result: Parts, setting: Setting) -> bytes:
@@ -72,7 +72,8 @@ def promising(found: Parts, lowest_score: float) -> Parts:
     return {name: values[keep] for name, values in found.items()}
 
 
-def _nothing() -> Parts:
+def nothing() -> Parts:
+    """Return the detections of what is blank."""
     none = np.zeros(0, np.float32)
     return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": none.reshape(0, 28, 28)}
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from napari_pffnet.data.normalize import as_image, limits
+from napari_pffnet.segment.blank import is_blank
+from napari_pffnet.segment.features import TileFeatures
+from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, nothing
 from napari_pffnet.segment.linking import Linker
-from napari_pffnet.segment.prediction import Segmentation
+from napari_pffnet.segment.prediction import Prediction, Segmentation
+from napari_pffnet.segment.segmenter import Segmenter
 
 LOOKED_AT, THINNED = 9, 256
 MEANS = ["score", "quality", "mask_score", "overlap"]
-CENTRE = ["y", "x"]
+CENTRE = ["z", "y", "x"]
 Place = tuple[int | slice, ...]
 P = TypeVar("P")
 Array = np.ndarray[Any, Any]
@@ -42,6 +47,26 @@ def _spread(plane: Array) -> float:
     return float(np.std(thinned[np.isfinite(thinned)])) if np.isfinite(thinned).any() else 0.0
 
 
+def predict_plane(
+    segmenter: Segmenter,
+    image: Array,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    keep: Callable[[TileFeatures], None] | None = None,
+) -> Prediction:
+    """Find the nuclei of a plane of a stack; one that is blank has none, and the network does not look at it.
+
+    Blank is what `is_blank` says, at the plane's own limits. Arguments and errors of `Segmenter.predict`.
+    """
+    pixels, model = as_image(image), segmenter.model.config
+    bounds = limits(pixels, model.input.percentiles)
+    if is_blank(pixels, bounds, (model.diameter or TYPICAL_DIAMETER) / segmenter.scale):
+        return Prediction(
+            **nothing(), semantic=np.zeros(pixels.shape[:2], np.float16), config=segmenter.config, bounds=bounds
+        )
+    return segmenter.predict(image, progress, cancelled, keep)
+
+
 class StackComposer:
     """Takes planes one by one; ids are unique through the stack.
 
@@ -51,12 +76,17 @@ class StackComposer:
         Of the label array.
     linked : bool
         Whether the same nucleus has one id on all planes.
+
+    Attributes
+    ----------
+    tables : list of DataFrame
+        Of each plane that was added, by the ids of the stack.
     """
 
     def __init__(self, shape: tuple[int, ...], linked: bool) -> None:
         self.linked = linked
         self._labels, self._semantic = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
-        self._linker, self._tables = Linker(), list[pd.DataFrame]()
+        self._linker, self.tables = Linker(), list[pd.DataFrame]()
 
     def add(self, place: Place, part: Segmentation, begins: bool) -> None:
         """Put a plane at its place in the array; one that `begins` a stack is linked to none before it."""
@@ -64,24 +94,62 @@ class StackComposer:
             self._linker.part()
         self._labels[place], ids = self._linker.add(part.labels)
         self._semantic[place] = part.semantic
-        number = len(self._tables)
-        known = part.table.assign(index=part.table["index"].map(ids).astype(np.int64), first=number, last=number)
-        self._tables.append(known)
+        known = part.table.assign(index=part.table["index"].map(ids).astype(np.int64))
+        self.tables.append(known.sort_values("index", ignore_index=True))
 
     def result(self) -> Segmentation:
         """Return all planes added so far, zeros on the others; the table is that of `one_row_each`."""
-        return Segmentation(self._labels, self._semantic, one_row_each(self._tables))
+        return Segmentation(self._labels, self._semantic, one_row_each(self.tables))
 
 
 def one_row_each(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of planes: one row for each id.
-
-    Of an id on several planes areas are summed, centres and the figures from 0 to 1 averaged; `first` and `last` are
-    the planes, counted from 0 through all of them, where it begins and ends.
-    """
+    """Join tables of planes: one row for each id, areas are summed, the figures from 0 to 1 averaged."""
     rows = pd.concat(list(tables), ignore_index=True)
-    means = dict.fromkeys([*CENTRE, *MEANS], "mean")
-    how: dict[str, Any] = {"first": "min", "last": "max", "area": "sum", **means}
+    how: dict[str, Any] = {"area": "sum", **dict.fromkeys(MEANS, "mean")}
     joined: Any = rows.groupby("index", sort=True).agg({name: how[name] for name in how if name in rows})
     table: pd.DataFrame = joined.reset_index()
     return table
+
+
+def one_row_per_plane(tables: Iterable[pd.DataFrame], places: Iterable[Mapping[str, int]]) -> pd.DataFrame:
+    """Join tables of planes: one row for each id on each plane, with the columns of `io.place.place_columns`."""
+    parts = []
+    for table, place in zip(tables, places, strict=True):
+        columns = {name: np.full(len(table), number) for name, number in place.items()}
+        parts.append(pd.concat([table[["index"]].assign(**columns), table.drop(columns="index")], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def linked_nuclei(rows: pd.DataFrame, axes: Collection[str], sizes: Mapping[str, float]) -> pd.DataFrame:
+    """Return one row for each id of a table of `one_row_per_plane`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row for each id on each plane.
+    axes : collection of str
+        Its columns of the stack axes, in their order: ids are linked along the last one.
+    sizes : mapping
+        Of a pixel in µm along X, Y and Z, those that are known.
+
+    Returns
+    -------
+    DataFrame
+        `index`; first and last place along each axis, as `z_first` and `z_last`; `planes`, how many; `z` where it is an
+        axis, `y` and `x`, weighted by area; `area`, the sum; `volume_um3`, where all sizes are known and ids are linked
+        along z; the means of `score`, `quality` and `mask_score`.
+    """
+    nuclei, area = rows.groupby("index", sort=True), rows.groupby("index", sort=True)["area"].sum()
+    table = pd.DataFrame(index=area.index)
+    for axis in axes:
+        table[f"{axis}_first"], table[f"{axis}_last"] = nuclei[axis].min(), nuclei[axis].max()
+    table["planes"] = nuclei.size()
+    for name in CENTRE:
+        if name in rows:
+            table[name] = (rows[name] * rows["area"]).groupby(rows["index"]).sum() / area
+    table["area"] = area
+    if [*axes][-1:] == ["z"] and {"X", "Y", "Z"} <= sizes.keys():
+        table["volume_um3"] = area * sizes["X"] * sizes["Y"] * sizes["Z"]
+    for name in MEANS[:3]:
+        table[name] = nuclei[name].mean()
+    return table.reset_index()
