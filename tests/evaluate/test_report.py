@@ -78,7 +78,7 @@ def test_bad_files_are_faults_and_the_rest_goes_on(folders):
     save(truth, a=ONE, b=ONE, c=ONE, d=ONE)
     save(predictions, a=ONE, b=ONE[:, 1:], c=ONE.astype(np.float32))
     (predictions / "d.tif").write_bytes(b"no image")
-    found, faults = evaluate_files(find_pairs(truth, predictions).files)
+    found, faults, _ = evaluate_files(find_pairs(truth, predictions).files)
     assert found == {"a": evaluate_pair(ONE, ONE)}
     assert [fault.split(":")[0] for fault in faults] == [str(predictions / f"{name}.tif") for name in "bcd"]
     assert "1×5 but the truth is 1×6" in faults[0]
@@ -124,7 +124,7 @@ def test_stacks_and_large_results_are_compared_part_by_part(folders, monkeypatch
     save(predictions, stack_labels=other)
     LabelPyramid(predictions / "large.zarr", "semantic", plane.shape, "uint8")
     LabelPyramid(predictions / "large.zarr", "nuclei", plane.shape, "uint32").write(0, 0, plane)
-    found, faults = evaluate_files(find_pairs(truth, predictions).files)
+    found, faults, _ = evaluate_files(find_pairs(truth, predictions).files)
     assert faults == []
     assert found == {"large": evaluate_pair(plane, plane), "stack": evaluate_pair(stack, other)}
 
@@ -138,7 +138,7 @@ def test_zarr_folders_of_any_kind_of_labels(tmp_path):
     zarr.open_group(tmp_path / "bare.zarr", mode="w")
     files = {path.stem: (tmp_path / "truth.tif", path) for path in tmp_path.glob("*.zarr")}
     assert find_pairs(*files["array2"]).files == {"truth": files["array2"]}
-    found, faults = evaluate_files(files)
+    found, faults, _ = evaluate_files(files)
     assert found == dict.fromkeys(["array2", "array3"], evaluate_pair(ONE, ONE))
     assert sorted(fault.split(".zarr: ")[1] for fault in faults) == [
         "holds no labels (no 'multiscales'); give an OME-Zarr label image or an array",
@@ -155,8 +155,41 @@ def test_labels_of_stacks_are_checked(folders):
     save(truth, size=stack, mask=spots, colour=np.zeros((8, 8), np.uint8))
     save(predictions, size=ONE, mask=spots)
     tifffile.imwrite(predictions / "colour.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
-    _, faults = evaluate_files(find_pairs(truth, predictions).files)
+    _, faults, _ = evaluate_files(find_pairs(truth, predictions).files)
     told = "\n".join(sorted(faults))
     assert "labels are a colour image" in told
     assert "a mask, not labels: 7 is the only id" in told
     assert "labels are 1×6 but the truth is 2×1×6; save both at one size" in told
+
+
+LINKED = np.stack([ONE + 1, ONE + 1])
+ALONE = np.stack([ONE + 1, ONE + 7])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "fix"),
+    [
+        (ALONE, LINKED, "link the prediction (segment --all-planes --link)"),
+        (LINKED, ALONE, "leave out --link"),
+        (LINKED, LINKED, None),
+        (ALONE, ALONE, None),
+        (ALONE * 0, LINKED, None),
+        (ONE, ONE, None),
+    ],
+)
+def test_stacks_of_which_only_one_is_linked_are_told(folders, predicted, true, fix):
+    predictions, truth = folders
+    save(truth, a=true)
+    save(predictions, a=predicted)
+    notes = evaluate_files(find_pairs(truth, predictions).files).notes
+    assert len(notes) == bool(fix)
+    assert all("ids of the prediction are on one plane only" in note and fix in note for note in notes)
+
+
+def test_labels_of_one_plane_are_those_of_no_other_name(folders):
+    predictions, truth = folders
+    save(predictions, a=ONE, a_plane3_labels=ONE, a_plane3_semantic=ONE)
+    save(truth, a=ONE, a_plane3=ONE)
+    pairs = find_pairs(truth, predictions)
+    assert pairs.files == {"a_plane3": (truth / "a_plane3.tif", predictions / "a_plane3_labels.tif")}
+    assert pairs.faults == [f"{truth / 'a.tif'}: no prediction; expected {predictions / 'a_labels.tif'} or a.tif"]

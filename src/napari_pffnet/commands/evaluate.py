@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     inputs = {file.resolve() for pair in pairs.files.values() for file in pair}
     for path in (options.csv, options.json):
         _check(path, inputs)
-    scores, faults = report.evaluate_files(pairs.files)
-    faults = [*pairs.faults, *faults]
+    scores, found, notes = report.evaluate_files(pairs.files)
+    faults = [*pairs.faults, *found]
     if scores:
         table = report.to_table(scores)
         print(report.to_text(table, shutil.get_terminal_size((160, 24)).columns))
@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"failed: {fault}", file=sys.stderr)
     if faults:
         print(f"{len(faults)} of {len(faults) + len(scores)} images not evaluated", file=sys.stderr)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     if pairs.extra:
         print(f"note: no truth for {', '.join(pairs.extra[:5])}{' …' * (len(pairs.extra) > 5)}", file=sys.stderr)
     return 1 if faults else 0

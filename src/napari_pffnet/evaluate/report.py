@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from napari_pffnet.data.folder import RESULTS, list_images
+from napari_pffnet.data.folder import RESULTS, list_images, of_all_planes
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.label_files import DRAW, LabelFile, overlaps_of_files
+from napari_pffnet.evaluate.links import note_on_links
 from napari_pffnet.evaluate.metrics import MEANS, ImageScores, evaluate_overlaps, pool
 from napari_pffnet.io.lazy import is_zarr
 
@@ -33,6 +34,14 @@ class Pairs(NamedTuple):
     files: dict[str, tuple[Path, Path]]
     faults: list[str]
     extra: list[str]
+
+
+class Evaluated(NamedTuple):
+    """What came of pairs: `scores` by name, `faults` one line per pair that has none, `notes` on those that have."""
+
+    scores: dict[str, ImageScores]
+    faults: list[str]
+    notes: list[str]
 
 
 def find_pairs(truth: Path, predictions: Path) -> Pairs:
@@ -71,19 +80,22 @@ def find_pairs(truth: Path, predictions: Path) -> Pairs:
     return pairs
 
 
-def evaluate_files(files: dict[str, tuple[Path, Path]]) -> tuple[dict[str, ImageScores], list[str]]:
-    """Evaluate pairs of (truth, prediction); return the scores by name, and one line per pair that has none.
+def evaluate_files(files: dict[str, tuple[Path, Path]]) -> Evaluated:
+    """Evaluate pairs of (truth, prediction).
 
     Of stacks an object is what has one id, on one plane or several. A pair has none if a file is unreadable or holds no
-    labels, or if the two differ in size.
+    labels, or if the two differ in size. A note says where the ids of one go on through planes and of the other do not.
     """
-    scores, faults = {}, []
-    for name, (truth, prediction) in files.items():
+    done = Evaluated({}, [], [])
+    for name, pair in files.items():
         try:
-            scores[name] = evaluate_overlaps(overlaps_of_files(LabelFile(truth), LabelFile(prediction)))
+            truth, prediction = map(LabelFile, pair)
+            done.scores[name] = evaluate_overlaps(overlaps_of_files(truth, prediction))
+            note = note_on_links(truth, prediction)
+            done.notes.extend([f"{name}: {note}"] if note else [])
         except DataError as error:
-            faults.append(str(error))
-    return scores, faults
+            done.faults.append(str(error))
+    return done
 
 
 def to_table(scores: dict[str, ImageScores]) -> pd.DataFrame:
@@ -133,9 +145,15 @@ def _figures(scores: Sequence[ImageScores]) -> dict[str, float]:
 
 
 def _label_files(folder: Path) -> dict[str, list[Path]]:
-    """Return label images by NAME, without what stands beside ``NAME_labels.*``: the image and other results."""
+    """Return label images by NAME, without what stands beside ``NAME_labels.*``: the image and other results.
+
+    The image of ``NAME_plane5_labels.*`` is ``NAME.*``.
+    """
     files = list_images(folder)
     large = {path.stem: [path] for path in sorted(folder.glob("*.zarr")) if is_zarr(path)}
     files = {stem: paths for stem, paths in files.items() if stem not in large} | large  # an image beside its result
-    beside = {stem.removesuffix(SUFFIX) + end for stem in files if stem.endswith(SUFFIX) for end in ("", *RESULTS[1:])}
+    labelled = {stem.removesuffix(SUFFIX) for stem in files if stem.endswith(SUFFIX)}
+    beside = {name + end for name in labelled for end in ("", *RESULTS[1:])} | {
+        of_all_planes(name) for name in labelled
+    }
     return {stem.removesuffix(SUFFIX): paths for stem, paths in files.items() if stem not in beside}
