@@ -49,6 +49,16 @@ def test_choices_know_the_user_s_models_but_no_damaged_ones(own_models, tmp_path
     assert choices.facts["mine"].splitlines()[0] == "for the <new> stain"
 
 
+def test_blank_planes_of_stacks_are_not_looked_at(request_, monkeypatch):
+    looked = []
+    monkeypatch.setattr("napari_pffnet.segment.Segmenter.predict", lambda *_: looked.append(1))
+    plane = take_plane(Image(np.full((64, 96), 7)), (0, 0), (0, 1))
+    request = replace(request_, plane=plane, config=request_.config.model_copy(update={"scale": 1.0}), of_stack=True)
+    outcome = Engine().run(request, lambda *_: None, lambda: False)
+    assert (looked, len(outcome.prediction.boxes), outcome.prediction.shape) == ([], 0, (64, 96))
+    assert not outcome.compose(request.config).labels.any()
+
+
 def test_run_gives_a_prediction_of_the_plane(request_):
     steps = []
     outcome = Engine().run(request_, lambda done, total: steps.append((done, total)), lambda: False)

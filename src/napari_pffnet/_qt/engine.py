@@ -36,12 +36,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class Request:
-    """One run: `model` is a name or path, `device` a name of `library.pick_device`."""
+    """One run: `model` is a name or path, `device` a name of `library.pick_device`; `of_stack`: blank is skipped."""
 
     plane: Plane
     model: str
     device: str
     config: SegmentConfig
+    of_stack: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,15 @@ class Engine:
             The model or the device cannot be used.
         """
         from napari_pffnet.memory import empty_cache
-        from napari_pffnet.segment import sized
+        from napari_pffnet.segment import Segmenter, sized
+        from napari_pffnet.segment.stack import predict_plane
 
+        predict = predict_plane if request.of_stack else Segmenter.predict
         pointer = self.pointer(request)
         start = time.perf_counter()
         try:
             pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size, cancelled)
-            pointer.prediction = segmenter.predict(pointer.image, progress, cancelled, pointer.keep)
+            pointer.prediction = predict(segmenter, pointer.image, progress, cancelled, pointer.keep)
         finally:
             empty_cache(pointer.segmenter.device)
         device = segmenter.device.type.upper()

@@ -71,7 +71,7 @@ class StackOutcome:
 def run_stack(
     engine: Engine, request: StackRequest, progress: Progress, cancelled: Callable[[], bool], limit: int = KEPT_BYTES
 ) -> StackOutcome:
-    """Segment plane by plane.
+    """Segment plane by plane; the network does not look at blank ones.
 
     One plane at a time is read; all are seen at the zoom that suits the one that shows most. Predictions are kept up to
     `limit` bytes in all; a stack that needs more keeps none.
@@ -101,7 +101,7 @@ def run_stack(
 
 
 def _plane(request: StackRequest, place: tuple[int | slice, ...], config: SegmentConfig | None = None) -> Request:
-    return Request(request.plane.plane(place), request.model, request.device, config or request.config)
+    return Request(request.plane.plane(place), request.model, request.device, config or request.config, of_stack=True)
 
 
 class _Run:
