@@ -52,10 +52,11 @@ def save_coco(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write one row per nucleus of a Labels layer as CSV; return the path. RuntimeError if there is none.
 
-    Centre and area are measured, in pixels of the whole image at full resolution; in a stack `first` and `last` are the
-    planes, counted from 0 through all of them, on which a nucleus begins and ends, and of a layer on one plane of a
-    stack `z` and `t` are that plane, counted from 0. The other columns are those of the layer's table, where it has a
-    row. Of a layer that is not in memory the table is written as it is, its areas in the same pixels.
+    Centre and area are measured, in pixels of the whole image at full resolution. Of a stack there is a row for each
+    plane that a nucleus is on, with a column for each stack axis by its label (`io.place.place_columns`); one plane of
+    a stack has these columns, too. `area_um2` is there where the layer's units tell. The other columns are those of the
+    layer's table, where it has a row: of a nucleus on several planes they are the same on each. Of a layer that is not
+    in memory the table is written as it is, its areas in the same pixels.
     """
     from napari_pffnet.io.results import write_table
 
@@ -66,27 +67,42 @@ def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         table = known.assign(area=_area(known["area"], place)) if "area" in known else known
     if table.empty:
         raise RuntimeError(f"'{meta.get('name')}' has no nuclei to make a table of")
-    write_table(path, table)
+    write_table(path, table, _pixel_area(meta, place) if "area" in table else None)
     return [path]
 
 
 def _measured(labels: Array, known: pd.DataFrame, place: Place) -> pd.DataFrame:
-    """Return a row for each id: where it lies, and what is known of it."""
-    places = np.nonzero(labels.reshape(-1, *labels.shape[-2:]))
-    columns = dict(zip(("plane", "y", "x"), places, strict=True))
-    pixels = pd.DataFrame({"index": labels.reshape(-1, *labels.shape[-2:])[places], **columns}).groupby("index")
-    table = pixels[["y", "x"]].mean()
+    """Return a row for each id on each plane: where it lies, and what is known of it."""
+    from napari_pffnet.io.tables import one_row_per_plane
+
+    planes = list(np.ndindex(labels.shape[:-2]))
+    table = one_row_per_plane([_measured_plane(labels[index]) for index in planes], map(place.columns, planes))
     table = table.assign(y=place.centres(table["y"], -2), x=place.centres(table["x"], -1))
-    if labels.size > np.prod(labels.shape[-2:]):
-        table = table.assign(first=pixels["plane"].min(), last=pixels["plane"].max())
-    elif place.is_stack:
-        [(_, spot)] = place.planes(labels.shape)
-        table = table.assign(**{axis: i for axis, i in spot._asdict().items() if getattr(place.count, axis) > 1})
-    table = table.assign(area=_area(pixels.size(), place)).reset_index()
+    table = table.assign(area=_area(table["area"], place))
     if "index" not in known:
         return table
     known = known[["index", *known.columns.difference(table.columns, sort=False)]].drop_duplicates("index")
     return table.merge(known, how="left", on="index")
+
+
+def _measured_plane(labels: Array) -> pd.DataFrame:
+    """Return index, centre and area of each id of a plane, in its pixels."""
+    y, x = np.nonzero(labels)
+    pixels = pd.DataFrame({"index": labels[y, x], "y": y, "x": x}).groupby("index")
+    return pixels[["y", "x"]].mean().assign(area=pixels.size()).reset_index()
+
+
+def _pixel_area(meta: dict[str, Any], place: Place) -> float | None:
+    """Return the area of a pixel of the image at full resolution in µm²; None if the layer does not tell."""
+    import pint
+
+    if "scale" not in meta or not meta.get("units"):
+        return None
+    try:
+        sides = [(meta["scale"][axis] * pint.Unit(meta["units"][axis])).to("micrometer").magnitude for axis in (-2, -1)]
+    except pint.DimensionalityError:
+        return None
+    return abs(float(sides[0] * sides[1])) / (place.step[-2] * place.step[-1])
 
 
 def _area(areas: pd.Series[Any], place: Place) -> pd.Series[Any]:

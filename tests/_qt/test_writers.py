@@ -6,10 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import roifile
+import tifffile
 from napari.layers import Image, Labels
 from npe2 import PluginManager
 
-from napari_pffnet._qt.layers.planes import Part, take_plane
+from fakes import fake_model, squares_image
+from napari_pffnet import library
+from napari_pffnet._qt.engine import Engine
+from napari_pffnet._qt.layers.planes import Part, take_plane, take_stack
+from napari_pffnet._qt.segment.stack_run import StackRequest, run_stack
+from napari_pffnet.cli import main
+from napari_pffnet.config import SegmentConfig
+from napari_pffnet.readers import FEATURES
+from napari_pffnet.segment import Pointer
+from napari_pffnet.segment.segmenter import ignore
 
 LABELS = np.zeros((1, 8, 9), np.int32)
 LABELS[:, 1:4, 1:4] = 2
@@ -94,8 +104,38 @@ def test_tables_have_a_row_for_each_nucleus_of_any_layer(tmp_path):
     stack[1, 6:8, 6:8] = 5
     accepted = pd.DataFrame({"index": [5], "state": ["accepted"], "area": [99]})
     Labels(stack, name="theirs", features=accepted).save(str(tmp_path / "a.csv"))
-    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False).set_index("index")
-    assert table.index.tolist() == [2, 5]
-    assert table.loc[2, ["y", "x", "first", "last", "area"]].tolist() == [2, 2, 0, 1, 18]
-    assert table.loc[5, ["y", "x", "first", "last", "area"]].tolist() == [6.5, 6.5, 1, 1, 4]
-    assert table["state"].tolist() == ["", "accepted"]
+    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert list(table) == ["index", "plane", "y", "x", "area", "state"]
+    assert table.to_numpy().tolist() == [[2, 0, 2, 2, 9, ""], [2, 1, 2, 2, 9, ""], [5, 1, 6.5, 6.5, 4, "accepted"]]
+
+
+@pytest.mark.parametrize(("units", "area"), [(("s", "µm", "nm"), 0.009), (("s", "pixel", "pixel"), None)])
+def test_areas_are_in_square_micrometres_too_where_units_are_known(tmp_path, units, area):
+    Labels(LABELS, axis_labels="tyx", scale=(1, 0.5, -2), units=units).save(str(tmp_path / "a.csv"))
+    [row] = pd.read_csv(tmp_path / "a.csv").to_dict("records")
+    assert row == {"index": 2, "y": 2, "x": 2, "area": 9, **({"area_um2": area} if area else {})}
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_the_table_of_a_stack_in_the_panel_is_that_of_the_command(tmp_path, monkeypatch, linked):
+    monkeypatch.setattr(library, "load_model", lambda name, device: fake_model(diameter=12))
+    monkeypatch.setattr(Pointer, "keep", staticmethod(ignore))  # the fake network's features cannot be kept
+    image = squares_image((100, 120))[0]
+    stack = np.stack([image, image * (np.arange(120) % 17 < 9), 0 * image])[None].repeat(2, 0)
+    facts = {"axes": "TZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2}
+    tifffile.imwrite(tmp_path / "a.tif", stack, ome=True, metadata=facts)
+    how = ["--all-planes", *["--link"] * linked, "--scale", "1"]
+    assert main(["segment", str(tmp_path / "a.tif"), "--output", str(tmp_path), *how]) == 0
+    expected = pd.read_csv(tmp_path / "a.csv")
+    layer = Image(stack, axis_labels="tzyx", scale=(1, 2, 0.25, 0.5), units=("s", "µm", "µm", "µm"))
+    planes = take_stack(layer, (0, 0, 0, 0), (0, 1, 2, 3))
+    request = StackRequest(planes, "default", "cpu", SegmentConfig(scale=1), linked)
+    result = run_stack(Engine(), request, lambda *_: None, lambda: False).result
+    Labels(result.labels, features=result.table[FEATURES], **planes.placement).save(str(tmp_path / "panel.csv"))
+    saved = pd.read_csv(tmp_path / "panel.csv")
+    if linked:  # a layer knows the means of a nucleus, not what it was on each plane
+        scores = ["score", "quality", "mask_score", "overlap"]
+        means = saved.drop_duplicates("index").set_index("index")[scores]
+        pd.testing.assert_frame_equal(expected.groupby("index")[scores].mean(), means, atol=1e-4)
+        expected, saved = expected.drop(columns=scores), saved.drop(columns=scores)
+    pd.testing.assert_frame_equal(expected, saved)

@@ -337,8 +337,8 @@ def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int
 def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, progress: Progress) -> Found:
     from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.io.lazy import open_stack, read_plane
+    from napari_pffnet.io.tables import linked_nuclei
     from napari_pffnet.segment import sized
-    from napari_pffnet.segment.stack import linked_nuclei
 
     image, sizes = read_plane(job.path, options.channel, job.plane, options.axes)
     seen = sized(segmenter, image, sizes.get("X")).predict(image, progress)

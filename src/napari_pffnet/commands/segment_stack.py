@@ -27,14 +27,9 @@ def segment_stack(segmenter: Segmenter, stack: LazyStack, linked: bool, progress
         Called with (planes done, planes in all).
     """
     from napari_pffnet.data.normalize import apply_limits
+    from napari_pffnet.io.tables import linked_nuclei, one_row_per_plane
     from napari_pffnet.segment import sized
-    from napari_pffnet.segment.stack import (
-        StackComposer,
-        linked_nuclei,
-        one_row_per_plane,
-        predict_plane,
-        telling_place,
-    )
+    from napari_pffnet.segment.stack import StackComposer, predict_plane, telling_place
 
     progress(0, len(stack.places))
     telling = telling_place(stack.places, stack.read)

@@ -122,9 +122,17 @@ class Place:
         """Yield the index of each plane in labels of that shape, and which plane of the image it is; see `check`."""
         self.check(shape)
         for index in np.ndindex(*shape[:-2]):
-            steps = zip(self.start, index, self.step, self.whole, strict=False)
-            at = [min(int((start + i + 0.5) * step), size - 1) for start, i, step, size in steps]
-            yield index, Spot(*(self._number(at, axes) for axes in self._stacks))
+            yield index, Spot(*(self._number(self._at(index), axes) for axes in self._stacks))
+
+    def columns(self, index: Sequence[int]) -> dict[str, int]:
+        """Return which plane of the image a plane of labels is, as tables tell it; see `place_columns`.
+
+        The channel that labels were made of is none of it.
+        """
+        names = [name.lower() for name in self.axes[:-2]]
+        stack = [axis for axis, name in enumerate(names) if not (self.channels and name in CHANNELS)]
+        axes, sizes, at = [names[axis] for axis in stack], [self.whole[axis] for axis in stack], self._at(index)
+        return place_columns(axes, sizes, [at[axis] for axis in stack])
 
     def edges(self, places: Any, axis: int) -> Array:
         """Return where edges of pixels, along y (-2) or x (-1), lie in the image at full resolution: whole numbers."""
@@ -140,6 +148,11 @@ class Place:
         names = [name.lower() for name in self.axes[:-2]]
         time = [axis for axis, name in enumerate(names) if name in TIME]
         return [axis for axis, name in enumerate(names) if name not in (*TIME, *CHANNELS)], time
+
+    def _at(self, index: Sequence[int]) -> list[int]:
+        """Return the index of a plane in the image at full resolution."""
+        steps = zip(self.start, index, self.step, self.whole, strict=False)
+        return [min(int((start + i + 0.5) * step), size - 1) for start, i, step, size in steps]
 
     def _number(self, at: Sequence[int], axes: Sequence[int]) -> int:
         number = 0
