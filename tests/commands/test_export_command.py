@@ -172,3 +172,19 @@ def test_outlines_of_other_programs_become_label_images(results, capsys):
     np.testing.assert_array_equal(source.read(0).labels > 0, LABELS > 0)
     assert export(results, "--to", "labels") == 2
     assert "no outlines (.geojson, .zip, .roi) in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_scores_of_stacks_come_from_their_tables(tmp_path, capsys, linked):
+    stack = np.stack([LABELS, LABELS if linked else np.where(LABELS, LABELS + 1, 0)])
+    tifffile.imwrite(tmp_path / "s_labels.tif", stack, metadata={"axes": "ZYX"})
+    ids = [2, 7, 2, 7] if linked else [2, 7, 3, 8]
+    rows = pd.DataFrame({"index": ids, "z": [0, 0, 1, 1], "area": 9, "mask_score": [0.5, 0.6, 0.7, 0.8]})
+    write_table(tmp_path / "s.csv", rows)
+    if linked:
+        nuclei = {"index": [2, 7], "area": 18, "mask_score": [0.6, 0.7]}
+        write_table(tmp_path / "s_linked.csv", pd.DataFrame(nuclei))
+    assert export(tmp_path, "--to", "coco") == 0
+    assert "have no scores" not in capsys.readouterr().err
+    annotations = json.loads((tmp_path / "s_coco.json").read_text())["annotations"]
+    assert [each["score"] for each in annotations] == ([0.6, 0.7] * 2 if linked else [0.5, 0.6, 0.7, 0.8])

@@ -30,9 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         " measurements), rois for ImageJ (a zipped set, named by label; holes are filled), coco for machine learning"
         " (a data set with run lengths and scores; one file of all images, nuclei_coco.json, if there are several)."
         " Outlines follow the edges of pixels. In stacks and series each object has its plane (in coco a plane is an"
-        " image); axes that are not named T are Z. Scores come from NAME.csv beside NAME_labels.tif; nuclei that"
-        " were changed since have none. The other way, labels draws the outlines of QuPath (NAME.geojson) and ImageJ"
-        " (NAME.zip, NAME_rois.zip, NAME.roi) as NAME_labels.tif."
+        " image); axes that are not named T are Z. Scores come from NAME.csv beside NAME_labels.tif (of linked nuclei"
+        " from NAME_linked.csv); nuclei that were changed since have none. The other way, labels draws the outlines of"
+        " QuPath (NAME.geojson) and ImageJ (NAME.zip, NAME_rois.zip, NAME.roi) as NAME_labels.tif."
     )
     parser.epilog = "A file that fails is reported, the rest goes on, and the exit code is 1."
     parser.add_argument(
@@ -265,7 +265,9 @@ def _table(file: Path, labels: np.ndarray[Any, Any]) -> pd.DataFrame | None:
 
     from napari_pffnet.io.export import unchanged
 
-    path = file.with_name(f"{_name(file)}.csv")
+    path = file.with_name(f"{_name(file)}_linked.csv")
+    if labels.ndim == 2 or not path.is_file():
+        path = file.with_name(f"{_name(file)}.csv")
     if not path.is_file():
         return None
     table = unchanged(pd.read_csv(path), labels)

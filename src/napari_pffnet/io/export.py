@@ -161,7 +161,7 @@ def write_coco(
 def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
     """Return the rows of a table whose `area`, `y` and `x` are those of their label; others are outdated.
 
-    Of labels of a stack (int …×H×W) only the area through all planes is compared.
+    Of labels of a stack (int …×H×W) only the area through all planes is compared; rows of one id are summed.
     """
     numbers, ids = renumber(labels)
     now = pd.DataFrame({"area": areas(numbers)}, index=ids)
@@ -170,7 +170,8 @@ def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
     if not {"index", "area"} <= set(table):
         return table.iloc[:0]
     known = [name for name in now if name in table]
-    moved = (now.reindex(table["index"])[known].to_numpy() - table[known].to_numpy(float)).T
+    told = table[known] if labels.ndim == 2 else table.groupby("index")[known].transform("sum")
+    moved = (now.reindex(table["index"])[known].to_numpy() - told.to_numpy(float)).T
     return table.iloc[np.flatnonzero((np.abs(moved) < 1).all(0))]
 
 
