@@ -482,3 +482,13 @@ def test_damaged_regions_are_those_before_the_last_change(tmp_path):
 def test_an_image_that_is_not_listed_is_named(tmp_path):
     with pytest.raises(ProjectError, match="no image 'nowhere' in this project"):
         project(tmp_path, ("a",)).read("nowhere")
+
+
+def test_results_of_one_plane_are_neither_images_nor_annotation(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 99, (5, *SHAPE), np.uint16)
+    tifffile.imwrite(tmp_path / "vol.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    for end in ("labels", "semantic"):
+        tifffile.imwrite(tmp_path / f"vol_plane3_{end}.tif", np.ones(SHAPE, np.uint8))
+    made = Project.create(tmp_path / "project")
+    assert made.add(sorted(tmp_path.glob("*.tif"))).names == ("vol",)
+    assert made.work("vol", SHAPE).now.labels.max() == 0

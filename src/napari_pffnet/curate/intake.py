@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.data import outlines
+from napari_pffnet.data.folder import of_all_planes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
@@ -128,9 +129,13 @@ def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, st
         image = known.get((file.parent, name))
         return (image, "labels") if image else None
     for end, kind in BESIDE.items():
-        image = known.get((file.parent, file.stem.removesuffix(end))) if file.stem.endswith(end) else None
-        if image:
+        if not file.stem.endswith(end):
+            continue
+        name = file.stem.removesuffix(end)
+        if image := known.get((file.parent, name)):
             return image, kind
+        if image := known.get((file.parent, of_all_planes(name))):
+            return image, ""  # of one plane: perhaps another one than that which is taken
     return None
 
 
