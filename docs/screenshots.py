@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_pffnet._qt.panel import Panel
+from napari_pffnet.curate.intake import NewImage
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.io.results import write_labels
@@ -235,7 +237,8 @@ def annotated_project(folder: Path) -> Path:
     for title, sample in (("RPE1", rpe1), ("U2OS", u2os)):
         (image, _, _), (labels, _, _) = sample()
         for part, rows in ((1, slice(0, 256)), (2, slice(256, 512))):
-            name = project.add_pixels(f"{title} {part}", image[rows])
+            added = NewImage(f"{title} {part}", partial(image.__getitem__, rows))
+            (name,) = project.take(project.gather_pixels([added])).names
             write_labels(folder / "labels" / f"{name}.tif", labels[rows])
             project.write_regions(name, Regions(whole=True))
             project.set_state(name, "done")

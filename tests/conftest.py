@@ -19,10 +19,9 @@ def trash(tmp_path, monkeypatch):
     """A folder instead of the trash of the person who runs the tests; it does not exist yet."""
     folder = tmp_path / "trash"
 
-    def throw(paths: list[Path]) -> None:
+    def throw(path: Path) -> None:
         folder.mkdir(exist_ok=True)
-        for path in paths:
-            shutil.move(path, folder)
+        shutil.move(path, folder)
 
     monkeypatch.setattr("send2trash.send2trash", throw)
     return folder

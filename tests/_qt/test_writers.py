@@ -116,6 +116,12 @@ def test_areas_are_in_square_micrometres_too_where_units_are_known(tmp_path, uni
     assert row == {"index": 2, "y": 2, "x": 2, "area": 9, **({"area_um2": area} if area else {})}
 
 
+def test_areas_that_a_table_has_already_are_counted_anew(tmp_path):
+    layer = Labels(LABELS, scale=(1, 0.5, 0.5), units=("s", "µm", "µm"), features={"index": [2], "area_um2": [77.0]})
+    assert layer.save(str(tmp_path / "a.csv"))
+    assert pd.read_csv(tmp_path / "a.csv")["area_um2"].tolist() == [2.25]
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_the_table_of_a_stack_in_the_panel_is_that_of_the_command(tmp_path, monkeypatch, linked):
     monkeypatch.setattr(library, "load_model", lambda name, device: fake_model(diameter=12))

@@ -520,9 +520,15 @@ def test_links_of_an_earlier_run_do_not_stay_beside_other_labels(segment, tmp_pa
     assert segment(path, "--all-planes") == 0
     assert not linked.exists()
     linked.write_text("notes\n")
-    assert segment(path, "--all-planes") == 0
-    assert linked.exists()
+    assert segment(path, "--all-planes") == 1, "it would be taken for that of the new labels"
+    assert linked.read_text() == "notes\n"
     assert segment(path, "--all-planes", "--link") == 2
+    assert segment(path, "--all-planes", "--overwrite") == 0
+    assert not linked.exists()
+    beside = write(tmp_path / "b.tif", IMAGE).name.replace(".tif", "_linked.csv")
+    (tmp_path / "out" / beside).write_text("mine\n")
+    assert segment(tmp_path / "b.tif", "--overwrite") == 0
+    assert (tmp_path / "out" / beside).read_text() == "mine\n", "of no stack it says nothing"
 
 
 def test_blank_planes_of_a_stack_are_not_looked_at_and_progress_counts_planes(segment, tmp_path, monkeypatch, capsys):

@@ -104,6 +104,14 @@ def test_an_image_that_is_in_no_file_comes_with_its_annotation(tmp_path):
     assert now.rows[7]["state"] == "accepted"
 
 
+def test_blank_slices_are_named_as_such(tmp_path):
+    made = Project.create(tmp_path / "project")
+    images = [NewImage(f"im z{i}", lambda: np.zeros(SHAPE), stack="im") for i in range(3)]
+    added = made.take(made.gather_pixels(images))
+    assert added.names == ("im z0",)
+    assert added.problems[0] == "'im z1' is blank, as 'im z0' is; it is left out"
+
+
 def test_adding_images_that_are_in_no_file_stops_when_it_is_cancelled(tmp_path):
     made = Project.create(tmp_path / "project")
     asked = iter([False, False, True])

@@ -95,7 +95,10 @@ def test_files_that_nobody_has_touched_are_told_from_others(tmp_path):
     write_labels(tmp_path / "a.tif", np.ones((5, 7), int))
     write_table(tmp_path / "a.csv", table, 0.25)
     write_table(tmp_path / "b.csv", table, place={"t": 0, "z": 3, "plane": 2})
-    write_table(tmp_path / "c.csv", table.drop(columns="overlap").assign(planes=2, z=1, z_first=0, z_last=1))
+    linked = table.drop(columns="overlap").assign(z=1)
+    for at, name in enumerate(("z_first", "z_last", "planes"), start=1):
+        linked.insert(at, name, at)
+    write_table(tmp_path / "c.csv", linked)
     write_overlay(tmp_path / "a.png", np.zeros((3, 5, 7), np.float32), np.ones((5, 7), int))
     assert all(map(is_result, tmp_path.iterdir()))
     with Image.open(tmp_path / "a.png") as picture:
@@ -104,6 +107,11 @@ def test_files_that_nobody_has_touched_are_told_from_others(tmp_path):
         picture.point(lambda value: 255 - value).save(tmp_path / "a.png", pnginfo=facts)
     write_table(tmp_path / "a.csv", table.drop(columns="score"))
     write_table(tmp_path / "b.csv", table.assign(kind=1))
+    for name, column in (("d", "g"), ("e", "plane_of_interest"), ("f", "peak_last")):
+        write_table(tmp_path / f"{name}.csv", table.assign(**{column: 1}), place={"z": 3})
+    linked = table.drop(columns="overlap").assign(planes=2)
+    linked.insert(1, "z_first", 0)
+    write_table(tmp_path / "g.csv", linked.assign(z_last=1))
     write_table(tmp_path / "c.csv", table.drop(columns="overlap").assign(z_first=0, z_last=1))
     tifffile.imwrite(tmp_path / "a.tif", np.ones((5, 7), np.uint16))
     assert not any(map(is_result, [*tmp_path.iterdir(), tmp_path / "none.csv"]))

@@ -183,7 +183,7 @@ def test_remove_moves_one_model_to_the_trash(model, own_models, trash):
 
 
 def test_remove_without_a_trash_leaves_the_model(model, own_models, monkeypatch):
-    def refuse(_paths):
+    def refuse(_path):
         raise PermissionError("no trash on this drive")
 
     monkeypatch.setattr("send2trash.send2trash", refuse)

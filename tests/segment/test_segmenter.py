@@ -185,9 +185,11 @@ def test_out_of_memory_first_means_one_tile_at_a_time():
 def test_features_are_forgotten_once_before_tiles_get_smaller():
     image, count = squares_image((300, 600))
     model = fake_model(Hungry(520, torch.OutOfMemoryError))
-    model.allowed.forget = lambda: 1
+    freed = []
+    model.allowed.forget = lambda: freed.append(1) or 1
     with pytest.warns(UserWarning, match="going on") as told:
         assert len(Segmenter(model, SegmentConfig(tile=1024)).predict(image).boxes) == count
+    assert len(freed) == 2, "what was tried since has filled it again"
     assert ["features kept" in str(each.message) for each in told] == [True, False]
 
 

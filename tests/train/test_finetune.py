@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ import torch
 
 from helpers import tiny, write_folder
 from napari_pffnet.config import ConfigError, FinetuneConfig
+from napari_pffnet.curate.intake import NewImage
+from napari_pffnet.curate.project import Project
+from napari_pffnet.curate.work import Annotation
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
@@ -118,6 +122,25 @@ def test_of_a_project_the_images_that_are_done_count(tmp_path):
     project(tmp_path).close()
     with pytest.raises(DataError, match="complete here"):
         open_material(tmp_path / "project", FinetuneConfig())
+
+
+def test_of_a_stack_that_is_held_out_nothing_is_learnt(tmp_path):
+    made = Project.create(tmp_path / "project")
+    nuclei = np.zeros((64, 64), np.int32)
+    nuclei[8:20, 8:20] = 1
+    images = [("A z0", "A", nuclei), ("A z1", "A", nuclei), ("A z2", "A", 0 * nuclei), ("b", None, nuclei)]
+    images += [(name, None, nuclei) for name in "cdef"]
+    new = [
+        NewImage(name, partial(np.full, (64, 64), i), annotation=Annotation(labels), stack=stack)
+        for i, (name, stack, labels) in enumerate(images)
+    ]
+    for name in made.take(made.gather_pixels(new)).names:
+        made.write_regions(name, Regions(whole=True))
+        made.set_state(name, "done")
+    made.close()
+    material = open_material(made.folder, FinetuneConfig())
+    assert material.names == ("A z0", "A z1")
+    assert [material.train.name(i) for i in range(len(material.train))] == ["b", "c", "d", "e", "f"]
 
 
 def test_a_run_ends_with_a_model_that_knows_where_it_comes_from(base, folder, tmp_path):

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import napari
@@ -24,6 +25,7 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 
 from napari_pffnet._qt.panel import Panel
+from napari_pffnet.curate.intake import NewImage
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.io.results import write_labels
@@ -40,7 +42,8 @@ def make_project(folder: Path) -> Path:
     for name, sample in (("rpe1", rpe1), ("u2os", u2os)):
         (image, _, _), (labels, _, _) = sample()
         for part, rows in (("top", slice(0, 256)), ("bottom", slice(256, 512))):
-            project.add_pixels(f"{name}_{part}", image[rows])
+            added = NewImage(f"{name}_{part}", partial(image.__getitem__, rows))
+            project.take(project.gather_pixels([added]))
             write_labels(folder / "labels" / f"{name}_{part}.tif", labels[rows])
             project.write_regions(f"{name}_{part}", Regions(whole=True))
             project.set_state(f"{name}_{part}", "done")

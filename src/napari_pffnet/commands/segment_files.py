@@ -70,19 +70,21 @@ class Found(NamedTuple):
 
 def write(targets: Sequence[Path], overwrite: bool, found: Found) -> None:
     """Write what was found to the targets of a job; a table of nuclei that were linked before goes away."""
-    from napari_pffnet.io.results import is_result, write_labels, write_overlay, write_semantic, write_table
+    from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 
     result, axes, sizes = found.result, found.axes, found.sizes
-    check_results(targets, overwrite)  # once more: the images before this one took their time
+    of_planes = found.linked is not None or result.labels.ndim > 2
+    linked = [targets[2].with_name(f"{targets[2].stem}{LINKED}")] if of_planes else []
+    check_results([*targets, *linked], overwrite)  # once more: the images before this one took their time
     write_labels(targets[0], result.labels, axes, sizes)
     write_semantic(targets[1], result.semantic, axes, sizes)
     write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", 0), found.place)
     write_overlay(targets[3], found.seen, result.labels[found.at])
-    linked = targets[2].with_name(f"{targets[2].stem}{LINKED}")
-    if found.linked is not None:
-        write_table(linked, found.linked)
-    elif is_result(linked):
-        linked.unlink()
+    for file in linked:
+        if found.linked is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_table(file, found.linked)
 
 
 def find_jobs(inputs: Sequence[Path], plane: int | None = None, linked: bool = False) -> list[Job]:

@@ -206,6 +206,8 @@ class Intake:
         pixels = image.read()
         content = tiff(pixels, image.pixel_size)
         digest = hashlib.sha256(content).hexdigest()
+        if digest in self._known and image.stack and pixels.min() == pixels.max():
+            raise ProjectError(f"'{image.name}' is blank, as '{self._known[digest]}' is; it is left out")
         if digest in self._known:
             raise ProjectError(f"'{image.name}' is in the project already, as '{self._known[digest]}'; open that one")
         file = self.folder / "images" / f"{self._free(_clean(image.name), digest)}.tif"

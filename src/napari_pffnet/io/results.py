@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ COLUMNS = {"index", "y", "x", "area", "score", "quality", "mask_score", "overlap
 SOMETIMES = {"area_um2", "first", "last"}
 #: columns of every table of linked nuclei
 LINKED = {"index", "planes", "y", "x", "area", "score", "quality", "mask_score"}
+AXIS = re.compile(r"([a-z]|plane|time|frame|slice|position)\d*")
 OUTLINE = (255, 217, 26)
 
 
@@ -62,13 +64,20 @@ def _is_overlay(path: Path) -> bool:
 def _is_table(path: Path) -> bool:
     with path.open(encoding="utf-8") as file:
         names = file.readline().strip().split(",")
-    if len(set(names)) < len(names):
+    if len(set(names)) < len(names) or names[0] != "index":
         return False
-    axes = {name for name in set(names) - LINKED if len(name) == 1 or name.startswith("plane")}
-    if set(names) - SOMETIMES - axes == COLUMNS:
-        return True
-    ends = {name for name in names if name.endswith(("_first", "_last"))}
-    return set(names) - {"z", "volume_um3"} - ends == LINKED
+    if "planes" in names:
+        ends = names[1 : names.index("planes")]
+        axes = [name.removesuffix("_first") for name in ends[::2]]
+        whole = ends == [f"{axis}_{end}" for axis in axes for end in ("first", "last")]
+        return whole and all(map(_is_axis, axes)) and set(names) - {*ends, "z", "volume_um3"} == LINKED
+    axes = names[1 : names.index("y")]
+    return all(map(_is_axis, axes)) and set(names) - {*axes} - SOMETIMES == COLUMNS
+
+
+def _is_axis(name: str) -> bool:
+    """Whether a column that stands before the centre's may be one of `io.place.place_columns`."""
+    return AXIS.fullmatch(name) is not None
 
 
 def write_table(
@@ -82,6 +91,7 @@ def write_table(
     for at, (name, number) in enumerate((place or {}).items(), start=1):
         table.insert(at, name, number)
     if pixel_area:
+        table = table.drop(columns="area_um2", errors="ignore")
         table.insert(list(table).index("area") + 1, "area_um2", table["area"] * pixel_area)
     write_atomic(path, table.to_csv(index=False, float_format="%.4f").encode())
 

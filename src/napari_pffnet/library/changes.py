@@ -118,12 +118,18 @@ def remove(name: str) -> None:
         No such model of the user's, or there is no trash where it lies. The folder is unchanged.
     """
     path = own_file(name)
+    beside = path.with_suffix(".json")
     try:
-        send2trash.send2trash([file for file in (path, path.with_suffix(".json")) if file.exists()])
+        send2trash.send2trash(path)
     except OSError as error:
         raise LibraryError(
             f"'{name}' cannot be moved to the trash ({reason(error)}); delete {path} yourself"
         ) from error
+    if beside.exists():
+        try:
+            send2trash.send2trash(beside)
+        except OSError:
+            beside.unlink()
 
 
 def export(name: str, path: str | Path) -> Path:

@@ -112,6 +112,8 @@ class Segmenter:
                 if not is_out_of_memory(error):
                     raise
             # outside the handler: the error's traceback holds the tensors that are to be freed
+            if forgotten:
+                self.model.allowed.forget()  # what was tried since has filled it again
             if forgotten or not forget(self.model):
                 self._use_less_memory()
             forgotten = True

@@ -73,6 +73,9 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
     stacks = source.stacks if isinstance(source, ProjectSource) else {}
     held = list(config.held_out) or (hold_out(full, *known, stacks) if len(used) > 1 else [])
     rest = [name for name in used if name not in held]
+    if not config.held_out:  # slices without nuclei, too, are of the stack that is held out
+        shared = {stacks[name] for name in held if name in stacks}
+        rest = [name for name in rest if stacks.get(name) not in shared] or rest
     if not rest:
         raise DataError(f"{folder}: every image is held out; leave one to learn from, in finetune.held_out")
     train: Source = Chosen(kept, [names.index(name) for name in rest])
