@@ -13,6 +13,7 @@ Array = np.ndarray[Any, Any]
 BOXES_AT_ONCE = 256
 #: pixels of a semantic map that count in no loss
 IGNORE = 255
+LEAST_IOU, LEAST_SHARE = 0.3, 0.75
 
 
 class Composed(NamedTuple):
@@ -135,3 +136,21 @@ def _weights(low: Array, high: Array, length: int, size: int) -> list[tuple[slic
     distance = np.abs(source[:, None] - np.arange(size)).astype(np.float32)
     weights = np.maximum(1 - distance, 0)
     return [(slice(f, f + n), weights[e - n : e]) for f, n, e in zip(first, count, end, strict=True)]
+
+
+def are_one(common: Array | int, first: Array | int, second: Array | int) -> Array:
+    """Tell which objects of neighbouring planes are one nucleus.
+
+    Parameters
+    ----------
+    common, first, second : ndarray or int
+        Shared pixels of each pair, and the areas of both objects.
+
+    Returns
+    -------
+    ndarray
+        bool: an IoU of at least 0.3, or at least three quarters of the smaller one inside the larger. The first and
+        last slices of a nucleus are small, and lie within the slice beside them.
+    """
+    overlap = common / (first + second - common) >= LEAST_IOU
+    return np.asarray(overlap | (common >= LEAST_SHARE * np.minimum(first, second)))

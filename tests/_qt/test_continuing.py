@@ -52,3 +52,37 @@ def test_the_number_of_a_nucleus_that_is_on_the_plane_already_is_not_given_twice
     layer.data[1, 12:14, 2:6] = 4
     assert status(draw(layer, CIRCLE)) == "Nucleus 8 added."
     assert {4, 7, 8} == set(np.unique(layer.data[1])) - {0}
+
+
+def test_what_takes_the_place_of_a_linked_nucleus_keeps_its_number():
+    layer = stack()
+    layer.data[1, 2:9, 2:9] = 4
+    controller = make(layer)
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.choose("outline")
+    mouse(controller, *((1, *corner) for corner in [(1, 1), (1, 10), (10, 10), (10, 1)]), modifiers=("Shift",))
+    assert status(controller) == "Nucleus 4, as on the plane beside, added."
+    assert set(np.unique(layer.data[1])) == {0, 4, 7}
+
+
+def test_the_first_plane_is_not_beside_the_last():
+    layer = stack()
+    layer.data[0, 2:9, 2:9] = 0
+    layer.data[1] = 0
+    layer.data[1, 12:18, 12:18] = 7
+    controller = make(layer)
+    controller.viewer.dims.set_current_step(0, 0)
+    controller.choose("outline")
+    mouse(controller, *((0, *corner) for corner in CIRCLE))
+    assert status(controller) == "Nucleus 8 added.", "4 is on the last plane alone"
+
+
+def test_in_series_of_stacks_planes_beside_are_those_of_the_last_axis():
+    flat = stack().data
+    layer = Labels(np.stack([flat, flat + (flat > 0) * 20]))
+    controller = make(layer)
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.viewer.dims.set_current_step(1, 1)
+    controller.choose("outline")
+    mouse(controller, *((1, 1, *corner) for corner in CIRCLE))
+    assert status(controller) == "Nucleus 24, as on the plane beside, added."

@@ -136,7 +136,7 @@ def test_double_click_is_another_click_and_does_not_zoom():
 def test_napari_s_keys_for_panning_end_the_tool(number):
     controller, _ = start("lasso")
     layer = controller.active.layer
-    pan = napari_keys("napari:activate_labels_pan_zoom_mode")[number]
+    pan = napari_keys("activate_labels_pan_zoom_mode")[number]
     press(controller, pan)
     assert waiting(controller) is None
     assert layer.mouse_pan

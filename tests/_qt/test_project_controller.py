@@ -283,6 +283,26 @@ def test_slices_without_nuclei_are_added_without(tmp_path):
     assert set(np.unique(on_disk(controller, "im z1"))) == {0, 4}
 
 
+def test_of_results_made_slice_by_slice_each_goes_with_its_own(tmp_path):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    pixels = np.random.default_rng(0).random((2, 4, *SHAPE))
+    image = viewer.add_image(pixels, name="im", axis_labels=("c", "z", "y", "x"))
+    for z in (0, 2):
+        layer = add_result(viewer, painted(paint(2, 2, z + 1))[None], image, position={"c": 0, "z": z})
+        layer.translate = (z, 0, 0)
+    flat = viewer.add_labels(painted(paint(20, 20, 9)), name="flat")
+    viewer.layers.selection = {layer}
+    viewer.dims.set_current_step(0, 1)
+    viewer.dims.set_current_step(1, 2)
+    controller.adder.open_stack()
+    names = [f"im z{z} c0" for z in range(4)]
+    assert [entry.name for entry in controller.project.manifest.images] == names, "of the channel of the nuclei"
+    assert [set(np.unique(on_disk(controller, name))) for name in names] == [{0, 1}, {0}, {0, 3}, {0}]
+    assert flat.visible
+
+
 def test_slices_that_are_there_already_are_named_and_the_others_added(tmp_path):
     controller = make()
     controller.new(str(tmp_path / "project"))
@@ -469,10 +489,15 @@ def test_an_area_that_is_drawn_counts_instead_of_the_whole_image(tmp_path):
     assert status(controller).startswith("Only what is drawn counts as complete")
     assert not controller.project.regions("a").whole
     assert controller.view.set_image.call_args.args == (False, False)
-    controller.keeper.set_whole(True)
     layer.selected_data = {0}
     layer.remove_selected()
-    assert controller.project.regions("a") == Regions(whole=True), "taking one away changes nothing else"
+    assert controller.project.regions("a") == Regions(whole=True)
+    assert status(controller).startswith("Nothing is drawn any more: the whole image counts")
+    controller.keeper.set_whole(False)
+    layer.add_rectangles(np.array([[0, 0], [0, 9], [9, 9], [9, 0]]))
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert controller.project.regions("a") == Regions(), "what was not whole before is not after"
 
 
 def test_whole_image_and_done(tmp_path):

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_pffnet.evaluate.metrics import assign, overlaps
+from napari_pffnet.labels import are_one
 
 Array = np.ndarray[Any, Any]
-MIN_IOU = 0.3
-#: share of the smaller one: the first and last slices of a nucleus lie within the slice beside them, and are small
-MIN_SHARE = 0.75
 
 
 class Linked(NamedTuple):
@@ -61,13 +59,10 @@ class Linker:
 
 
 def pairs(before: Array, after: Array) -> dict[int, int]:
-    """Pair the objects of two label images, H×W each; return id in `after` -> in `before`.
-
-    A pair has an IoU of at least 0.3, or at least three quarters of the smaller one lie in the larger one.
-    """
+    """Pair the objects of two label images, H×W each, that `are_one`; return id in `after` -> in `before`."""
     table = overlaps(before, after)
-    smaller = np.minimum(table.truth_areas[table.truth], table.prediction_areas[table.prediction])
-    alike = np.flatnonzero((table.iou >= MIN_IOU) | (table.common >= MIN_SHARE * smaller))
+    areas = table.truth_areas[table.truth], table.prediction_areas[table.prediction]
+    alike = np.flatnonzero(are_one(table.common, *areas))
     chosen = assign(table, alike, table.iou[alike])
     old, new = table.truth_ids[table.truth[chosen]], table.prediction_ids[table.prediction[chosen]]
     return dict(zip(new.tolist(), old.tolist(), strict=True))

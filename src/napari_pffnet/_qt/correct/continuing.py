@@ -8,6 +8,10 @@ import numpy as np
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.labels import are_one
+
+#: pixels around a nucleus in which its neighbours tell whether planes are linked
+AROUND = 256
 
 
 class Continued(NamedTuple):
@@ -21,23 +25,43 @@ class Continued(NamedTuple):
 def continued(plane: LabelPlane, change: Change) -> Continued:
     """Give the nucleus that a change paints, under the highest of its values, the id of the one that it goes on with.
 
-    That is one on a plane beside, of which there is nothing on this plane, and which linking would pair with it; where
+    That is one on a plane beside, of which nothing is left on this plane, and which linking would pair with it; where
     planes share no ids, nothing is linked.
     """
-    made, beside = int(change.values.max()), plane.beside()
-    if not beside:
-        return Continued(change, made, f"Nucleus {made}")
-    from napari_pffnet.segment.linking import pairs  # brings PyTorch with it
-
-    painted = np.zeros(plane.pixels.shape, np.int32)
-    painted[tuple(part[change.values == made] for part in change.indices)] = 1
-    here = _ids(plane.pixels)
-    for other in beside:
-        label = pairs(other, painted).get(1, 0)
-        if label and label not in here and len(np.intersect1d(here, _ids(other))):
+    made = int(change.values.max())
+    painted = (change.indices[0][change.values == made], change.indices[1][change.values == made])
+    for other in plane.beside():
+        label = _under(other, painted)
+        if label and not _remains(label, plane.pixels, change) and _are_linked(plane.pixels, other, painted):
             values = np.where(change.values == made, label, change.values).astype(change.values.dtype)
             return Continued(Change(change.indices, values), label, f"Nucleus {label}, as on the plane beside,")
     return Continued(change, made, f"Nucleus {made}")
+
+
+def _under(other: Array, painted: tuple[Array, Array]) -> int:
+    """Return the id of the object under most of the pixels, if they are one nucleus; else 0."""
+    ids, common = np.unique(other[painted], return_counts=True)
+    common[ids == 0] = 0
+    best = int(common.argmax())
+    label, shared = int(ids[best]), int(common[best])
+    area = int(np.count_nonzero(other == label)) if shared else 0
+    return label if shared and are_one(shared, area, len(painted[0])) else 0
+
+
+def _remains(label: int, pixels: Array, change: Change) -> bool:
+    """Whether a change leaves something of an object."""
+    there = pixels == label
+    there[change.indices] = False
+    return bool(there.any())
+
+
+def _are_linked(pixels: Array, other: Array, painted: tuple[Array, Array]) -> bool:
+    """Whether planes share ids near the painted pixels, or anywhere if one of them is empty there."""
+    window = tuple(slice(max(0, int(part.min()) - AROUND), int(part.max()) + AROUND) for part in painted)
+    here, beside = _ids(pixels[window]), _ids(other[window])
+    if not len(here) or not len(beside):
+        here, beside = _ids(pixels), _ids(other)
+    return len(np.intersect1d(here, beside)) > 0
 
 
 def _ids(pixels: Array) -> Array:

@@ -81,7 +81,7 @@ class Gestures:
         for event in self._planes():
             event.connect(self._forget_seeds)
         self.keys.hold("tool", "Escape", self._escape)
-        for key in napari_keys("napari:activate_labels_pan_zoom_mode"):  # the mode is that already: napari tells nobody
+        for key in napari_keys("activate_labels_pan_zoom_mode"):  # the mode is that already: napari tells nobody
             self.keys.hold(f"tool {key}", key, self.end)
         if tool.dragged:
             self.keys.hold("pan", "Space", self._pan)

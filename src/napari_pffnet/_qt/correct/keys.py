@@ -225,8 +225,17 @@ def normal(key: str) -> str:
 
 
 def napari_keys(action: str) -> list[str]:
-    """Return the keys of an action of napari, as its settings have them; none if it has no such action."""
-    return [normal(str(key)) for key in get_settings().shortcuts.shortcuts.get(action, [])]
+    """Return the keys that napari's settings give an action ("activate_labels_erase_mode"); none that are no keys."""
+    keys = get_settings().shortcuts.shortcuts.get(f"napari:{action}", [])
+    return [key for each in keys if (key := _usable(str(each)))]
+
+
+def _usable(key: str) -> str:
+    """Return a key as it is written here; "" if it is one that cannot be used."""
+    try:
+        return normal(key)
+    except ValueError:
+        return ""
 
 
 def napari_has(key: str, viewer: ViewerModel) -> str:
@@ -234,12 +243,6 @@ def napari_has(key: str, viewer: ViewerModel) -> str:
     binding = normal(key) if key else ""
     titles = {normal(str(each)): title for each, title in _napari_keys(viewer) if str(each)}
     return titles.get(binding, "")
-
-
-def key_of_napari(action: str) -> str:
-    """Return the first key that napari's settings give an action ("activate_labels_erase_mode"); "" if it has none."""
-    keys = get_settings().shortcuts.shortcuts.get(f"napari:{action}", [])
-    return normal(str(keys[0])) if keys else ""
 
 
 def _napari_keys(viewer: ViewerModel) -> list[tuple[Any, str]]:

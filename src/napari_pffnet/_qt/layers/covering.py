@@ -13,7 +13,7 @@ SEE_THROUGH = ("additive", "minimum", "multiplicative")
 
 def uncover(viewer: ViewerModel, image: Image) -> list[str]:
     """Show an image, and hide those above it that cover it whole; return their names."""
-    if image not in viewer.layers:
+    if image not in viewer.layers or viewer.grid.enabled:
         return []
     above = list(viewer.layers)[viewer.layers.index(image) + 1 :]
     covering = [layer for layer in above if is_image(layer) and _covers(layer, image)]
@@ -26,6 +26,7 @@ def uncover(viewer: ViewerModel, image: Image) -> list[str]:
 def _covers(other: Image, image: Image) -> bool:
     if not other.visible or other.opacity < 1 or other.blending in SEE_THROUGH:
         return False
-    (first, last), (least, most) = (layer.extent.world[:, -2:] for layer in (other, image))
-    slack = 0.5 * np.abs(image.scale[-2:])
+    axes = min(other.ndim, image.ndim)
+    (first, last), (least, most) = (layer.extent.world[:, -axes:] for layer in (other, image))
+    slack = 0.5 * np.abs(image.scale[-axes:])
     return bool((first <= least + slack).all() and (most <= last + slack).all())

@@ -14,7 +14,7 @@ from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.planes import PLACEMENT
 from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
-from napari_pffnet._qt.project.texts import LOST, NOT_WHOLE
+from napari_pffnet._qt.project.texts import LOST, NOT_WHOLE, WHOLE_AGAIN
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -178,6 +178,7 @@ class ImageKeeper:
     def set_whole(self, whole: bool) -> None:
         """Note that every nucleus of the image in view is annotated, or not."""
         if self.image and whole != self.image.regions.whole:
+            self.image.was_whole = False
             self._guard(lambda image: self.write_regions(image.regions.model_copy(update={"whole": whole})))
 
     def write_regions(self, regions: Regions) -> None:
@@ -342,11 +343,14 @@ class ImageKeeper:
     def _read_areas(self, event: Any) -> None:
         if str(getattr(event, "action", "")).lower() not in ("added", "removed", "changed") or self.image is None:
             return
-        before = self.image.regions
+        image, before = self.image, self.image.regions
         areas = read_shapes(event.source, before.whole)
         if before.whole and len(areas.areas) > len(before.areas):
-            areas = areas.model_copy(update={"whole": False})
+            image.was_whole, areas = True, areas.model_copy(update={"whole": False})
             self.view.set_status(NOT_WHOLE)
+        elif image.was_whole and not areas.areas:
+            image.was_whole, areas = False, areas.model_copy(update={"whole": True})
+            self.view.set_status(WHOLE_AGAIN)
         if areas != before:
             self._guard(lambda _image: self.write_regions(areas))
 

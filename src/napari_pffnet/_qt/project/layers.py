@@ -28,7 +28,7 @@ class OpenImage:
 
     `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
     and are not in the journal yet; `fresh`: the nuclei among them are new too; `unwritten`: so are the complete areas;
-    `declined`: the user did not want the work of a crash back;
+    `declined`: the user did not want the work of a crash back; `was_whole`: until an area was drawn it was complete;
     `told`: files that were changed by others, of which the user knows.
     """
 
@@ -41,6 +41,7 @@ class OpenImage:
     fresh: bool = False
     unwritten: bool = False
     declined: bool = False
+    was_whole: bool = False
     told: set[Path] = field(default_factory=set)
 
     def role(self, layer: Layer | None) -> str | None:

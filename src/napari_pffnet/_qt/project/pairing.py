@@ -101,29 +101,40 @@ def find_pair(layers: LayerList, dims: Dims, own: Collection[Layer]) -> Pair | N
 
 
 def find_stack(layers: LayerList, dims: Dims, own: Collection[Layer]) -> list[Pair]:
-    """Return what `find_pair` finds on each plane of an image, not only on that in view; empty if no image is open."""
+    """Return each plane of the image that `find_pair` finds, with its nuclei; empty if no image is open.
+
+    All planes are of one channel: that in which the nuclei of the pair were found, else the first that were made of the
+    image. Labels without the axes of the stack belong to the plane in view alone.
+    """
     pair = find_pair(layers, dims, own)
     if pair is None:
         return []
     image, axes = pair.image, stack_axes(pair.image, on_screen(pair.image, dims.order))
-    first, sizes = dims.ndim - image.ndim, level_shape(image)
-    here = np.round(image.world_to_data(dims.point))[-image.ndim :]
+    others = [each for each in reversed(layers) if isinstance(each, Labels) and each not in (*own, pair.layer)]
+    made = [each for each in others if plane_of(each) == "labels" and made_of(each, image)]
+    nuclei = [*([pair.layer] if pair.layer else []), *made]
+    channel = _channel(nuclei[0], image) if nuclei else "view"
+    nuclei = [each for each in nuclei if _channel(each, image) == channel]
+    view = np.round(image.world_to_data(dims.point))[-image.ndim :]
     pairs = []
-    for numbers in np.ndindex(*(sizes[axis] for axis in axes)):
+    for numbers in np.ndindex(*(level_shape(image)[axis] for axis in axes)):
+        here = view.copy()
         here[axes] = numbers
-        point = [*dims.point[:first], *np.asarray(image.data_to_world(here))]
+        point = [*dims.point[: dims.ndim - image.ndim], *np.asarray(image.data_to_world(here))]
         there = Dims(ndim=dims.ndim, ndisplay=dims.ndisplay, order=dims.order, range=dims.range, point=point)
-        pairs.append(_on_plane(layers, there, own, pair))
+        lying = [each for each in nuclei if each.ndim > len(axes) + 1 or (here == view).all()]
+        pairs.append(_on_plane(there, image, channel, lying))
     return pairs
 
 
-def _on_plane(layers: LayerList, dims: Dims, own: Collection[Layer], like: Pair) -> Pair:
-    """Return the image of a pair and the nuclei on one of its planes; without nuclei where they do not lie there."""
-    channel = "view" if like.layer is None else _channel(like.layer, like.image)
-    try:
-        return find_pair(layers, dims, own) or like
-    except PlaneError:
-        return Pair(like.image, _plane(dims, like.image, channel))
+def _on_plane(dims: Dims, image: Image, channel: Channel, nuclei: Sequence[Labels]) -> Pair:
+    """Return a plane of an image, with the first nuclei that lie on it."""
+    plane, shape = _plane(dims, image, channel), _shape(dims, image)
+    for layer in nuclei:
+        labels = _labels(dims, layer, shape)
+        if labels is not None:
+            return Pair(image, plane, layer, labels)
+    return Pair(image, plane)
 
 
 def _part_pair(dims: Dims, image: Image, layer: Labels, found: Searched) -> Pair:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari.layers import Labels
 
-from napari_pffnet._qt.correct.keys import Keys, key_of_napari
+from napari_pffnet._qt.correct.keys import Keys, napari_keys
 
 #: Modes of napari that are useful meanwhile, and what people call them.
 MODES = (("paint", "brush"), ("erase", "eraser"), ("pan_zoom", "pan and zoom"))
@@ -31,7 +31,7 @@ class Brush:
         layer.selected_label, layer.preserve_labels = label, True
         layer.mode = "paint"
         self.keys.hold("brush", "Escape", self.let_go)
-        keys = [f"{key}: {title}" for mode, title in MODES if (key := key_of_napari(f"activate_labels_{mode}_mode"))]
+        keys = [f"{key}: {title}" for mode, title in MODES for key in napari_keys(f"activate_labels_{mode}_mode")[:1]]
         return f"Painting nucleus {label}; its neighbours stay. {', '.join([*keys, 'Esc: done'])}."
 
     def let_go(self) -> None:

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review.rows import DISMISSED, Key, ReviewList
@@ -52,14 +53,14 @@ class Candidates:
         try:
             plane = review.candidate_plane
             change = place(plane.pixels, review.candidates[number].indices, used_up_to=plane.used_up_to)
+            made = continued(plane, change)
         except OperationError as error:
             self.say(f"Not done: {error}.")
             return 0
         with rows.made_by(CANDIDATE):
-            plane.write(change)
-        label = int(change.values[0])
-        self.say(f"Candidate accepted as nucleus {label}.")
-        return label
+            plane.write(made.change)
+        self.say(f"Candidate accepted as nucleus {made.label}.")
+        return made.label
 
     def set_aside(self, number: int) -> None:
         """Set a candidate aside, or take it back if it was."""

@@ -30,7 +30,7 @@ from napari_pffnet._qt.layers.planes import (
 from napari_pffnet._qt.segment.choice import ImageChoice
 from napari_pffnet._qt.segment.large_run import LargeRuns
 from napari_pffnet._qt.segment.protocol import View
-from napari_pffnet._qt.segment.shown import ShownResults, source
+from napari_pffnet._qt.segment.shown import CORRECTED, ShownResults, source
 from napari_pffnet._qt.segment.stack_run import StackOutcome, StackRequest, run_stack
 from napari_pffnet._qt.segment.summary import short
 from napari_pffnet.config import SegmentConfig
@@ -39,7 +39,6 @@ from napari_pffnet.io.errors import Cancelled
 NO_IMAGE = "Open an image, or take one from File › Open Sample › PFFNet."
 STARTING = "Starting PyTorch…"
 ON_DISK = "Large results are kept on disk: press Segment to apply this."
-CORRECTED = "'{}' holds your corrections and stays as it is: press Segment for another result beside it."
 NOT_KEPT = "What was found in this image is not kept: press Segment to apply this."
 ELSEWHERE = "What is kept was found on another slice: press Segment to apply this here."
 CLOSED = "Stopped: '{}' was closed."

@@ -29,6 +29,7 @@ from napari_pffnet.config import SegmentConfig
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
+CORRECTED = "'{}' holds your corrections and stays as it is: press Segment for another result beside it."
 TOO_LARGE = "The stack is too large to keep what was found: press Segment to apply this."
 MB = 1e6
 
@@ -159,7 +160,10 @@ class ShownResults:
 
         def done(result: Segmentation) -> None:
             self._composing = False
-            if self._shown.get(image) is shown and shown.outcome is outcome and not self.running():
+            current = self._shown.get(image) is shown and shown.outcome is outcome and not self.running()
+            if current and (corrected := shown.layers.corrected()) is not None:
+                self.view.set_status(CORRECTED.format(corrected.name))
+            elif current:
                 self._show(shown, result, options.config, image)
             if self._next is not None:
                 self.recompose(self._next)
