@@ -168,3 +168,21 @@ def test_rows_of_nuclei_that_changed_places_are_outdated():
     assert unchanged(table, labels)["index"].tolist() == [5]
     assert unchanged(table[["index", "area"]], labels)["index"].tolist() == [1, 2, 5], "all that is known of them"
     assert unchanged(table, labels[None])["index"].tolist() == [1, 2, 5], "of a stack the area counts"
+
+
+def test_nuclei_on_several_planes_have_the_rows_of_their_planes(tmp_path):
+    stack = np.zeros((2, 20, 20), int)
+    stack[0, 2:6, 2:6], stack[1, 2:4, 2:4], stack[1, 9, 9] = 1, 1, 3
+    table = pd.DataFrame({"index": [1, 1, 3], "z": [0, 1, 1], "y": [3.5, 2.5, 9], "x": [3.5, 2.5, 9]})
+    table = table.assign(area=[16, 4, 1], area_um2=[4.0, 1.0, 0.25], mask_score=[0.5, 0.75, 1.0])
+    place = Place.of_all(stack.shape, "ZYX")
+    write_geojson(tmp_path / "a.geojson", stack, table, place)
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert [each["properties"]["measurements"] for each in features] == [
+        {"area": area, "area_um2": area / 4, "mask_score": score} for area, score in ((16, 0.5), (4, 0.75), (1, 1))
+    ]
+    write_coco(tmp_path / "a.json", stack, table, place=place)
+    annotations = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert [each["score"] for each in annotations] == [0.5, 0.75, 1]
+    pd.testing.assert_frame_equal(unchanged(table, stack, place), table)
+    assert unchanged(table, stack[::-1], place).empty, "as large as they were, on other planes"

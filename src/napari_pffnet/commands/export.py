@@ -92,12 +92,12 @@ def _export(file: Path, options: argparse.Namespace) -> None:
     if options.to == "labels":
         write_atomic(target, label_tiff(labels, "".join(place.axes)))
     elif options.to == "geojson":
-        export.write_geojson(target, labels, _table(file, labels), place)
+        export.write_geojson(target, labels, _table(file, labels, place), place)
     elif options.to == "rois":
         export.write_rois(target, labels, place)
     else:
         image = _image(file, options.images, target.parent)
-        export.write_coco(target, labels, _table(file, labels), image or _name(file), place)
+        export.write_coco(target, labels, _table(file, labels, place), image or _name(file), place)
         _tell_missing(int(image is None))
     tell(f"{file} -> {target}")
 
@@ -115,7 +115,7 @@ def _export_together(files: Sequence[Path], options: argparse.Namespace) -> int:
 
     def add(file: Path) -> None:
         (labels, place), image = _read(file, options.images), _image(file, options.images, target.parent)
-        coco.add(labels, _table(file, labels), image or _name(file), place)
+        coco.add(labels, _table(file, labels, place), image or _name(file), place)
         images.append(image)
 
     failed = sum(not _attempt(file, add, file) for file in files)
@@ -258,7 +258,7 @@ def _image(file: Path, images: Path | None, start: Path) -> str | None:
     return Path(os.path.relpath(found[0], start)).as_posix() if found else None
 
 
-def _table(file: Path, labels: np.ndarray[Any, Any]) -> pd.DataFrame | None:
+def _table(file: Path, labels: np.ndarray[Any, Any], place: Place) -> pd.DataFrame | None:
     """Return the rows beside a label file that are of nuclei as they are now; say how many nuclei have none."""
     import numpy as np
     import pandas as pd
@@ -270,7 +270,7 @@ def _table(file: Path, labels: np.ndarray[Any, Any]) -> pd.DataFrame | None:
         path = file.with_name(f"{_name(file)}.csv")
     if not path.is_file():
         return None
-    table = unchanged(pd.read_csv(path), labels)
+    table = unchanged(pd.read_csv(path), labels, place)
     lost = np.count_nonzero(np.unique(labels)) - table["index"].nunique()
     if lost:
         tell(f"note: {file}: {lost} nuclei have no scores, they were changed since {path.name} was written", sys.stderr)

@@ -8,7 +8,7 @@ part of it the labels lie. Of a stack each plane has its own objects; an id on s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,18 +19,29 @@ from scipy.ndimage import find_objects
 from napari_pffnet import __version__
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.place import Place, Spot
+from napari_pffnet.io.tables import one_row_per_plane
 from napari_pffnet.labels import areas, centroids, renumber
 
 Array = np.ndarray[Any, Any]
+Rows = Mapping[int, Mapping[str, float]]
 DIGITS = 4
 
 
+class _Plane(NamedTuple):
+    """Labels H×W, which plane they are if the image is a stack, and what is known of the nuclei there, by id."""
+
+    labels: Array
+    spot: Spot | None
+    rows: Rows
+
+
 class _Outlined(NamedTuple):
-    """An object: its id, its outline in pixels of the whole image, and its plane if that is a stack."""
+    """An object: id, outline in pixels of the whole image, its plane if that is a stack, and what is known of it."""
 
     label: int
     shape: Any
     spot: Spot | None
+    row: Mapping[str, float]
 
 
 def write_geojson(
@@ -45,13 +56,13 @@ def write_geojson(
     labels : ndarray
         int …×H×W, 0 is background; the id becomes the name. Holes are inner rings, pieces a MultiPolygon.
     table : DataFrame, optional
-        Rows by the column `index`; numbers become measurements, save the area, which is counted.
+        Rows by the column `index`, of ids that have several by those of the plane (`io.place.place_columns`), too;
+        numbers become measurements, save the area, which is counted.
     place : Place, optional
         Where the labels lie in their image. Without it they cover it, and axes before the last two count as z.
     """
     from shapely.geometry import mapping
 
-    rows = _rows(table)
     features = [
         {
             "type": "Feature",
@@ -60,10 +71,10 @@ def write_geojson(
                 "objectType": "detection",
                 "name": str(each.label),
                 "classification": {"name": "Nucleus"},
-                "measurements": {**rows.get(each.label, {}), "area": int(each.shape.area)},
+                "measurements": {**each.row, "area": int(each.shape.area)},
             },
         }
-        for each in _outlined(labels, place or Place.of_all(labels.shape))
+        for each in _outlined(labels, place or Place.of_all(labels.shape), table)
     ]
     _write_json(path, {"type": "FeatureCollection", "features": features})
 
@@ -79,7 +90,7 @@ def write_rois(path: str | Path, labels: Array, place: Place | None = None) -> N
     place = place or Place.of_all(labels.shape)
     several = len(list(place.planes(labels.shape))) > 1
     rois, files = [], []
-    for label, shape, spot in _outlined(labels, place):
+    for label, shape, spot, _ in _outlined(labels, place):
         for number, piece in enumerate(getattr(shape, "geoms", [shape]), start=1):
             corners = np.array(piece.exterior.coords)[:-1].astype(np.int32)
             name = f"{label}-{number}" if number > 1 else str(label)
@@ -116,14 +127,14 @@ class Coco:
             int …×H×W, 0 is background; the ids of the first image become those of annotations, later ones go on there.
             In a stack they are the annotations' `track_id`, too.
         table : DataFrame, optional
-            Rows by the column `index`.
+            Rows as of `write_geojson`.
         image : str
             File name of the image; a plane of a stack has its z and t, counted from 0, as `plane` beside it.
         place : Place, optional
             Where the labels lie in their image; without it as of `write_geojson`.
         """
-        place, rows = place or Place.of_all(labels.shape), _rows(table)
-        for plane, spot in _planes(labels, place):
+        place = place or Place.of_all(labels.shape)
+        for plane, spot, rows in _planes(labels, place, table):
             number = len(self._images) + 1
             found = [_annotation(_in_whole(each, place), place.size, rows) for each in _objects(plane)]
             for each in found:
@@ -158,39 +169,56 @@ def write_coco(
     coco.write(path)
 
 
-def unchanged(table: pd.DataFrame, labels: Array) -> pd.DataFrame:
+def unchanged(table: pd.DataFrame, labels: Array, place: Place | None = None) -> pd.DataFrame:
     """Return the rows of a table whose `area`, `y` and `x` are those of their label; others are outdated.
 
-    Of labels of a stack (int …×H×W) only the area through all planes is compared; rows of one id are summed.
+    Of a stack (int …×H×W, `place` as of `write_geojson`) with rows for each plane the rows of an id are outdated if one
+    of them is; of other stacks only the area through all planes is compared.
     """
-    numbers, ids = renumber(labels)
-    now = pd.DataFrame({"area": areas(numbers)}, index=ids)
-    if labels.ndim == 2:
-        now[["y", "x"]] = centroids(numbers)
     if not {"index", "area"} <= set(table):
         return table.iloc[:0]
-    known = [name for name in now if name in table]
-    told = table[known] if labels.ndim == 2 else table.groupby("index")[known].transform("sum")
-    moved = (now.reindex(table["index"])[known].to_numpy() - told.to_numpy(float)).T
-    return table.iloc[np.flatnonzero((np.abs(moved) < 1).all(0))]
+    place = place or Place.of_all(labels.shape)
+    indices = [index for index, _ in place.planes(labels.shape)]
+    now = one_row_per_plane((_measured(labels[index]) for index in indices), map(place.columns, indices))
+    keys = ["index", *_by_plane(table, place)]
+    known = [name for name in ("area", "y", "x") if name in table] if len(keys) > 1 or labels.ndim == 2 else ["area"]
+    moved = now.groupby(keys)[known].sum() - table.groupby(keys)[known].sum()  # NaN where one of them has no row
+    same = (moved.abs() < 1).all(axis=1).groupby(level="index").all()
+    return table[table["index"].isin(same.index[same])]
 
 
-def _planes(labels: Array, place: Place) -> Iterator[tuple[Array, Spot | None]]:
-    """Yield the labels of each plane, H×W, and which one it is; None if the image is no stack."""
+def _measured(labels: Array) -> pd.DataFrame:
+    """Return index, area and centre of each id of an int H×W image."""
+    numbers, ids = renumber(labels)
+    y, x = centroids(numbers).T
+    return pd.DataFrame({"index": ids, "area": areas(numbers), "y": y, "x": x})
+
+
+def _by_plane(table: pd.DataFrame, place: Place) -> list[str]:
+    """Return the columns that say of which plane a row is if the table has several of an id, else none."""
+    names = list(place.columns([0] * (len(place.axes) - 2)))
+    return names if set(names) <= set(table) and table["index"].duplicated().any() else []
+
+
+def _planes(labels: Array, place: Place, table: pd.DataFrame | None = None) -> Iterator[_Plane]:
+    """Yield each plane."""
+    names = [] if table is None or "index" not in table else _by_plane(table, place)
     for index, spot in place.planes(labels.shape):
-        yield labels[index], spot if place.is_stack else None
+        columns = place.columns(index)
+        here = table[(table[names] == [columns[name] for name in names]).all(axis=1)] if names else table
+        yield _Plane(labels[index], spot if place.is_stack else None, _rows(here, columns))
 
 
-def _outlined(labels: Array, place: Place) -> Iterator[_Outlined]:
+def _outlined(labels: Array, place: Place, table: pd.DataFrame | None = None) -> Iterator[_Outlined]:
     """Yield the objects of each plane, their outlines in whole pixels of the image at full resolution."""
     import shapely
 
     def to_whole(corners: Array) -> Array:
         return np.stack([place.edges(corners[:, 0], -1), place.edges(corners[:, 1], -2)], 1)
 
-    for plane, spot in _planes(labels, place):
+    for plane, spot, rows in _planes(labels, place, table):
         for label, shape in outlines(plane):
-            yield _Outlined(label, shapely.transform(shape, to_whole), spot)
+            yield _Outlined(label, shapely.transform(shape, to_whole), spot, rows.get(label, {}))
 
 
 def outlines(labels: Array) -> Iterator[tuple[int, Any]]:
@@ -219,9 +247,7 @@ def _in_whole(found: tuple[int, tuple[int, int], Array], place: Place) -> tuple[
     return label, (int(rows[0]), int(columns[0])), mask.repeat(np.diff(rows), 0).repeat(np.diff(columns), 1)
 
 
-def _annotation(
-    found: tuple[int, tuple[int, int], Array], size: tuple[int, int], rows: dict[int, dict[str, float]]
-) -> dict[str, Any]:
+def _annotation(found: tuple[int, tuple[int, int], Array], size: tuple[int, int], rows: Rows) -> dict[str, Any]:
     """Return the annotation of an object of an image of this size."""
     from pycocotools.mask import frPyObjects
 
@@ -251,11 +277,11 @@ def _runs(places: Array, size: int) -> list[int]:
     return [int(length) for length in np.diff(bounds)]
 
 
-def _rows(table: pd.DataFrame | None) -> dict[int, dict[str, float]]:
-    """Return the finite numbers of each row by its `index`, rounded."""
+def _rows(table: pd.DataFrame | None, places: Collection[str]) -> Rows:
+    """Return the finite numbers of each row by its `index`, rounded; without those of where it lies."""
     if table is None or "index" not in table:
         return {}
-    numbers = table.select_dtypes("number").drop(columns=["y", "x"], errors="ignore")
+    numbers = table.select_dtypes("number").drop(columns=["y", "x", *places], errors="ignore")
     if "index" not in numbers or not np.isfinite(numbers["index"]).all():
         return {}
     return {
