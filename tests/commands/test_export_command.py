@@ -188,3 +188,45 @@ def test_scores_of_stacks_come_from_their_tables(tmp_path, capsys, linked):
     assert "have no scores" not in capsys.readouterr().err
     annotations = json.loads((tmp_path / "s_coco.json").read_text())["annotations"]
     assert [each["score"] for each in annotations] == ([0.6, 0.7] * 2 if linked else [0.5, 0.6, 0.7, 0.8])
+
+
+@pytest.fixture
+def planes(tmp_path):
+    """Results of planes 5 and 0 of 2×3, the latter without nuclei, in a folder of their own."""
+    for folder in ("img", "out"):
+        (tmp_path / folder).mkdir()
+    stack = np.zeros((2, 3, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "img" / "s.tif", stack, imagej=True, metadata={"axes": "TZYX"})
+    for plane, labels in ((5, LABELS), (0, 0 * LABELS)):
+        tifffile.imwrite(tmp_path / "out" / f"s_plane{plane}_labels.tif", labels)
+    rows = {"index": [2, 7], "t": 1, "z": 2, "y": [2, 6], "x": [2, 7], "area": 9, "mask_score": [0.5, 0.75]}
+    write_table(tmp_path / "out" / "s_plane5.csv", pd.DataFrame(rows))
+    write_table(tmp_path / "out" / "s_plane0.csv", pd.DataFrame(rows).iloc[:0])
+    return tmp_path
+
+
+def test_results_of_one_plane_have_its_place(planes, capsys):
+    file = planes / "out" / "s_plane5_labels.tif"
+    assert export(file, "--to", "geojson") == 0
+    features = json.loads((planes / "out" / "s_plane5.geojson").read_text())["features"]
+    assert [each["geometry"]["plane"] for each in features] == [{"c": -1, "z": 2, "t": 1}] * 2
+    measured = [each["properties"]["measurements"] for each in features]
+    assert measured == [{"area": 9, "mask_score": 0.5}, {"area": 9, "mask_score": 0.75}]
+    assert export(file, "--to", "rois") == 0
+    rois = roifile.roiread(planes / "out" / "s_plane5_rois.zip")
+    assert [(roi.name, roi.z_position, roi.t_position) for roi in rois] == [("2", 3, 2), ("7", 3, 2)]
+    assert export(planes / "out", "--to", "coco", "--images", planes / "img") == 0
+    images = json.loads((planes / "out" / "nuclei_coco.json").read_text())["images"]
+    assert [(each["file_name"], each["plane"]) for each in images] == [
+        ("../img/s.tif", {"z": 0, "t": 0}),
+        ("../img/s.tif", {"z": 2, "t": 1}),
+    ]
+    assert export(file, "--to", "labels", "--output", planes) == 0
+    assert tifffile.imread(planes / "s_plane5_labels.tif").shape == LABELS.shape
+
+
+def test_images_may_be_named_as_results_of_planes_are(planes):
+    tifffile.imwrite(planes / "out" / "s_plane5.tif", LABELS)
+    assert export(planes / "out" / "s_plane5_labels.tif", "--to", "coco") == 0
+    [image] = json.loads((planes / "out" / "s_plane5_coco.json").read_text())["images"]
+    assert image == {"id": 1, "file_name": "s_plane5.tif", "height": 8, "width": 9}

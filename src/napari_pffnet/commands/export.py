@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_pffnet.io.place import Place
 
     Labels = tuple[np.ndarray[Any, Any], Place]
+    #: stack axes, their lengths, and the index of a plane along them
+    Stack = tuple[Sequence[str], Sequence[int], Sequence[int]]
 
 SUFFIXES = {"labels": "_labels.tif", "geojson": ".geojson", "rois": "_rois.zip", "coco": "_coco.json"}
 
@@ -88,7 +90,7 @@ def _export(file: Path, options: argparse.Namespace) -> None:
 
     target = (options.output or file.parent) / f"{_name(file)}{SUFFIXES[options.to]}"
     _prepare(target, options.overwrite)
-    labels, place = _read(file, options.images)
+    labels, place = _read(file, options)
     if options.to == "labels":
         write_atomic(target, label_tiff(labels, "".join(place.axes)))
     elif options.to == "geojson":
@@ -114,7 +116,7 @@ def _export_together(files: Sequence[Path], options: argparse.Namespace) -> int:
     coco, images = Coco(), []
 
     def add(file: Path) -> None:
-        (labels, place), image = _read(file, options.images), _image(file, options.images, target.parent)
+        (labels, place), image = _read(file, options), _image(file, options.images, target.parent)
         coco.add(labels, _table(file, labels, place), image or _name(file), place)
         images.append(image)
 
@@ -175,12 +177,12 @@ def _name(file: Path) -> str:
     return image_name(file) if _is_outlines(file) else file.stem.removesuffix(RESULTS[0])
 
 
-def _read(file: Path, images: Path | None) -> Labels:
-    """Read labels with their own ids, and what their axes are."""
+def _read(file: Path, options: argparse.Namespace) -> Labels:
+    """Read labels with their own ids, and where they lie in their image."""
     import numpy as np
 
     if _is_outlines(file):
-        return _draw(file, images)
+        return _draw(file, options.images)
 
     from napari_pffnet.data.annotation import check_pieces
     from napari_pffnet.evaluate.label_files import LabelFile
@@ -191,7 +193,41 @@ def _read(file: Path, images: Path | None) -> Labels:
     array = np.concatenate(list(labels.parts()))
     if len(np.unique(array[array > 0])) == 1:
         check_pieces(file, array)
+    if array.ndim == 2 and options.to != "labels" and (stack := _stack_of(file, options.images)):
+        return array[(None,) * len(stack[0])], Place.of_plane(place.size, *stack)
     return array, place
+
+
+def _stack_of(file: Path, images: Path | None) -> Stack | None:
+    """Return the stack of which a file holds one plane: that of its image, else as its table tells; None if of none."""
+    from napari_pffnet.data.folder import of_all_planes
+    from napari_pffnet.io.lazy import open_stack
+
+    name = _name(file)
+    whole, image = of_all_planes(name), _find_image(file, images)
+    if whole == name or (image and image.stem == name):
+        return None
+    told = _told(file.with_name(f"{name}.csv"))
+    if image:
+        with open_stack(image) as stack:
+            at = dict(enumerate(stack.places)).get(int(name.removeprefix(f"{whole}_plane")))
+            if at and told in (stack.columns(at), {}):
+                return list(stack.axes), stack.shape[:-2], at
+    return (list(told), [max(at + 1, 2) for at in told.values()], list(told.values())) if told else None
+
+
+def _told(path: Path) -> dict[str, int]:
+    """Return which plane of a stack all rows of a table name, as `io.place.place_columns`; empty if they do not."""
+    import pandas as pd
+
+    if not path.is_file():
+        return {}
+    table = pd.read_csv(path)
+    columns = list(table)
+    places = table[columns[1 : columns.index("y")]].drop_duplicates() if "y" in columns else table.iloc[:0]
+    if len(places) != 1 or not all(dtype.kind == "i" for dtype in places.dtypes):
+        return {}
+    return {str(name): int(number) for name, number in places.iloc[0].items()}
 
 
 def _axes(file: Path) -> str | None:
@@ -249,13 +285,26 @@ def _draw_stack(file: Path, objects: Sequence[Outline], image: Path) -> Labels |
 
 def _image(file: Path, images: Path | None, start: Path) -> str | None:
     """Return the path of the image of a label file, seen from a folder; None if it is not beside it."""
-    from napari_pffnet.data.folder import list_images
+    image = _find_image(file, images)
+    return Path(os.path.relpath(image, start)).as_posix() if image else None
 
-    name = _name(file)
-    found = [each for each in list_images(images or file.parent).get(name, []) if each != file]
-    if images and not found:
-        raise ValueError(f"{images} has no image {name}; give the folder of the images with --images")
-    return Path(os.path.relpath(found[0], start)).as_posix() if found else None
+
+def _find_image(file: Path, images: Path | None) -> Path | None:
+    """Return the image of a label file, of NAME_plane5 also NAME; None if it is not beside it."""
+    from napari_pffnet.data.folder import list_images, of_all_planes
+    from napari_pffnet.io.lazy import is_zarr
+    from napari_pffnet.io.ome_zarr import is_result
+
+    folder, name = images or file.parent, _name(file)
+    files = list_images(folder)
+    for known in (name, of_all_planes(name)):
+        zarr = folder / f"{known}.zarr"
+        for image in [*files.get(known, []), *[zarr] * (is_zarr(zarr) and not is_result(zarr))]:
+            if image != file:
+                return image
+    if images:
+        raise ValueError(f"{images} has no image {of_all_planes(name)}; give the folder of the images with --images")
+    return None
 
 
 def _table(file: Path, labels: np.ndarray[Any, Any], place: Place) -> pd.DataFrame | None:
@@ -266,7 +315,7 @@ def _table(file: Path, labels: np.ndarray[Any, Any], place: Place) -> pd.DataFra
     from napari_pffnet.io.export import unchanged
 
     path = file.with_name(f"{_name(file)}_linked.csv")
-    if labels.ndim == 2 or not path.is_file():
+    if max(labels.shape[:-2], default=1) == 1 or not path.is_file():
         path = file.with_name(f"{_name(file)}.csv")
     if not path.is_file():
         return None

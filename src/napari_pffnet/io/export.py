@@ -181,7 +181,7 @@ def unchanged(table: pd.DataFrame, labels: Array, place: Place | None = None) ->
     indices = [index for index, _ in place.planes(labels.shape)]
     now = one_row_per_plane((_measured(labels[index]) for index in indices), map(place.columns, indices))
     keys = ["index", *_by_plane(table, place)]
-    known = [name for name in ("area", "y", "x") if name in table] if len(keys) > 1 or labels.ndim == 2 else ["area"]
+    known = [name for name in ("area", "y", "x") if name in table] if len(keys) > 1 or len(indices) == 1 else ["area"]
     moved = now.groupby(keys)[known].sum() - table.groupby(keys)[known].sum()  # NaN where one of them has no row
     same = (moved.abs() < 1).all(axis=1).groupby(level="index").all()
     return table[table["index"].isin(same.index[same])]

@@ -80,6 +80,11 @@ class Place:
         return cls(names, (0,) * len(shape), (1.0,) * len(shape), tuple(shape))
 
     @classmethod
+    def of_plane(cls, size: tuple[int, int], axes: Sequence[str], sizes: Sequence[int], at: Sequence[int]) -> Place:
+        """Return the place of labels 1×…×H×W of a plane: `at` along stack axes that are `sizes` long."""
+        return cls((*axes, "y", "x"), (*at, 0, 0), (1.0,) * (len(axes) + 2), (*sizes, *size))
+
+    @classmethod
     def of_note(cls, note: Any, shape: Sequence[int], axes: Sequence[str]) -> Place | None:
         """Return the place that a layer's `note` tells; None if there is no note, or the layer has changed its size."""
         if not isinstance(note, dict) or list(note.get("shape", ())) != list(shape):
