@@ -230,3 +230,19 @@ def test_images_may_be_named_as_results_of_planes_are(planes):
     assert export(planes / "out" / "s_plane5_labels.tif", "--to", "coco") == 0
     [image] = json.loads((planes / "out" / "s_plane5_coco.json").read_text())["images"]
     assert image == {"id": 1, "file_name": "s_plane5.tif", "height": 8, "width": 9}
+
+
+@pytest.mark.parametrize("first", [LABELS, 0 * LABELS], ids=["on the first plane", "none"])
+def test_outlines_of_qupath_without_a_plane_are_on_the_first(tmp_path, first):
+    stack = np.stack([first, *[0 * LABELS] * 5])
+    tifffile.imwrite(tmp_path / "s.tif", stack, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "s_labels.tif", stack, metadata={"axes": "ZYX"})
+    for form in ("geojson", "rois"):
+        assert export(tmp_path / "s_labels.tif", "--to", form) == 0
+    content = json.loads((tmp_path / "s.geojson").read_text())
+    for each in content["features"]:  # as QuPath does
+        del each["geometry"]["plane"]
+    (tmp_path / "s.geojson").write_text(json.dumps(content))
+    for file in ("s.geojson", "s_rois.zip"):
+        assert export(tmp_path / file, "--to", "labels", "--overwrite") == 0
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "s_labels.tif"), stack)

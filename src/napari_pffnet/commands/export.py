@@ -257,7 +257,8 @@ def _draw(file: Path, images: Path | None) -> Labels:
             f"{file}: its image {_name(file)} is not beside it; give the folder of the images with --images"
         )
     objects = read_objects(file)
-    if any(each.where for each in objects) and (drawn := _draw_stack(file, objects, Path(image))):
+    placed = any(each.where for each in objects) or not objects or file.suffix.lower() == ".geojson"
+    if placed and (drawn := _draw_stack(file, objects, Path(image))):
         return drawn
     height, width = read_pixels(Path(image)).shape[:2]
     labels, regions = draw_plane(file, objects, (height, width))
@@ -270,17 +271,18 @@ def _draw(file: Path, images: Path | None) -> Labels:
 
 
 def _draw_stack(file: Path, objects: Sequence[Outline], image: Path) -> Labels | None:
-    """Draw outlines on the planes that they name; None if the image has but one."""
+    """Draw outlines on their planes, those of QuPath that name none on the first; None if there is but one plane."""
     from napari_pffnet.data.outlines import draw_planes
     from napari_pffnet.io.images import name_axes, read_image
-    from napari_pffnet.io.place import Place
+    from napari_pffnet.io.place import Place, Spot
 
     pixels, given, _ = read_image(image)
     axes = name_axes(pixels.shape, given, stack=True)
     sizes = {axis: size for axis, size in zip(axes, pixels.shape, strict=True) if axis not in "CS"}
     kept = [axis for axis, size in sizes.items() if size > 1 or axis in "YX"]
     place = Place.of_all([sizes[axis] for axis in kept], kept)
-    return (draw_planes(file, objects, place.whole, place), place) if place.is_stack else None
+    here = Spot(0, 0) if file.suffix.lower() == ".geojson" else None
+    return (draw_planes(file, objects, place.whole, place, here), place) if place.is_stack else None
 
 
 def _image(file: Path, images: Path | None, start: Path) -> str | None:
