@@ -146,6 +146,10 @@ def test_faults_are_named(tmp_path, arguments, message):
         ("[]", "no list 'images'"),
         ('{"images": [{"id": 1}], "annotations": []}', "an entry of 'images' lacks"),
         ('{"images": [], "annotations": []}', "'images' is empty"),
+        (
+            '{"images": [{"id": 1, "file_name": "s.tif", "plane": {"z": 0, "t": 0}}], "annotations": []}',
+            r"1 of 1 images are planes of stacks \(s.tif\); save each plane as an image of its own",
+        ),
         ('{"images": [{"id": 1, "file_name": 5}], "annotations": []}', "ids are numbers, file names are text"),
         ('{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": [1]}]}', "ids are numbers"),
     ],

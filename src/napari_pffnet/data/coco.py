@@ -35,7 +35,7 @@ class CocoSource:
     Raises
     ------
     DataError
-        The file is not COCO JSON, or names no image.
+        The file is not COCO JSON, or names no image, or planes of stacks as `io.export.Coco` writes them.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -223,6 +223,12 @@ def _load(path: Path) -> dict[str, Any]:
             raise DataError(f"{path}: in '{key}', {json.dumps(wrong)[:120]}: ids are numbers, file names are text")
     if not content["images"]:
         raise DataError(f"{path}: 'images' is empty; list at least one image")
+    stacks = [entry["file_name"] for entry in content["images"] if isinstance(entry.get("plane"), dict)]
+    if stacks:
+        raise DataError(
+            f"{path}: {len(stacks)} of {len(content['images'])} images are planes of stacks ({stacks[0]}); save each"
+            " plane as an image of its own, with its labels, and export these"
+        )
     return cast(dict[str, Any], content)
 
 
