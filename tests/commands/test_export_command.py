@@ -1,6 +1,7 @@
 """``napari-pffnet export``."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -246,3 +247,19 @@ def test_outlines_of_qupath_without_a_plane_are_on_the_first(tmp_path, first):
     for file in ("s.geojson", "s_rois.zip"):
         assert export(tmp_path / file, "--to", "labels", "--overwrite") == 0
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "s_labels.tif"), stack)
+
+
+def test_large_stacks_are_looked_at_plane_by_plane(tmp_path):
+    stack = np.zeros((60, 256, 256), np.uint16)
+    stack[:, 2:5, 2:5], stack[:, 20:23, 20:23] = 7, 9
+    tifffile.imwrite(tmp_path / "s_labels.tif", stack, metadata={"axes": "ZYX"}, compression="zlib")
+    write_table(tmp_path / "s.csv", pd.DataFrame({"index": [7, 9], "area": 9 * 60, "mask_score": 0.5}))
+
+    arguments = (tmp_path / "s_labels.tif", "--to", "geojson", "--overwrite")
+    assert export(*arguments) == 0  # once, so that modules are there
+    tracemalloc.start()
+    try:
+        assert export(*arguments) == 0
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * stack.nbytes
+    finally:
+        tracemalloc.stop()

@@ -190,12 +190,21 @@ def _read(file: Path, options: argparse.Namespace) -> Labels:
 
     labels = LabelFile(file)
     place = Place.of_all(labels.shape, _axes(file) if len(labels.shape) > 2 else "YX")
-    array = np.concatenate(list(labels.parts()))
-    if len(np.unique(array[array > 0])) == 1:
+    parts = list(labels.parts())
+    array = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    if _count(array) == 1:
         check_pieces(file, array)
     if array.ndim == 2 and options.to != "labels" and (stack := _stack_of(file, options.images)):
         return array[(None,) * len(stack[0])], Place.of_plane(place.size, *stack)
     return array, place
+
+
+def _count(labels: np.ndarray[Any, Any]) -> int:
+    """Return how many ids there are; plane by plane, for stacks may be large."""
+    import numpy as np
+
+    planes = (np.unique(labels[index]).tolist() for index in np.ndindex(labels.shape[:-2]))
+    return len(set().union(*planes) - {0})
 
 
 def _stack_of(file: Path, images: Path | None) -> Stack | None:
@@ -232,23 +241,37 @@ def _told(path: Path) -> dict[str, int]:
 
 def _axes(file: Path) -> str | None:
     """Return a letter for each axis of a stack of labels, without those of length 1; None if the file does not say."""
-    import tifffile
-
-    from napari_pffnet.io.images import TIFF, tiff_axes
+    from napari_pffnet.io.images import TIFF
 
     if file.suffix.lower() not in TIFF:
         return None
-    with tifffile.TiffFile(file) as opened:
-        series = opened.series[0]
-        axes, shape = tiff_axes(series), series.shape
+    axes, shape = _layout(file)
     last = len(shape) - 2
     return "".join(axis for at, axis in enumerate(axes) if axis != "S" and (shape[at] > 1 or at >= last))
+
+
+def _layout(image: Path) -> tuple[str, tuple[int, ...]]:
+    """Return the axes of an image and how long they are; of TIFF and Zarr no pixels are read."""
+    import tifffile
+
+    from napari_pffnet.io.images import TIFF, read_image, tiff_axes
+    from napari_pffnet.io.lazy import is_zarr, open_stack
+
+    if is_zarr(image):
+        with open_stack(image) as stack:
+            return f"{stack.axes}YX", stack.shape
+    if image.suffix.lower() in TIFF:
+        with tifffile.TiffFile(image) as opened:
+            return tiff_axes(opened.series[0]), opened.series[0].shape
+    pixels, axes, _ = read_image(image)
+    return axes, pixels.shape
 
 
 def _draw(file: Path, images: Path | None) -> Labels:
     """Draw outlines at the size of their image; of a stack, on their planes."""
     from napari_pffnet.data.annotation import read_pixels
     from napari_pffnet.data.outlines import draw_plane, read_objects
+    from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.place import Place
 
     image = _image(file, images, Path())
@@ -260,7 +283,7 @@ def _draw(file: Path, images: Path | None) -> Labels:
     placed = any(each.where for each in objects) or not objects or file.suffix.lower() == ".geojson"
     if placed and (drawn := _draw_stack(file, objects, Path(image))):
         return drawn
-    height, width = read_pixels(Path(image)).shape[:2]
+    height, width = _layout(Path(image))[1][-2:] if is_zarr(Path(image)) else read_pixels(Path(image)).shape[:2]
     labels, regions = draw_plane(file, objects, (height, width))
     if regions:
         tell(
@@ -273,14 +296,13 @@ def _draw(file: Path, images: Path | None) -> Labels:
 def _draw_stack(file: Path, objects: Sequence[Outline], image: Path) -> Labels | None:
     """Draw outlines on their planes, those of QuPath that name none on the first; None if there is but one plane."""
     from napari_pffnet.data.outlines import draw_planes
-    from napari_pffnet.io.images import name_axes, read_image
+    from napari_pffnet.io.images import name_axes
     from napari_pffnet.io.place import Place, Spot
 
-    pixels, given, _ = read_image(image)
-    axes = name_axes(pixels.shape, given, stack=True)
-    sizes = {axis: size for axis, size in zip(axes, pixels.shape, strict=True) if axis not in "CS"}
-    kept = [axis for axis, size in sizes.items() if size > 1 or axis in "YX"]
-    place = Place.of_all([sizes[axis] for axis in kept], kept)
+    given, shape = _layout(image)
+    axes = zip(name_axes(shape, given, stack=True), shape, strict=True)
+    kept = [(axis, size) for axis, size in axes if axis in "YX" or (axis not in "CS" and size > 1)]
+    place = Place.of_all([size for _, size in kept], [axis for axis, _ in kept])
     here = Spot(0, 0) if file.suffix.lower() == ".geojson" else None
     return (draw_planes(file, objects, place.whole, place, here), place) if place.is_stack else None
 
@@ -311,7 +333,6 @@ def _find_image(file: Path, images: Path | None) -> Path | None:
 
 def _table(file: Path, labels: np.ndarray[Any, Any], place: Place) -> pd.DataFrame | None:
     """Return the rows beside a label file that are of nuclei as they are now; say how many nuclei have none."""
-    import numpy as np
     import pandas as pd
 
     from napari_pffnet.io.export import unchanged
@@ -322,7 +343,7 @@ def _table(file: Path, labels: np.ndarray[Any, Any], place: Place) -> pd.DataFra
     if not path.is_file():
         return None
     table = unchanged(pd.read_csv(path), labels, place)
-    lost = np.count_nonzero(np.unique(labels)) - table["index"].nunique()
+    lost = _count(labels) - table["index"].nunique()
     if lost:
         tell(f"note: {file}: {lost} nuclei have no scores, they were changed since {path.name} was written", sys.stderr)
     return table

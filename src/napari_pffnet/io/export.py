@@ -202,10 +202,14 @@ def _by_plane(table: pd.DataFrame, place: Place) -> list[str]:
 
 def _planes(labels: Array, place: Place, table: pd.DataFrame | None = None) -> Iterator[_Plane]:
     """Yield each plane."""
-    names = [] if table is None or "index" not in table else _by_plane(table, place)
+    names = _by_plane(table, place) if table is not None and "index" in table else []
     for index, spot in place.planes(labels.shape):
         columns = place.columns(index)
-        here = table[(table[names] == [columns[name] for name in names]).all(axis=1)] if names else table
+        here = (
+            table
+            if table is None or not names
+            else table[(table[names] == [columns[name] for name in names]).all(axis=1)]
+        )
         yield _Plane(labels[index], spot if place.is_stack else None, _rows(here, columns))
 
 
