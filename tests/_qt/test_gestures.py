@@ -8,6 +8,7 @@ import pytest
 from app_model.types import KeyBinding
 from correct_fakes import make, mouse, point, status, waiting
 from napari.layers import Labels
+from napari.settings import get_settings
 
 from label_planes import TURNED, squares
 from napari_pffnet._qt.correct.keys import napari_keys
@@ -142,6 +143,19 @@ def test_napari_s_keys_for_panning_end_the_tool(number):
     assert layer.mouse_pan
     assert layer.mode == "pan_zoom"
     assert key(controller, pan) is None, "it is napari's again"
+
+
+def test_keys_of_napari_that_are_none_here_are_passed_over(monkeypatch):
+    action = "napari:activate_labels_pan_zoom_mode"
+    shortcuts = {
+        **get_settings().shortcuts.shortcuts,
+        action: [KeyBinding.from_str("Shift+5"), KeyBinding.from_str("Y")],
+    }
+    monkeypatch.setattr(get_settings().shortcuts, "shortcuts", shortcuts)
+    assert napari_keys("activate_labels_pan_zoom_mode") == ["Y"]
+    controller, _ = start("lasso")
+    press(controller, "Y")
+    assert waiting(controller) is None
 
 
 def test_space_moves_the_camera_while_it_is_down():

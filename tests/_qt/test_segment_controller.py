@@ -54,6 +54,19 @@ def test_what_covers_the_image_is_hidden_and_what_one_sees_through_is_not(viewer
     assert controller.view.last("set_status").args[0].endswith("MB kept")
 
 
+@pytest.mark.parametrize("why", ["grid", "another plane"])
+def test_what_does_not_lie_over_the_image_stays(why):
+    viewer = ViewerModel()
+    cells = viewer.add_image(np.zeros((3, 16, 16), np.uint16), name="cells", axis_labels=("z", "y", "x"))
+    other = viewer.add_image(np.ones((3, 16, 16)), name="other", axis_labels=("z", "y", "x"))
+    getattr(viewer, "canvas", viewer).grid.enabled = why == "grid"
+    other.translate = (50 * (why != "grid"), 0, 0)
+    controller = make(viewer)
+    controller.choice.choose(cells)
+    controller.run()
+    assert other.visible
+
+
 def test_a_run_is_announced_before_its_layers_come(viewer):
     controller = make(viewer)
     heard = []

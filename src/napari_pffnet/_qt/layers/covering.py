@@ -13,7 +13,8 @@ SEE_THROUGH = ("additive", "minimum", "multiplicative")
 
 def uncover(viewer: ViewerModel, image: Image) -> list[str]:
     """Show an image, and hide those above it that cover it whole; return their names."""
-    if image not in viewer.layers or viewer.grid.enabled:
+    canvas = getattr(viewer, "canvas", viewer)  # before napari 0.9 the grid is the viewer's
+    if image not in viewer.layers or canvas.grid.enabled:
         return []
     above = list(viewer.layers)[viewer.layers.index(image) + 1 :]
     covering = [layer for layer in above if is_image(layer) and _covers(layer, image)]
