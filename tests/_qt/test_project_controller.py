@@ -464,6 +464,7 @@ def test_areas_are_drawn_and_come_back(tmp_path):
     layer.add_rectangles(np.array([[0, 0], [0, 9], [9, 9], [9, 0]]))
     layer.add_polygons(np.array([[20, 20], [20, 29], [29, 29]]))
     layer.add_lines(np.array([[0, 0], [9, 9]]))
+    assert status(controller).startswith("Marked as complete.")
     areas = controller.project.regions("a").areas
     assert [area.kind for area in areas] == ["rectangle", "polygon"]
     assert areas[1].corners == ((20, 20), (20, 29), (29, 29))

@@ -14,7 +14,7 @@ from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.planes import PLACEMENT
 from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
-from napari_pffnet._qt.project.texts import LOST, NOT_WHOLE, WHOLE_AGAIN
+from napari_pffnet._qt.project.texts import LOST, MARKED, NOT_WHOLE, WHOLE_AGAIN
 from napari_pffnet.curate.calibration import keep_prediction
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
@@ -352,6 +352,8 @@ class ImageKeeper:
             image.was_whole, areas = False, areas.model_copy(update={"whole": True})
             self.view.set_status(WHOLE_AGAIN)
         if areas != before:
+            if len(areas.areas) > len(before.areas) and not before.whole:
+                self.view.set_status(MARKED)
             self._guard(lambda _image: self.write_regions(areas))
 
     def _drawn(self, layer: Shapes, event: Any) -> Iterator[None]:

@@ -6,6 +6,7 @@ BUSY = "Images are being added, or the project is copied. Open the other project
 ALL_DONE = "All images are done."
 LAST_ONE = "This is the last one that is not done."
 NO_NUCLEI = "No nuclei yet: press Segment, or add a Labels layer and paint."
+MARKED = "Marked as complete. Press Complete here for another area, or Mark done."
 NOT_WHOLE = "Only what is drawn counts as complete from now on, not the whole image."
 WHOLE_AGAIN = "Nothing is drawn any more: the whole image counts as complete again."
 TO_TAKE = "to take it: Project > Add > Selected Labels layer."
