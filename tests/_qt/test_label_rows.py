@@ -111,6 +111,23 @@ def test_a_table_put_there_by_others_is_followed():
     assert column(layer, "state") == {1: "accepted", 5: ""}
 
 
+def test_undo_keeps_the_columns_of_a_table_put_there_by_others_meanwhile():
+    layer = Labels(squares(), features={"index": [1, 2, 5], "score": [0.9, 0.8, 0.7]})
+    rows = follow(layer)
+    rows.set_state([2], ACCEPTED)
+    layer.features = layer.features.assign(intensity=[10.0, 20.0, 50.0])
+    rows.undo()
+    assert column(layer, "state")[2] == ""
+    assert column(layer, "intensity") == {1: 10, 2: 20, 5: 50}
+    write(layer, delete(layer.data, [2]))
+    layer.features = {"index": [1, 5], "intensity": [11.0, 55.0]}
+    rows.undo()
+    assert column(layer, "intensity") == {1: 11, 2: 20, 5: 55}, "as it was before"
+    assert column(layer, "area")[2] == 36
+    rows.redo()
+    assert column(layer, "intensity") == {1: 11, 5: 55}
+
+
 def test_thousands_of_nuclei_are_renumbered_at_once():
     order = np.random.default_rng(0).permutation(10_000) + 7
     layer = Labels(np.kron(order.reshape(100, 100), np.pad(np.ones((2, 2), int), 1)).astype(np.int32))

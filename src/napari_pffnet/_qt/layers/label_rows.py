@@ -220,12 +220,16 @@ class LabelRows:
 
     def _rows(self, ids: list[int], only_known: bool = False) -> pd.DataFrame:
         """Return some rows by id; those that are missing are empty."""
-        if self.layer.features is not self._frame:
-            self._put(rows_by_id(self.layer).reset_index())
+        self._take_over_table()
         places = self._ids.get_indexer(pd.Index(ids, dtype=np.int64))
         assert self._frame is not None
         rows = self._frame.take(places[places >= 0]).set_index("index")
         return rows if only_known else rows.reindex(pd.Index(ids, dtype=np.int64, name="index"))
+
+    def _take_over_table(self) -> None:
+        """Go on from a table that others have put there."""
+        if self.layer.features is not self._frame:
+            self._put(rows_by_id(self.layer).reset_index())
 
     def _put(self, frame: pd.DataFrame) -> None:
         self.layer.features = frame
@@ -233,10 +237,11 @@ class LabelRows:
         self._ids = pd.Index(self._frame["index"])
 
     def _show(self, ids: list[int], rows: pd.DataFrame, done: list[Write]) -> None:
-        """Replace the rows of `ids`, and tell."""
-        assert self._frame is not None
-        known = self._ids.intersection(ids)
+        """Replace the rows of `ids`, in the columns that the table still has, and tell."""
         with self.layer.events.features.blocker():  # told last: who follows `changed` too has done all by then
+            self._take_over_table()
+            assert self._frame is not None
+            known = self._ids.intersection(ids)
             # napari checks a new table for many milliseconds; where no row comes or goes its columns are changed
             if known.equals(rows.index):
                 _fill(self._frame, self._ids.get_indexer(known), rows)
@@ -271,8 +276,8 @@ def is_worked_on(layer: Labels) -> bool:
 
 
 def _fill(frame: pd.DataFrame, places: Array, rows: pd.DataFrame) -> None:
-    """Write rows into a table at some places."""
-    for name in rows.columns:
+    """Write rows into a table at some places, in its own columns only."""
+    for name in rows.columns.intersection(frame.columns):
         frame[name] = _replaced(frame[name], places, rows[name])
 
 
