@@ -1,6 +1,8 @@
 """Undo and redo tell what they did, whether or not the edits were listened to."""
 
+import dask.array as da
 import numpy as np
+import pytest
 from napari.layers import Labels
 
 from label_planes import squares
@@ -165,3 +167,20 @@ def test_other_pixels_have_no_steps():
     undo.forget()
     assert undo.undo() is None
     assert log == []
+
+
+@pytest.mark.parametrize("multiscale", [False, True])
+def test_labels_that_are_not_in_memory_have_no_steps_and_are_not_read(multiscale):
+    read = []
+
+    def block(block_info):
+        read.append(block_info[None]["chunk-location"])
+        return np.zeros((64, 64), np.int32)
+
+    labels = da.map_blocks(block, chunks=((64,) * 4, (64,) * 4), dtype=np.int32, meta=np.zeros((0, 0), np.int32))
+    layer = Labels([labels, labels[::2, ::2]] if multiscale else labels, multiscale=multiscale)
+    undo = follow(layer)
+    read.clear()
+    assert undo.undo() is None
+    assert undo.redo() is None
+    assert read == []

@@ -154,6 +154,8 @@ class Undo:
             known.clear()  # napari has fewer steps than we remember
             return None
         known.clear()
+        if not isinstance(self.layer.data, np.ndarray):  # nothing is edited there, and all of it would be read
+            return None
         before = np.array(self.layer.data)
         turn()
         places = np.nonzero(before != self.layer.data)
