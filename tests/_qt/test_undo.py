@@ -159,6 +159,44 @@ def test_steps_keep_their_turn_where_napari_undid_and_redid_on_its_own():
     assert pixels(layer) == [3, 4, 0]
 
 
+def test_an_edit_after_what_napari_undid_on_its_own_is_undone_and_redone():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    paint(layer, (0, 0), 3)
+    beside(undo, log, "a")
+    layer.undo()
+    paint(layer, (0, 1), 4)
+    assert undo.edits == 1
+    undo.undo()
+    assert (pixels(layer), log) == ([0, 0, 0], [])
+    undo.redo()
+    assert pixels(layer) == [0, 4, 0]
+    undo.undo()
+    undo.undo()
+    assert (pixels(layer), log) == ([0, 0, 0], ["-a"])
+    assert undo.undo() is None
+
+
+@pytest.mark.parametrize("label", [0, 4])
+def test_an_edit_of_the_same_pixels_takes_no_step_away(label):
+    layer = Labels(squares())
+    undo = follow(layer)
+    layer.brush_size = 1
+    for each in (3, label):
+        with layer.block_history():
+            layer.paint((0, 0), each)
+            layer.paint((0, 1), each)
+    assert undo.edits == 2
+    assert pixels(layer) == [label, label, 0]
+    undo.undo()
+    assert pixels(layer) == [3, 3, 0]
+    layer.undo()
+    layer.paint((0, 0), 5)
+    assert undo.edits == 1
+    undo.undo()
+    assert pixels(layer) == [0, 0, 0]
+
+
 def test_other_pixels_have_no_steps():
     layer, log = Labels(squares()), []
     undo = follow(layer)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_pffnet._qt.layers.history import present, values
+from napari_pffnet._qt.layers.history import present, values, writes
 from napari_pffnet.curate.change import Array
 
 #: napari keeps as many steps.
@@ -73,6 +74,10 @@ class Undo:
 
     def note(self, step: Step) -> None:
         """Take note of an edit: the value of the layer's event `paint`."""
+        if isinstance(self.layer.data, np.ndarray):
+            with self._without(step):
+                self._catch_up()
+        self._beside = deque(((min(edits, self.edits), each) for edits, each in self._beside), maxlen=KEPT)
         self._done.append(step)
         self._forget_undone()
         self._napari_can_redo = True
@@ -137,6 +142,19 @@ class Undo:
         while self._undone and self._is_turned(self._undone[-1], undone=False):
             self._done.append(self._undone.pop())
             self.edits += 1
+
+    @contextmanager
+    def _without(self, step: Step) -> Iterator[None]:
+        """Have the pixels as they were before an edit, whether it is written already, as a stroke is, or not yet."""
+        data, before = self.layer.data, writes(step, undone=True)
+        now = [data[write.indices] for write in before]
+        for write in reversed(before):
+            data[write.indices] = write.values
+        try:
+            yield
+        finally:
+            for write, ids in zip(before, now, strict=True):
+                data[write.indices] = ids
 
     def _is_turned(self, step: Step, *, undone: bool) -> bool:
         return self._stands(step, done=not undone) and not self._stands(step, done=undone)
