@@ -90,6 +90,16 @@ def test_undo_goes_back_to_a_candidate():
     assert controller._present.key.number == 0
 
 
+def test_undo_of_a_stroke_that_touched_a_neighbour_stays_at_the_row_and_keeps_the_brush():
+    controller, layer, view = start()
+    controller.choose(view.listed.index("9"))
+    controller.edit()
+    paint(layer, np.s_[15:45, 12:16], 9)
+    for turn in (controller.undo, controller.active.redo):
+        turn()
+        assert (controller._present.key.number, layer.mode) == (9, "paint")
+
+
 def test_redo_does_it_all_again():
     controller, layer, _ = start(insight())
     controller.next()

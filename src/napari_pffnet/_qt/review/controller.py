@@ -271,7 +271,7 @@ class ReviewController:
     def _go_back(self, step: Done) -> None:
         """What was undone or redone is the present row again, if it is listed."""
         review = self._list
-        key = review.meant_by(step) if review is not None else None
+        key = review.meant_by(step, self._present.key) if review is not None else None
         if review is not None and key in self._present.shown and key != self._present.key:
             self._point_at(review, self._present.shown.index(key))
 

@@ -218,8 +218,11 @@ class ReviewList:
         keys = [Key(self.here, CANDIDATE, number) for number in rows["index"].tolist()]
         return [key.number for key in keys if spot.is_at(self.spot(key))]
 
-    def meant_by(self, step: Done) -> Key | None:
-        """Return the row that a step was about: a nucleus that it touched, else the candidate that lies there."""
+    def meant_by(self, step: Done, present: Key | None = None) -> Key | None:
+        """Return the row that a step was about: a nucleus that it touched, else the candidate that lies there.
+
+        Of several it is the present one, if that is among them.
+        """
         if step.box is None or len(step.ids) > FEW:
             return None
         first = [int(step.box[axis, 0]) for axis in self._stack]
@@ -228,7 +231,7 @@ class ReviewList:
         here = self.rows[self._of(plane, NUCLEUS)]["index"]
         keys = [Key(plane, NUCLEUS, label) for label in step.ids if label in set(here.tolist())]
         keys += [Key(plane, CANDIDATE, number) for number in self.candidates_at(Spot(plane, *window))]
-        return next(iter(keys), None)
+        return present if present in keys else next(iter(keys), None)
 
     def planes_of(self, label: int) -> int:
         """Return on how many planes a nucleus lies."""
