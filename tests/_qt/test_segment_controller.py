@@ -150,6 +150,38 @@ def test_a_layer_that_was_renamed_is_kept_beside_another_threshold(viewer):
     assert not mine.visible, "two of them would blend"
 
 
+def test_a_corrected_semantic_map_stays_at_another_threshold(viewer):
+    controller = make(viewer)
+    controller.run()
+    mine = viewer.layers["semantic"]
+    mine.data[0, 0], mine.visible = 1, True
+    controller.view.now = options(score_threshold=0.3)
+    for _ in range(2):
+        controller.recompose()
+    assert viewer.layers["nuclei"].data.max() == 2
+    assert [layer.name for layer in viewer.layers] == ["cells", "semantic", "nuclei"]
+    assert mine.visible
+    assert mine.data[0, 0] == 1
+
+
+def test_another_semantic_map_comes_beside_a_corrected_one(viewer):
+    engine = FakeEngine()
+    controller = make(viewer, engine)
+    controller.run()
+    mine, run = viewer.layers["semantic"], engine.run
+    mine.data[0, 0] = 1
+
+    def run_anew(*arguments):
+        outcome = run(*arguments)
+        outcome.prediction.semantic[5, 5] = 1
+        return outcome
+
+    engine.run = run_anew
+    controller.run()
+    assert (mine.data[0, 0], mine.data[5, 5]) == (1, 0)
+    assert viewer.layers["semantic [1]"].data[5, 5] == 1
+
+
 def test_only_what_is_drawn_is_segmented_and_stands_beside_the_rest(viewer):
     controller = make(viewer, engine := FakeEngine())
     controller.run()

@@ -105,7 +105,8 @@ class _Output:
     def show(self, data: np.ndarray[Any, Any], arguments: dict[str, Any], features: Any = None) -> bool:
         """Put `data` into our layer, or into a new one if ours is gone or has become the user's, which is hidden.
 
-        Returns True as long as one of the user's is there.
+        What the user has made of the same `data` stays, if it has no table. Returns True as long as one of the user's
+        is hidden there.
         """
         there = self.layer in self.viewer.layers
         if there and self.layer is not None and _is_untouched(self.layer):
@@ -116,6 +117,8 @@ class _Output:
             self.layer.data = data
             for name in PLACEMENT:
                 setattr(self.layer, name, arguments[name])
+        elif there and self.layer is not None and features is None and _FINGERPRINTS[self.layer][1] == _checksum(data):
+            return self._kept in self.viewer.layers
         else:
             if there and self.layer is not None:
                 self._kept, self.layer.visible = self.layer, False
@@ -137,7 +140,11 @@ class _Output:
 
 
 def _fingerprint(layer: Labels) -> tuple[str, int]:
-    return layer.name, zlib.crc32(np.ascontiguousarray(layer.data).data)
+    return layer.name, _checksum(layer.data)
+
+
+def _checksum(data: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(data).data)
 
 
 def _is_untouched(layer: Labels) -> bool:
