@@ -100,6 +100,17 @@ def test_undo_of_a_stroke_that_touched_a_neighbour_stays_at_the_row_and_keeps_th
         assert (controller._present.key.number, layer.mode) == (9, "paint")
 
 
+def test_what_was_set_aside_can_come_back_after_another_threshold():
+    controller, layer, view = start(insight())
+    controller.choose(view.listed.index("c0"))
+    controller.remove()
+    layer.data = nuclei()
+    assert "c0" not in view.listed
+    controller.undo()
+    assert view.last("set_status") == "Undone: candidate set aside."
+    assert "c0" in view.listed
+
+
 def test_redo_does_it_all_again():
     controller, layer, _ = start(insight())
     controller.next()

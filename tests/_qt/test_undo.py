@@ -97,9 +97,9 @@ def test_edits_are_counted_beyond_what_napari_keeps():
     assert undo.edits == KEPT + 4
 
 
-def beside(undo, log, name):
+def beside(undo, log, name, lasting=False):
     """A step that changes no pixels; it notes in `log` that it was undone or redone."""
-    undo.add(Beside(Done(name, [], None), lambda: log.append(f"-{name}"), lambda: log.append(f"+{name}")))
+    undo.add(Beside(Done(name, [], None), lambda: log.append(f"-{name}"), lambda: log.append(f"+{name}"), lasting))
 
 
 def pixels(layer):
@@ -205,6 +205,23 @@ def test_other_pixels_have_no_steps():
     undo.forget()
     assert undo.undo() is None
     assert log == []
+
+
+def test_of_other_pixels_those_steps_stay_that_last():
+    layer, log = Labels(squares()), []
+    undo = follow(layer)
+    layer.events.data.connect(undo.forget)
+    paint(layer, (0, 0), 3)
+    for name in "abc":
+        beside(undo, log, name, lasting=name != "b")
+    layer.data = squares()
+    paint(layer, (0, 1), 4)
+    while undo.undo():
+        log.append(pixels(layer))
+    assert log == [[0, 0, 0], "-c", [0, 0, 0], "-a", [0, 0, 0]]
+    beside(undo, log, "d", lasting=True)
+    layer.data = np.stack([squares(), squares()])
+    assert undo.undo() is None
 
 
 @pytest.mark.parametrize("multiscale", [False, True])

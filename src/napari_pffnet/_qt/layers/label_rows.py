@@ -110,9 +110,14 @@ class LabelRows:
         """Redo what was undone last; None if nothing was."""
         return self._turned(self._undo.redo(), undone=False)
 
-    def remember(self, done: Done, back: Callable[[], None], again: Callable[[], None]) -> None:
-        """Note a step that changes no pixels, and how to take it back and do it again: it is undone in turn."""
-        self._undo.add(Beside(done, back, again))
+    def remember(
+        self, done: Done, back: Callable[[], None], again: Callable[[], None], *, lasting: bool = False
+    ) -> None:
+        """Note a step that changes no pixels, and how to take it back and do it again: it is undone in turn.
+
+        One that is `lasting` is so after the layer got other labels too.
+        """
+        self._undo.add(Beside(done, back, again, lasting))
 
     def set_state(self, ids: Iterable[int], state: str, box: Array | None = None) -> None:
         """Set the state of objects, such as `ACCEPTED`, as a step that can be undone; ids without a row get one.

@@ -39,11 +39,15 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class Beside:
-    """A step that changes no pixels, such as an acceptance: what it was, how to take it back and to do it again."""
+    """A step that changes no pixels, such as an acceptance: what it was, how to take it back and to do it again.
+
+    `lasting`: it is not about the layer's objects, and is undone where others have taken their place too.
+    """
 
     done: Done
     back: Callable[[], None]
     again: Callable[[], None]
+    lasting: bool = False
 
 
 class Undo:
@@ -71,6 +75,7 @@ class Undo:
         self._beside: deque[tuple[int, Beside]] = deque(maxlen=KEPT)  # with the number of edits before it
         self._beside_undone: deque[tuple[int, Beside]] = deque(maxlen=KEPT)
         self._napari_can_redo = True
+        self._shape = layer.data.shape
 
     def note(self, step: Step) -> None:
         """Take note of an edit: the value of the layer's event `paint`."""
@@ -91,9 +96,11 @@ class Undo:
         self._napari_can_redo = False
 
     def forget(self) -> None:
-        """The layer has other pixels: napari knows no steps of theirs."""
-        for steps in (self._done, self._beside):
-            steps.clear()
+        """The layer has other pixels: napari knows no steps of theirs; of the same shape, lasting ones stay."""
+        same, self._shape = self._shape == self.layer.data.shape, self.layer.data.shape
+        lasting = [(self.edits, step) for _, step in self._beside if same and step.lasting]
+        self._beside = deque(lasting, maxlen=KEPT)
+        self._done.clear()
         self._forget_undone()
 
     def undo(self) -> Step | Beside | None:

@@ -74,7 +74,8 @@ class Candidates:
         # its number is not told: another list may give it another one
         done = Done("candidate set aside" if gone else "candidate taken back", [], review.box(key))
         self._put(layer, spot, gone)
-        rows.remember(done, lambda: self._put(layer, spot, not gone), lambda: self._put(layer, spot, gone))
+        back, again = (lambda: self._put(layer, spot, not gone)), (lambda: self._put(layer, spot, gone))
+        rows.remember(done, back, again, lasting=True)
 
     def _put(self, layer: Labels, spot: Spot, gone: bool) -> None:
         others = [each for each in self._aside.get(layer, []) if not each.is_at(spot)]
