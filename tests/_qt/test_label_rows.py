@@ -127,6 +127,15 @@ def test_undo_keeps_the_columns_of_a_table_put_there_by_others_meanwhile():
     assert column(layer, "intensity") == {1: 11, 5: 55}
 
 
+def test_an_acceptance_of_other_labels_is_not_undone():
+    layer = Labels(squares())
+    rows = follow(layer)
+    rows.set_state([1], ACCEPTED)
+    layer.data = squares()
+    assert rows.undo() is None
+    assert column(layer, "state")[1] == "accepted"
+
+
 def test_thousands_of_nuclei_are_renumbered_at_once():
     order = np.random.default_rng(0).permutation(10_000) + 7
     layer = Labels(np.kron(order.reshape(100, 100), np.pad(np.ones((2, 2), int), 1)).astype(np.int32))
