@@ -615,6 +615,22 @@ def test_in_a_stack_it_is_said_what_is_done_on_all_planes_and_what_on_one():
     assert "planes" not in view.last("set_status")
 
 
+def test_in_a_very_large_stack_it_is_said_that_a_nucleus_may_lie_on_planes_that_are_not_listed(monkeypatch):
+    monkeypatch.setattr("napari_pffnet._qt.review.rows.MOST_PIXELS", 10)
+    controller = review(Labels(linked()[[1, 1, 2]]))
+    view = controller.view
+    controller.choose(view.listed.index("1"))
+    controller.accept()
+    assert view.last("set_status").startswith("Nucleus 1 is accepted on all its planes. Nucleus ")
+    controller.undo()
+    controller.remove()
+    assert view.last("set_status").startswith("Nucleus 1 is deleted on plane 1 only. Nucleus ")
+    controller = review(Labels(nuclei()))
+    controller.next()
+    controller.accept()
+    assert "planes" not in controller.view.last("set_status"), "it has but one"
+
+
 def test_in_a_stack_the_size_of_a_nucleus_is_that_of_its_largest_plane():
     layer = Labels(linked())
     controller = review(layer)

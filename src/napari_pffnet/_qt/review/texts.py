@@ -28,13 +28,24 @@ def row(review: ReviewList, key: Key) -> str:
 
 
 def accepted(review: ReviewList, key: Key, state: str) -> str:
-    """Say of a nucleus on several planes that it is accepted, or no longer so, on all of them; "" of others."""
+    """Say of a nucleus on several planes that it is accepted, or no longer so, on all of them; "" of others.
+
+    Where only the plane in view is listed, it may always lie on others.
+    """
     planes = review.planes_of(key.number)
-    return f"{key.title} is {state or 'open again'} on its {planes} planes." if planes > 1 else ""
+    where = f"its {planes} planes" if review.whole else "all its planes"
+    return f"{key.title} is {state or 'open again'} on {where}." if planes > 1 or _may_go_on(review) else ""
 
 
 def deleted(review: ReviewList, key: Key) -> str:
-    """Say of a nucleus that was deleted on one plane that it is still on others; "" if it is gone."""
+    """Say of a nucleus that was deleted on one plane that it is still on others, or may be; "" if it is gone."""
+    if _may_go_on(review):
+        return f"{key.title} is deleted on plane {key.plane} only."
     planes = review.planes_of(key.number)
     others = f"{planes} other plane" + "s" * (planes > 1)
     return f"{key.title} is deleted on plane {key.plane}, and still on {others}." if planes else ""
+
+
+def _may_go_on(review: ReviewList) -> bool:
+    """Whether nuclei may lie on planes that are not listed."""
+    return review.several and not review.whole
