@@ -175,7 +175,7 @@ def review() -> None:
     window.panel.unfold(window.panel.review)
     window.rest()
     window.point(200, 200)
-    for _ in range(4):
+    for _ in range(5):
         window.press("N")
     window.save("review")
     window.panel.reviewer.overview()
