@@ -194,6 +194,19 @@ def test_accepted_candidate_is_painted_as_a_new_nucleus():
     assert controller.viewer.layers["candidates"].data[45, 45] == 1, "it is the present one"
 
 
+def test_a_candidate_in_a_linked_stack_goes_on_with_the_nucleus_beside():
+    stack = np.stack([nuclei()] * 3)
+    for z in (0, 2):
+        stack[z, 40:50, 40:50] = 12
+    layer = Labels(stack)
+    controller = review(layer, insight(), opened=False)
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.set_open(True)
+    controller.choose(controller.view.listed.index("c0"))
+    controller.accept()
+    assert np.all(layer.data[:, 40:50, 40:50] == 12)
+
+
 def test_key_c_accepts_candidates_one_after_the_other():
     controller, layer, view = start(insight())
     controller.viewer.cursor.position = (0, 0)

@@ -137,6 +137,28 @@ def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
     assert ids(viewer.layers["nuclei"]) == [[0, 1, 2]] * 3
 
 
+def test_what_is_painted_while_the_planes_are_composed_stays():
+    waiting = []
+    viewer, controller = make(background=lambda *args, **kwargs: waiting.append((args, kwargs)))
+
+    def work():
+        args, kwargs = waiting.pop(0)
+        at_once(*args, **kwargs)
+
+    work()
+    controller.run()
+    work()
+    choose(controller, score_threshold=0.3)
+    controller.recompose()
+    mine = viewer.layers["nuclei"]
+    mine.data_setitem((np.array([0]), np.array([0]), np.array([0])), 7)
+    work()
+    assert mine.visible
+    assert mine.data[0, 0, 0] == 7
+    assert [layer.name for layer in viewer.layers if layer.name.startswith("nuclei")] == ["nuclei"]
+    assert "holds your corrections" in controller.view.last("set_status").args[0]
+
+
 def test_a_stack_too_large_to_keep_says_so(monkeypatch):
     monkeypatch.setattr(stack_run.run_stack, "__defaults__", (100,))
     viewer, controller = make()
