@@ -89,7 +89,7 @@ def test_an_image_that_is_in_no_file_comes_with_its_annotation(tmp_path):
         raise OSError("the disk is gone")
 
     images = [
-        NewImage("a", lambda: np.ones(SHAPE), annotation=Annotation(nuclei, None, rows), areas=(area,)),
+        NewImage("a", lambda: np.ones(SHAPE), annotation=lambda: Annotation(nuclei, None, rows), areas=(area,)),
         NewImage("b", broken),
         NewImage("a", lambda: np.ones(SHAPE)),
         NewImage("c", lambda: np.zeros(SHAPE)),

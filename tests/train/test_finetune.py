@@ -131,7 +131,7 @@ def test_of_a_stack_that_is_held_out_nothing_is_learnt(tmp_path):
     images = [("A z0", "A", nuclei), ("A z1", "A", nuclei), ("A z2", "A", 0 * nuclei), ("b", None, nuclei)]
     images += [(name, None, nuclei) for name in "cdef"]
     new = [
-        NewImage(name, partial(np.full, (64, 64), i), annotation=Annotation(labels), stack=stack)
+        NewImage(name, partial(np.full, (64, 64), i), annotation=partial(Annotation, labels), stack=stack)
         for i, (name, stack, labels) in enumerate(images)
     ]
     for name in made.take(made.gather_pixels(new)).names:

@@ -53,8 +53,8 @@ class NewImage:
         µm, of square pixels or along X and Y.
     place : LayerPlace, optional
         Where its layer lies.
-    annotation : Annotation, optional
-        Its nuclei.
+    annotation : callable, optional
+        Returns its nuclei.
     areas : tuple of Area
         Where it is complete, if that is known.
     stack : str, optional
@@ -65,7 +65,7 @@ class NewImage:
     read: Callable[[], np.ndarray[Any, Any]]
     pixel_size: Sizes = None
     place: LayerPlace | None = None
-    annotation: Annotation | None = None
+    annotation: Callable[[], Annotation] | None = None
     areas: tuple[Area, ...] = ()
     stack: str | None = None
 
@@ -215,7 +215,7 @@ class Intake:
         write_atomic(file, content)
         self._list(file.stem, file, digest, {"place": image.place, "stack": image.stack})
         if image.annotation is not None:
-            self._keep(file.stem, image.annotation, (pixels.shape[0], pixels.shape[1]))
+            self._keep(file.stem, image.annotation(), (pixels.shape[0], pixels.shape[1]))
         self._mark(file.stem, image.areas)
 
     def _keep(self, name: str, annotation: Annotation, shape: tuple[int, int]) -> None:

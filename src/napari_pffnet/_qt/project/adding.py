@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
-from napari_pffnet._qt.layers.planes import Plane, PlaneError
+from napari_pffnet._qt.layers.label_rows import rows_by_id
+from napari_pffnet._qt.layers.origin import layer_origin
+from napari_pffnet._qt.layers.planes import Array, Plane, PlaneError
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
-from napari_pffnet._qt.project.layers import all_rows
+from napari_pffnet._qt.project.layers import rows_among
 from napari_pffnet._qt.project.pairing import Pair, find_pair, find_stack, name_of, place_of, sizes_of
 from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.intake import Intake, NewImage
@@ -115,7 +119,7 @@ class Adder:
         if project is None:
             return
         try:
-            images = [new_image(pair, self.viewer.dims.order) for pair in pairs]
+            images = new_images(pairs, self.viewer.dims.order)
         except PlaneError as error:
             self.keeper.fail(error)
             return
@@ -154,19 +158,29 @@ class Adder:
         return self._cancel
 
 
-def new_image(pair: Pair, order: Sequence[int]) -> NewImage:
-    """Return a plane, or a part of it, as it comes into a project; `order` is that of the viewer's axes.
+def new_images(pairs: Sequence[Pair], order: Sequence[int]) -> list[NewImage]:
+    """Return planes, or parts of them, as they come into a project; `order` is that of the viewer's axes.
 
-    Its pixels are read when they are asked for; nuclei are copied, ids under 0 are background.
+    Pixels and nuclei are read when they are asked for, in whatever thread; the layers are not.
     """
-    image, plane = pair.image, pair.plane
-    annotation = None
-    if pair.layer is not None and pair.labels is not None:
-        labels = np.maximum(pair.labels, 0)
-        annotation = Annotation(labels, None, all_rows(pair.layer, labels))
-    sizes, place = sizes_of(image, order, plane.part), place_of(image, order, plane.part)
-    name, stack = name_of(image, order, plane), image.name if plane.position else None
-    return NewImage(name, lambda: _pixels(plane), sizes, place, annotation, pair.areas, stack)
+    layers = {pair.layer for pair in pairs if pair.layer is not None}
+    known = {layer: (rows_by_id(layer), layer_origin(layer)) for layer in layers}
+    images = []
+    for pair in pairs:
+        image, plane = pair.image, pair.plane
+        name, stack = name_of(image, order, plane), image.name if plane.position else None
+        sizes, place = sizes_of(image, order, plane.part), place_of(image, order, plane.part)
+        nuclei = None
+        if pair.layer is not None and pair.labels is not None:
+            nuclei = partial(_annotation, pair.labels, *known[pair.layer])
+        images.append(NewImage(name, partial(_pixels, plane), sizes, place, nuclei, pair.areas, stack))
+    return images
+
+
+def _annotation(labels: Array, table: pd.DataFrame, origin: str) -> Annotation:
+    """Return nuclei as an annotation; ids under 0 are background."""
+    labels = np.maximum(labels, 0)
+    return Annotation(labels, None, rows_among(table, origin, labels))
 
 
 def about(pair: Pair) -> str:
@@ -177,7 +191,7 @@ def about(pair: Pair) -> str:
     return DRAWN if pair.areas else ""
 
 
-def _pixels(plane: Plane) -> np.ndarray[Any, Any]:
+def _pixels(plane: Plane) -> Array:
     """Read a plane without its opacity."""
     pixels = plane.read()
     return pixels[..., :3] if pixels.ndim == 3 else pixels

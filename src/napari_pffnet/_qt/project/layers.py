@@ -149,13 +149,17 @@ def as_plane(layer: Labels, shape: tuple[int, int]) -> np.ndarray[Any, Any] | No
 
 def all_rows(layer: Labels, labels: np.ndarray[Any, Any]) -> Rows:
     """Return a row for each nucleus: those of the layer's table, and of ids that are not in it."""
+    return rows_among(rows_by_id(layer), layer_origin(layer), labels)
+
+
+def rows_among(table: pd.DataFrame, origin: str, labels: np.ndarray[Any, Any]) -> Rows:
+    """Return a row for each nucleus: those of a table by id, and of ids that are not in it, of this origin."""
     ids, areas = np.unique(labels, return_counts=True)
     known = dict(zip(ids.tolist(), areas.tolist(), strict=True))
-    table = rows_by_id(layer)
     there = (row for row in records(table[table.index.isin(ids)]) if row["index"] != 0)
     rows = rows_of(row | {"area": known[row["index"]]} for row in there)
     for label in known.keys() - rows.keys() - {0}:
-        rows[label] = {"index": label, "origin": layer_origin(layer), "state": "", "area": known[label]}
+        rows[label] = {"index": label, "origin": origin, "state": "", "area": known[label]}
     return dict(sorted(rows.items()))
 
 
