@@ -1,6 +1,7 @@
 """Resume files: what is taken over, and where it goes."""
 
 import resource
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -76,19 +77,21 @@ def test_another_file_of_torch_is_no_resume_file(config, tmp_path):
         TrainState.start(PFFNet(tiny()), config, CPU, torch.float32).load(tmp_path / "weights.pt", config)
 
 
-@pytest.fixture
+@contextmanager
 def little_space():
-    """Files hold 100 kB, as on a disk that is nearly full."""
+    """Files hold 100 kB, as on a disk that is nearly full; also the one that pytest may be writing to."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_said_and_the_state_before_stays(tmp_path, little_space):
+def test_a_full_disk_is_said_and_the_state_before_stays(tmp_path):
     config, file = TrainConfig(model=tiny()), tmp_path / "resume.pt"
     file.write_bytes(b"before")
     state = TrainState.start(PFFNet(config.model), config, CPU, torch.float32)
-    with pytest.raises(OSError, match="too large"):
+    with little_space(), pytest.raises(OSError, match="too large"):
         state.save(file, config)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"resume.pt": b"before"}
