@@ -116,7 +116,8 @@ def test_thresholds_and_links_are_applied_without_the_network():
     assert len(viewer.layers) == 3
 
 
-def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
+def segmented_later():
+    """Viewer and controller after a run; jobs that wait from now on, and what does the next of them."""
     waiting = []
     viewer, controller = make(background=lambda *args, **kwargs: waiting.append((args, kwargs)))
 
@@ -127,6 +128,11 @@ def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
     work()
     controller.run()
     work()
+    return viewer, controller, waiting, work
+
+
+def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
+    viewer, controller, waiting, work = segmented_later()
     for score in (0.3, 0.95, 0.3):
         choose(controller, score_threshold=score)
         controller.recompose()
@@ -138,16 +144,7 @@ def test_thresholds_moved_while_the_planes_are_composed_are_applied_at_last():
 
 
 def test_what_is_painted_while_the_planes_are_composed_stays():
-    waiting = []
-    viewer, controller = make(background=lambda *args, **kwargs: waiting.append((args, kwargs)))
-
-    def work():
-        args, kwargs = waiting.pop(0)
-        at_once(*args, **kwargs)
-
-    work()
-    controller.run()
-    work()
+    viewer, controller, _, work = segmented_later()
     choose(controller, score_threshold=0.3)
     controller.recompose()
     mine = viewer.layers["nuclei"]

@@ -49,12 +49,12 @@ class LabelPlane:
 
     def beside(self) -> list[Array]:
         """Return the planes before and after this one along the last axis of a stack, those that there are."""
-        stacked = [axis for axis, i in enumerate(self.index) if isinstance(i, int) and self.layer.data.shape[axis] > 1]
+        sizes = self.layer.data.shape
+        stacked = [(axis, i) for axis, i in enumerate(self.index) if isinstance(i, int) and sizes[axis] > 1]
         if not stacked:
             return []
-        axis = stacked[-1]
-        here = int(self.index[axis])  # type: ignore[arg-type]
-        there = [i for i in (here - 1, here + 1) if 0 <= i < self.layer.data.shape[axis]]
+        axis, here = stacked[-1]
+        there = [i for i in (here - 1, here + 1) if 0 <= i < sizes[axis]]
         return [self.layer.data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
 
     def place(self, position: Sequence[float]) -> Array:
