@@ -159,6 +159,19 @@ def test_a_panel_whose_frame_is_closed_lets_a_run_end_first(viewer, qtbot):
     assert "nuclei" in viewer.layers
 
 
+def test_a_panel_that_is_destroyed_during_a_run_is_not_called_back(viewer, qtbot):
+    engine, go_on = waiting_engine()
+    panel = open_panel(viewer, qtbot, engine)
+    panel.segment.run_button.click()
+    threads = panel._threads
+    with qtbot.waitSignal(panel.destroyed):
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    go_on.set()
+    qtbot.waitUntil(lambda: threads.running == 0)
+    assert "nuclei" not in viewer.layers
+
+
 def test_a_panel_opened_while_the_old_one_waits_keeps_its_keys(viewer, qtbot):
     engine, go_on = waiting_engine()
     first = open_panel(viewer, qtbot, engine)

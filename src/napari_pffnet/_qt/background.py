@@ -40,6 +40,14 @@ class Threads:
 
     def __init__(self) -> None:
         self.running = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Call nobody back from now on: those who wait are gone. Jobs under way go on to their end."""
+        self._closed = True
+
+    def _unless_closed(self, callback: Callable[..., None]) -> Callable[..., None]:
+        return lambda *results: None if self._closed else callback(*results)
 
     def __call__(
         self,
@@ -55,7 +63,7 @@ class Threads:
         bar = cancelable_progress(total=0, desc=title, cancel_callback=cancel)
         reporter = _Reporter()
         reporter.progressed.connect(lambda step, total: _advance(bar, step, total))
-        reporter.progressed.connect(progressed)
+        reporter.progressed.connect(self._unless_closed(progressed))
 
         def finish() -> None:
             self.running -= 1
@@ -67,7 +75,11 @@ class Threads:
             job,
             reporter.progressed.emit,
             _ignore_errors=True,
-            _connect={"returned": done, "errored": failed, "finished": finish},
+            _connect={
+                "returned": self._unless_closed(done),
+                "errored": self._unless_closed(failed),
+                "finished": finish,
+            },
         )
 
 

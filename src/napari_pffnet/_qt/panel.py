@@ -140,6 +140,7 @@ class Panel(QWidget):
     def _control(self, engine: Engine) -> None:
         self._make_controllers(engine)
         self._open: list[Any] = [
+            self._threads,
             self.trainer,
             self.keeper,
             self.controller,
