@@ -57,6 +57,10 @@ class Trainer:
         place.setX(left + 10)
         QTest.mouseClick(self.view.images.viewport(), LEFT, pos=place)
 
+    def choose(self, table, row):
+        self.qtbot.wait(200)  # the list may be read anew
+        QTest.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.topLevelItem(row)).center())
+
     def see(self, condition):
         self.qtbot.waitUntil(condition, timeout=20_000)
 
@@ -247,6 +251,32 @@ def test_segmenting_takes_a_comparison_away(person, monkeypatch):
     assert image.visible
     assert not person.view.side_button.isChecked()
     assert person.controller.side_by_side.layers == {}
+
+
+def test_an_earlier_training_is_shown_again_and_deleted(person, monkeypatch):
+    monkeypatch.setattr(train_controller, "command", fake_command("steps=1"))
+    view, past = person.view, person.view.past
+    person.unfold()
+    assert not past.isVisible()
+    person.click(view.start_button)
+    person.see(lambda: view.keep_button.isVisible())
+    assert view.keep_button.text() == "Keep the old"
+    person.click(view.keep_button)
+    person.see(past.isVisible)
+    person.click(past.button)
+    assert not past.again_button.isEnabled()
+    row = past.table.topLevelItem(0)
+    assert [row.text(column) for column in (1, 2)] == [".50→.70▲", "old kept"]
+    person.choose(past.table, 0)
+    person.click(past.again_button)
+    person.see(lambda: view.keep_button.isVisible())
+    assert view.keep_button.text() == "Back"
+    person.click(view.keep_button)
+    person.choose(past.table, 0)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    person.click(past.delete_button)
+    person.see(lambda: not past.isVisible() and run_folders(person.folder) == [])
+    assert person.viewer.window._qt_window.height() <= HEIGHT
 
 
 def test_discard_asks_and_deletes(person, monkeypatch):

@@ -23,6 +23,7 @@ from napari_pffnet._qt.train.runs import (
     command,
     new_folder,
     open_run,
+    past,
     seen,
 )
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
@@ -236,7 +237,8 @@ def test_from_fine_tune_to_accept(make, tmp_path):
     losses, metrics = controller.view.last("set_curves")
     assert len(losses) == 10
     assert set(metrics) == {"AP50", "PQ"}
-    gate, name = controller.view.last("set_gate")
+    gate, name, again = controller.view.last("set_gate")
+    assert not again
     assert gate.headline() == "better than the old model: AP50 0.50 → 0.70"
     assert name.startswith("project 20")
     controller.accept(" liver ")
@@ -255,6 +257,74 @@ def test_keeping_the_old_adds_nothing(make, tmp_path):
     controller.keep_old()
     assert controller.view.page == "setup"
     assert controller.view.last("set_status")[0] == "The old model stays in use."
+
+
+def listed(controller):
+    """What the list of earlier trainings shows, the last one first."""
+    return [(each.gate.pooled is not None, each.became) for each in controller.view.last("set_past")[0]]
+
+
+def test_trainings_that_are_over_are_listed_with_what_became_of_them(make, tmp_path):
+    controller = make(corrected(tmp_path))
+    assert listed(controller) == []
+    for end in (lambda: controller.accept("liver"), controller.keep_old):
+        controller.start()
+        poll(controller, lambda: controller.view.page == "gate")
+        end()
+    assert listed(controller) == [(True, "old kept"), (True, "liver")]
+    [last, _] = controller.view.last("set_past")[0]
+    assert last.date.startswith(last.output.name[:10])
+    assert last.told.splitlines() == [
+        "learnt from 2 images (30 nuclei)",
+        "checked on a",
+        "the new model is better than the old model: AP50 0.50 → 0.70",
+    ]
+    controller.projects.close()
+    controller.projects.changed.emit()
+    assert listed(controller) == []
+
+
+def test_the_model_of_an_earlier_training_can_be_accepted_still(make, tmp_path):
+    added = []
+    controller = make(corrected(tmp_path), add=lambda _file, name, _note: added.append(name) or name)
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    controller.keep_old()
+    [training] = controller.view.last("set_past")[0]
+    controller.past.look_again(training.output.name)
+    poll(controller, lambda: controller.view.page == "gate")
+    assert controller.view.last("set_gate")[2], "it was decided before"
+    controller.accept("liver")
+    assert added == ["liver"]
+    controller.past.look_again(training.output.name)
+    poll(controller, lambda: controller.view.page == "gate")
+    controller.keep_old()  # the button says "Back" then
+    assert controller.view.page == "setup"
+    assert listed(controller) == [(True, "liver")], "nothing has changed"
+
+
+def test_deleting_an_earlier_training_needs_a_yes(make, tmp_path):
+    folder = corrected(tmp_path)
+    controller = make(folder)
+    controller.start()
+    poll(controller, lambda: controller.view.page == "gate")
+    controller.keep_old()
+    [training] = run_folders(folder)
+    for answer, left in ((False, [training]), (True, [])):
+        controller.view.ask.return_value = answer
+        controller.past.delete(training.name)
+        assert run_folders(folder) == left
+        assert len(listed(controller)) == len(left)
+
+
+def test_what_an_earlier_training_was_told_is_listed(tmp_path):
+    output = corrected(tmp_path) / "training" / "2026-01-01_000000"
+    output.mkdir(parents=True)
+    stored = command(tmp_path, output, Options(("a", "b"), ("a",), base="mine", effort="quick"), ["finetune.blend=1"])
+    (output / "run.json").write_text(json.dumps({"command": stored, "since": "2026-01-01 00:00"}))
+    (output / "exit.json").write_text(json.dumps({"code": 2}))
+    [training] = past(output.parents[1])
+    assert (training.became, training.told) == ("broke off", "from mine, effort quick\nfinetune.blend=1")
 
 
 def test_a_name_that_is_taken_is_asked_for_again(make, tmp_path):

@@ -69,6 +69,11 @@ class Run:
         return [str(part) for part in self._about.get("command", [])]
 
     @property
+    def since(self) -> str:
+        """When it was started last, such as "2026-11-28 14:02"."""
+        return str(self._about.get("since", ""))
+
+    @property
     def state(self) -> State:
         """What it does now. Of a run on another machine only its files tell."""
         if self._goes_on():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari_pffnet._qt.train.protocol import View
-from napari_pffnet._qt.train.runs import seen
+from napari_pffnet._qt.train.runs import count_nuclei, seen
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
 
@@ -21,7 +21,11 @@ class InBackground(Protocol):
     """Runs ``job()`` elsewhere; then `after`, and `done` with its result if it did not fail."""
 
     def __call__(
-        self, title: str, job: Callable[[], Any], done: Callable[[Any], None], after: Callable[[], None]
+        self,
+        title: str,
+        job: Callable[[], Any],
+        done: Callable[[Any], None],
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin."""
 
@@ -126,6 +130,4 @@ def _same(now: Material, before: Material | None) -> bool:
 
 
 def _images(images: Sequence[Material]) -> str:
-    nuclei = sum(each.nuclei for each in images)
-    count = "1 image" if len(images) == 1 else f"{len(images)} images"
-    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"
+    return count_nuclei(len(images), sum(each.nuclei for each in images))

@@ -20,6 +20,7 @@ from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
 from napari_pffnet._qt.train.compare_layers import LEGEND, with_difference
+from napari_pffnet._qt.train.past import PastTrainings
 from napari_pffnet._qt.train.progress import Progress
 from napari_pffnet._qt.train.protocol import SideBySide, View
 from napari_pffnet._qt.train.runs import (
@@ -29,6 +30,7 @@ from napari_pffnet._qt.train.runs import (
     check_settings,
     command,
     decide,
+    decided,
     discard,
     new_folder,
     open_run,
@@ -89,6 +91,7 @@ class TrainController:
         self._compared = ""
         self._left: list[Run] = []
         self.choice = MaterialChoice(view, self._in_background)
+        self.past = PastTrainings(view, self._in_background, self._follow)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
             (projects.leaving, self.end_comparison),
@@ -107,6 +110,7 @@ class TrainController:
             (view.accept_requested, self.accept),
             (view.keep_requested, self.keep_old),
             (view.compare_requested, self.compare),
+            *self.past.connections,
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -240,7 +244,11 @@ class TrainController:
 
     def keep_old(self) -> None:
         """Leave the library as it is."""
-        if self.run is not None:
+        if self.run is None:
+            return
+        if decided(self.run.output):  # it was looked at again
+            self._follow(None)
+        else:
             self._decided(self.run, None)
             self.view.set_status("The old model stays in use.")
 
@@ -340,6 +348,7 @@ class TrainController:
         self.view.set_page("setup" if self._project else "none")
         self.view.set_status("" if self._project else NO_PROJECT)
         self.view.set_watching(False)
+        self.past.follow(self._project)
 
     def _ended(self, run: Run) -> None:
         self.view.set_watching(False)
@@ -350,9 +359,8 @@ class TrainController:
             self.view.set_status("The model in use stays as it is.")
         elif gate.usable and (run.output / RESULT).is_file():
             self.view.set_page("gate")
-            self.view.set_gate(
-                gate, free_name(f"{self._project.name if self._project else 'model'} {run.output.name[:10]}")
-            )
+            name = free_name(f"{self._project.name if self._project else 'model'} {run.output.name[:10]}")
+            self.view.set_gate(gate, name, decided(run.output))
             self.view.set_status("")
         else:
             self.view.set_page("failed")

@@ -49,6 +49,11 @@ TIPS = {
     "name": "Name of the new model in the library.",
     "accept": "Add the new model to the library and choose it in Segment. The old one stays there, too.",
     "keep": "Do not add the new model.",
+    "back": "Go back; what was decided stays as it is.",
+    "past": "Earlier trainings of this project: AP50 of the old → the new model on the images held out, and what\n"
+    "became of the new one. Point at one for what it learnt from.",
+    "again": "Show the comparison of the selected training again. Its model can be accepted now, too.",
+    "unwanted": "Delete the files of the selected training. A model that was accepted stays in the library.",
     "resume": "Go on from the last state that was saved, with the settings below added.",
     "finish": "Train no further: compare the best model so far with the old one.",
 }
@@ -186,15 +191,17 @@ def completeness(image: Material) -> str:
 
 def gate_row(row: Compared) -> QTreeWidgetItem:
     """Return the row of an image in the comparison of the old and the new model."""
-    cells = [
-        f"{_short(row.old[name])}→{_short(row.new[name])}{SIGNS[row.change(name)]}"
-        if name in row.old and name in row.new
-        else ""
-        for name in MEASURES
-    ]
-    item = QTreeWidgetItem([f"{row.name} (failed)" if row.fault else row.name, *cells])
+    title = f"{row.name} (failed)" if row.fault else row.name
+    item = QTreeWidgetItem([title, *(old_and_new(row, name) for name in MEASURES)])
     item.setToolTip(0, f"{row.name}: {row.fault}" if row.fault else row.name)
     return item
+
+
+def old_and_new(row: Compared | None, measure: str) -> str:
+    """Write a figure of both models, as in .50→.70▲; "" if it is not known."""
+    if row is None or measure not in row.old or measure not in row.new:
+        return ""
+    return f"{_short(row.old[measure])}→{_short(row.new[measure])}{SIGNS[row.change(measure)]}"
 
 
 def _short(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.train.compare_layers import Difference
 from napari_pffnet._qt.train.progress import Curve
-from napari_pffnet._qt.train.runs import Options, Page
+from napari_pffnet._qt.train.runs import Options, Page, Past
 from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.material import Material
 from napari_pffnet.train.gate import Gate
@@ -33,6 +33,8 @@ class View(Protocol):
     accept_requested: Any
     keep_requested: Any
     compare_requested: Any
+    past_chosen: Any
+    past_unwanted: Any
 
     def options(self) -> Options:
         """Read all controls."""
@@ -70,8 +72,11 @@ class View(Protocol):
     def copy(self, text: str) -> None:
         """Put a text into the clipboard."""
 
-    def set_gate(self, gate: Gate, name: str) -> None:
-        """Show old against new, and a name for the new model."""
+    def set_gate(self, gate: Gate, name: str, again: bool) -> None:
+        """Show old against new, and a name for the new model; `again` if that was decided before."""
+
+    def set_past(self, trainings: Sequence[Past]) -> None:
+        """List the trainings that are over."""
 
     def set_failure(self, text: str, resumable: bool) -> None:
         """Show why training failed, first line first, and the end of its log."""

@@ -7,6 +7,7 @@ import math
 import shutil
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,11 +29,37 @@ from napari_pffnet.library import LibraryError, available, entry, pixel_print, s
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT
-from napari_pffnet.train.gate import Compared, gate_file
+from napari_pffnet.train.gate import Compared, Gate, gate_file, read_gate
 
 DECISION_FILE = "decision.json"
+OLD_KEPT, UNDECIDED, BROKE_OFF = "old kept", "undecided", "broke off"
 FAULTS = (OSError, ValueError, RunError, ProjectError)
 Page = Literal["none", "setup", "running", "gate", "failed"]
+
+
+@dataclass(frozen=True)
+class Past:
+    """A training that is over.
+
+    Attributes
+    ----------
+    output : Path
+        Its folder.
+    date : str
+        When it began, such as "2026-11-28 14:02".
+    told : str
+        Base model, effort, what it learnt from and what came out, a line each.
+    gate : Gate
+        The old and the new model; empty if it came to no comparison.
+    became : str
+        Name of the model that was accepted, or why there is none.
+    """
+
+    output: Path
+    date: str
+    told: str
+    gate: Gate
+    became: str
 
 
 @dataclass(frozen=True)
@@ -93,14 +120,7 @@ def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence
     RunError
         What is stored is no training of this program.
     """
-    try:
-        if stored[1:3] != ["-m", "napari_pffnet.train"]:
-            raise ValueError
-        given = build_parser().parse_intermixed_args(stored[3:])
-    except (ValueError, SystemExit):
-        raise RunError(
-            f"{output / 'run.json'} is damaged or not of this program; discard this training and start anew"
-        ) from None
+    given = parsed(stored, output)
     return [
         *(sys.executable, "-m", "napari_pffnet.train"),
         *("--project", str(project), "--base", given.base or "default", "--output", str(output)),
@@ -108,6 +128,24 @@ def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence
         *given.overrides,
         *settings,
     ]
+
+
+def parsed(stored: Sequence[str], output: Path) -> Namespace:
+    """Read the command of a run: its `base`, `effort`, `device`, `overrides`.
+
+    Raises
+    ------
+    RunError
+        It is no training of this program.
+    """
+    try:
+        if stored[1:3] != ["-m", "napari_pffnet.train"]:
+            raise ValueError
+        return build_parser().parse_intermixed_args(stored[3:])
+    except (ValueError, SystemExit):
+        raise RunError(
+            f"{output / 'run.json'} is damaged or not of this program; discard this training and start anew"
+        ) from None
 
 
 def seen(base: str, project: Path) -> tuple[list[str], list[str]]:
@@ -175,6 +213,18 @@ def decide(output: Path, accepted: str | None) -> None:
     (output / RESUME_FILE).unlink(missing_ok=True)
 
 
+def decided(output: Path) -> bool:
+    """Whether the user has said what becomes of a training."""
+    return (output / DECISION_FILE).is_file()
+
+
+def past(project: Path) -> list[Past]:
+    """Return the trainings of a project that are over, the last one first; empty if there are none."""
+    folders = sorted((project / RUNS).glob("*/"), reverse=True)
+    runs = (find(folder) for folder in folders if not folder.name.startswith("."))
+    return [_past(run) for run in runs if run is not None and run.state in ("ended", "failed")]
+
+
 def accepted_model(project: Path) -> str:
     """Return the model that the project's training brought last and that is in the library; "" if there is none."""
     there = available()
@@ -203,3 +253,43 @@ def discard(output: Path) -> None:
             return
         time.sleep(0.1)
     raise OSError(f"{gone} could not be deleted as a whole; delete it by hand")
+
+
+def count_nuclei(images: int, nuclei: int) -> str:
+    """Say how many images and nuclei there are."""
+    count = "1 image" if images == 1 else f"{images} images"
+    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"
+
+
+def _past(run: Run) -> Past:
+    gate = read_gate(run.output)
+    told = [*_settings(run), *_material(run), *([f"the new model is {gate.headline()}"] if gate.usable else [])]
+    return Past(run.output, run.since, "\n".join(told), gate, _became(run, gate))
+
+
+def _settings(run: Run) -> list[str]:
+    try:
+        given = parsed(run.command, run.output)
+    except RunError:
+        return []
+    own = [setting for setting in given.overrides if not setting.startswith(("finetune.images=", "finetune.held_out="))]
+    return [f"from {given.base or 'default'}, effort {given.effort or USUAL_EFFORT}", *own]
+
+
+def _material(run: Run) -> list[str]:
+    plan = next((event for event in run.events() if event["kind"] == "plan"), {})
+    try:
+        learnt, held = (int(plan["images"]), int(plan["nuclei"])), ", ".join(map(str, plan["held_out"]))
+    except (KeyError, TypeError, ValueError):  # it ended before, or its log is damaged
+        return []
+    return [f"learnt from {count_nuclei(*learnt)}", f"checked on {held}"]
+
+
+def _became(run: Run, gate: Gate) -> str:
+    try:
+        accepted = json.loads((run.output / DECISION_FILE).read_text(encoding="utf-8"))["accepted"]
+    except FileNotFoundError:
+        return UNDECIDED if gate.usable else BROKE_OFF
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNDECIDED
+    return accepted if isinstance(accepted, str) else OLD_KEPT

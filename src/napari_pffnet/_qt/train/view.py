@@ -39,8 +39,9 @@ from napari_pffnet._qt.train.parts import (
     make_table,
     suggest,
 )
+from napari_pffnet._qt.train.past_list import PastList
 from napari_pffnet._qt.train.progress import Curve
-from napari_pffnet._qt.train.runs import Options, Page
+from napari_pffnet._qt.train.runs import Options, Page, Past
 from napari_pffnet.curate.material import Material
 from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 from napari_pffnet.train.gate import MEASURES, Gate
@@ -73,6 +74,8 @@ class TrainView(QWidget):
     accept_requested = Signal(str)
     keep_requested = Signal()
     compare_requested = Signal(str)
+    past_chosen = Signal(str)
+    past_unwanted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -80,6 +83,7 @@ class TrainView(QWidget):
         self.images.setHeaderLabels(["learn from", "nuclei", "complete", "hold out"])
         self.images.itemChanged.connect(lambda _item, _column: self.choice_changed.emit())
         self.gate.setHeaderLabels(["image", *MEASURES.values()])
+        self.past = PastList(self.past_chosen.emit, self.past_unwanted.emit)
         self.base, self.effort, self.device = make_combo("base"), make_combo("effort"), make_combo("device")
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
@@ -207,8 +211,10 @@ class TrainView(QWidget):
         if (clipboard := QApplication.clipboard()) is not None:
             clipboard.setText(text)
 
-    def set_gate(self, gate: Gate, name: str) -> None:
-        """Show old against new, and a name for the new model."""
+    def set_gate(self, gate: Gate, name: str, again: bool) -> None:
+        """Show old against new, and a name for the new model; `again` if that was decided before."""
+        self.keep_button.setText("Back" if again else "Keep the old")
+        self.keep_button.setToolTip(TIPS["back" if again else "keep"])
         self.verdict.setText(f"The new model is {gate.headline()}.")
         self.end_comparison()
         self.gate.clear()
@@ -220,6 +226,10 @@ class TrainView(QWidget):
         self.name.setText(name)
         for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
             suggest(button, suggested)
+
+    def set_past(self, trainings: Sequence[Past]) -> None:
+        """List the trainings that are over."""
+        self.past.set_trainings(trainings)
 
     def end_comparison(self) -> None:
         """Release the button that shows both models side by side."""
@@ -373,6 +383,7 @@ class TrainView(QWidget):
             (("failed",), make_column(self.cause, self.log)),
             (("setup", "failed"), fold),
             (("setup",), make_column(make_row(self.start_button, self.command_button, shares=(2, 1)))),
+            (("setup",), make_column(self.past)),
             (("failed",), make_column(make_row(self.resume_button, self.finish_button, failed))),
         ]
         layout = QVBoxLayout(self)
