@@ -138,6 +138,20 @@ def test_a_class_of_regions_is_one_whatever_it_holds(tmp_path):
     assert len(found) == 1
 
 
+def test_what_qupath_ignores_is_neither_a_region_nor_a_nucleus(tmp_path):
+    ignored = feature(square(0, 0, 20), kind="annotation")
+    ignored["properties"]["classification"] = {"name": "Ignore*"}
+    labels, regions = read_outlines(geojson(tmp_path / "a.geojson", ignored, feature(square(4, 4, 3))), SHAPE)
+    assert np.count_nonzero(labels) == 9
+    assert regions == ()
+
+
+def test_a_class_that_is_a_text_is_one(tmp_path):
+    region = feature(square(0, 0, 9), kind="annotation")
+    region["properties"]["classification"] = "Region*"
+    assert len(read_outlines(geojson(tmp_path / "a.geojson", region), SHAPE)[1]) == 1
+
+
 def test_names_that_qupath_had_before_for_kinds_of_objects(tmp_path):
     cell = {**feature(square(2, 2, 9)), "nucleusGeometry": {"type": "Polygon", "coordinates": [square(4, 4, 3)]}}
     cell["properties"] = {}
@@ -222,6 +236,7 @@ def test_faults_name_the_file_and_what_to_do(tmp_path):
         (far, "1 of 2 outlines lie outside the image of 30×40 pixels .* at its full resolution"),
         (geojson(tmp_path / "line.geojson", line), "1 objects, but none of them is an area"),
         (geojson(tmp_path / "odd.geojson", feature([[1, "x"]])), "object 1 has a damaged outline"),
+        (geojson(tmp_path / "facts.geojson", feature(square(2, 2, 3)) | {"properties": [1]}), "object 1 has a damaged"),
         (tmp_path / "stack.zip", "ROIs of 2 planes of a stack; save those of one plane"),
         (tmp_path / "broken.zip", "no ROIs of ImageJ, or damaged"),
         (tmp_path / "other.zip", "no ROIs of ImageJ, or damaged .1 other files"),

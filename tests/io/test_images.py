@@ -49,6 +49,15 @@ def test_pixel_size_of_ome_and_imagej_in_micrometres(tmp_path):
     assert sizes == [pytest.approx(0.25), pytest.approx(0.5), None]
 
 
+@pytest.mark.parametrize("inside", ["", '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:1"/>'])
+def test_ome_without_an_image_has_no_pixel_size(tmp_path, inside):
+    ome = f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{inside}</OME>'
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype(np.uint8), description=ome, metadata=None)
+    pixels, _, size = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(pixels, GREY.astype(np.uint8))
+    assert size is None
+
+
 @pytest.mark.parametrize(
     ("unit", "size"), [("Å", 2000), ("\N{ANGSTROM SIGN}", 2000), ("pm", 2e5), ("m", 2e-7), ("in", 0.2 / 25400)]
 )

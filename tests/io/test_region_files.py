@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
+from skimage.draw import polygon2mask
 
 from napari_pffnet.io.project import ProjectError
-from napari_pffnet.io.regions import Area, Regions, read_regions, regions_bytes
+from napari_pffnet.io.regions import Area, Regions, outlines_of, read_regions, regions_bytes
 
 
 def box(y0, x0, y1, x1):
@@ -24,6 +26,18 @@ def test_neighbouring_areas_share_no_pixel_and_leave_no_gap():
 def test_polygon_may_stick_out():
     mask = Regions(areas=(Area(corners=((-5, -5), (-5, 12), (12, -5))),)).mask((8, 8))
     np.testing.assert_array_equal(mask, np.add.outer(np.arange(8), np.arange(8)) < 7)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_outlines_of_any_shape_hold_its_pixels(seed):
+    """Triangles with points of a pixel, pieces that touch at a corner, lines."""
+    corners = np.random.default_rng(seed).uniform(-5, 45, (3, 2))
+    mask = polygon2mask((40, 40), corners)
+    mask[seed, 3:9] = mask[30 + seed % 5, 30 + seed % 5] = True
+    found = Regions(areas=outlines_of(mask)).mask(mask.shape)
+    lost, more = mask & ~found, found & ~mask
+    assert not (lost & ~binary_dilation(~mask)).any()
+    assert not (more & ~binary_dilation(mask)).any()
 
 
 def test_whole_image_and_none():

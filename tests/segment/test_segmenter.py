@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -219,6 +221,31 @@ def test_a_tile_of_a_large_image_is_looked_at_with_fewer_proposals_too():
         assert len(Segmenter(fake_model(Greedy())).look([image], (0, 1))[0]["boxes"]) == count
     with pytest.raises(MemoryError, match="a tile of 200"), pytest.warns(match="64 proposals"):
         Segmenter(fake_model(Hungry(1))).look([image], (0, 1))
+
+
+def test_a_place_that_is_pointed_at_is_encoded_once_kept_features_are_forgotten():
+    image, _ = squares_image((200, 200))
+    window = slice(0, 200), slice(0, 200)
+
+    class Pointed(Hungry):
+        def encode(self, images):
+            super().encode(images)
+            return Mock()
+
+    network = Pointed(100)
+    model, freed = fake_model(network), []
+
+    def forget():
+        freed.append(1)
+        network.limit = 1000
+        return 1
+
+    model.allowed.forget = forget
+    with pytest.warns(UserWarning, match="without the features kept"):
+        assert Segmenter(model).encode(image, window, (0, 1)).window == window
+    assert freed == [1]
+    with pytest.raises(MemoryError, match="a tile of 200"), pytest.warns(match="64 proposals"):
+        Segmenter(fake_model(Pointed(1))).encode(image, window, (0, 1))
 
 
 def test_a_tile_of_a_large_image_is_encoded_without_keeping_anything_for_gradients():

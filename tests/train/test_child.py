@@ -1,5 +1,6 @@
 """Training in a process of its own: started, watched, stopped, killed, found again."""
 
+import errno
 import json
 import os
 import signal
@@ -140,6 +141,18 @@ def test_a_command_that_does_not_exist_is_a_failure(tmp_path):
     run = start(["no-such-program"], tmp_path)
     wait_for(lambda: run.state == "failed")
     assert "no-such-program: No such file" in run.failure()
+
+
+def test_a_run_whose_file_cannot_be_written_is_ended(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(child, "write_atomic", full)
+    watchers, watch_apart = [], child._watch_apart
+    monkeypatch.setattr(child, "_watch_apart", lambda *what: watchers.append(watch_apart(*what)) or watchers[0])
+    with pytest.raises(RunError, match="No space left"):
+        start([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path)
+    assert watchers[0].wait(20) != 0, "it was ended"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -19,6 +19,8 @@ from napari_pffnet.io.place import Spot
 OTHERS = ("tile", "tmacore", "tma_core", "root")
 #: begins the names of QuPath's class of regions
 REGION = "Region"
+#: what QuPath leaves aside
+IGNORED = "Ignore*"
 DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError)
 UNREADABLE = (BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, IndexError, struct.error, zlib.error)
 
@@ -65,20 +67,20 @@ def read_geojson(path: Path) -> list[Outline]:
         raise DataError(f"{path}: no GeoJSON of objects; export objects from QuPath as a FeatureCollection")
     outlines, others = list[Outline](), 0
     for number, feature in enumerate(features, start=1):
-        kind, geometry = _kind(feature), feature.get("nucleusGeometry") or feature["geometry"]
+        facts, geometry = feature.get("properties") or {}, feature.get("nucleusGeometry") or feature["geometry"]
         try:
+            kind, name, class_name = _kind(feature), str(facts.get("name", "")), _class_name(facts)
             pieces = _pieces(geometry) if geometry else []
             where = _where(geometry)
         except DAMAGED:
             raise DataError(f"{path}: object {number} has a damaged outline; export it again") from None
-        if not pieces or kind in OTHERS:
+        if not pieces or kind in OTHERS or class_name == IGNORED:
             others += 1
             continue
-        facts = feature.get("properties") or {}
         outer = [rings[0] for rings in pieces] if kind == "annotation" else []
-        is_region = bool(outer) and str((facts.get("classification") or {}).get("name", "")).startswith(REGION)
+        is_region = bool(outer) and class_name.startswith(REGION)
         rings = [ring for each in pieces for ring in each]
-        outlines.append(Outline(str(facts.get("name", "")), rings, outer, is_region, where))
+        outlines.append(Outline(name, rings, outer, is_region, where))
     _check_kept(path, "objects", len(outlines), others)
     if any(each.where for each in outlines):
         return [each._replace(where=each.where or Where(0, 0)) for each in outlines]
@@ -88,6 +90,12 @@ def read_geojson(path: Path) -> list[Outline]:
 def _where(geometry: dict[str, Any] | None) -> Where | None:
     plane = (geometry or {}).get("plane")
     return Where(int(plane.get("z", 0)), int(plane.get("t", 0))) if plane else None
+
+
+def _class_name(facts: dict[str, Any]) -> str:
+    """Return the class of an object; other programs write it as a text."""
+    classification = facts.get("classification") or {}
+    return classification if isinstance(classification, str) else str(classification.get("name", ""))
 
 
 def _kind(feature: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ def read_outlines(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32]
 
     Of QuPath cells the nucleus counts. An annotation of QuPath is no nucleus but a region whose nuclei are annotated if
     its class is one of regions; beside cells or detections also if it holds one or is much larger than any; beside
-    annotations alone if it holds two or more. Lines, points and text are left out.
+    annotations alone if it holds two or more. Lines, points, text and the class Ignore* are left out.
 
     Parameters
     ----------

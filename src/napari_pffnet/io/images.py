@@ -205,8 +205,8 @@ def pixel_sizes_of(file: tifffile.TiffFile) -> dict[str, float]:
     Plain TIFF resolutions are print sizes, not pixel sizes.
     """
     if file.is_ome and file.ome_metadata:
-        pixels: Any = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-        pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+        images: Any = (tifffile.xml2dict(file.ome_metadata).get("OME") or {}).get("Image") or {}
+        pixels = (images[0] if isinstance(images, list) else images).get("Pixels") or {}
         found = {a: (pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
     elif file.is_imagej and file.imagej_metadata:
         tags, unit = file.pages.first.tags, file.imagej_metadata.get("unit", "")

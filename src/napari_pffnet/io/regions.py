@@ -61,9 +61,9 @@ def outlines_of(mask: NDArray[np.bool_]) -> tuple[Area, ...]:
     from skimage.measure import approximate_polygon, find_contours, label, regionprops
 
     areas = []
-    for piece in regionprops(label(mask)):
+    for piece in regionprops(label(mask, connectivity=1)):
         padded = np.pad(piece.image_filled, 1)
-        outline = approximate_polygon(max(find_contours(padded.astype(float), 0.5), key=len), 0.5)
+        outline = approximate_polygon(max(find_contours(padded.astype(float), 0.5), key=len), 0.4)
         corners = outline[:-1] - 1 + piece.bbox[:2]
         areas.append(Area(corners=tuple((float(y), float(x)) for y, x in corners)))
     return tuple(areas)

@@ -223,9 +223,20 @@ class Segmenter:
         return self.look(parts, bounds)
 
     def encode(self, image: Array, window: Window, bounds: tuple[float, float]) -> TileFeatures:
-        """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`)."""
-        features, zoom = self._encode(image, [window], bounds)
-        return TileFeatures(window, zoom, features.of_image(0))
+        """Run body and pyramid on a window of an image, normalised with `bounds` (`data.normalize.limits`).
+
+        Where memory is short, it does as `look`.
+        """
+        try:
+            features, zoom = self._encode(image, [window], bounds)
+            return TileFeatures(window, zoom, features.of_image(0))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # outside the handler: the error's traceback holds the tensors that are to be freed
+        if not forget(self.model):
+            less_for_a_tile(self.model, max(part.stop - part.start for part in window))
+        return self.encode(image, window, bounds)
 
     def _encode(
         self, image: Array, windows: list[Window], bounds: tuple[float, float]

@@ -190,6 +190,7 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         ) from None
     except OSError as error:
         raise _cannot_start(output, error) from None
+    watcher = None
     try:
         before = find(output)
         if before is not None and before.state in ("running", "paused"):
@@ -199,6 +200,8 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         watcher = _watch_apart(arguments, output)
         write_atomic(output / RUN_FILE, json.dumps(_about(watcher.pid, arguments)).encode())
     except OSError as error:
+        if watcher is not None:
+            _end(watcher.pid)  # without its file nobody could find it
         raise _cannot_start(output, error) from None
     finally:
         lock.release()
