@@ -197,6 +197,23 @@ def test_labels_of_dropped_files_are_looked_for_and_each_part_fails_alone(tmp_pa
     assert "unknown key images.0.later; did you mean" in Project.open(made.folder).notes[0]
 
 
+def test_labels_in_folders_are_no_images_whatever_they_are_named(tmp_path):
+    nuclei = np.zeros(SHAPE, np.uint16)
+    nuclei[:3, :3] = 4
+    for folder in ("one/images", "one/labels", "two/images", "two/masks"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number, name in enumerate(("one/images/a", "one/images/b.ome", "two/images/c", "two/images/d")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full(SHAPE, number, np.uint8))
+    for name in ("one/labels/a_cp_masks", "one/labels/b_labels", "two/masks/c", "two/masks/0f3", "two/masks/1a7"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", nuclei)
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path / "one", tmp_path / "two"])
+    assert sorted(added.names) == ["a", "b.ome", "c", "d"]
+    assert added.notes[0].startswith("3 of 4 images came with nuclei")
+    [problem] = added.problems
+    assert problem.startswith(f"{tmp_path / 'two/masks'}: of 0f3.tif, 1a7.tif no image of that name is in")
+
+
 def test_outlines_of_other_programs_are_annotation_too(tmp_path):
     nuclei = np.zeros(SHAPE, np.uint16)
     nuclei[:3, :3], nuclei[5:12, 5:12] = 4, 9

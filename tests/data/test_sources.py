@@ -4,6 +4,8 @@ import tifffile
 from PIL import Image
 
 from helpers import write_folder
+from napari_pffnet.data.annotation import check_pieces
+from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.opening import check, open_source
 from napari_pffnet.data.sources import DataError
 
@@ -47,6 +49,48 @@ def test_a_mask_instead_of_labels_is_found(tmp_path):
     tifffile.imwrite(tmp_path / "labels" / "0.tif", mask)
     with pytest.raises(DataError, match=r"0.tif: a mask, not labels: 255 is the only id"):
         check([open_source(tmp_path)])
+
+
+def test_what_is_no_labels_is_refused_and_what_is_stays(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 60000, (64, 64)).astype(np.uint16)
+    classes = np.kron(np.random.default_rng(1).integers(0, 3, (16, 16)), np.ones((4, 4), int))
+    squares = np.kron(np.arange(1, 17).reshape(4, 4), np.pad(np.ones((6, 6), int), 1))
+    halves = np.where(squares > 8, 255, 0)
+    halves[:, 8:] = 0
+    for name, labels, message in (
+        ("noise", noise, "an image, not labels: its .* values lie in many pieces"),
+        ("grey", noise // 600, "an image, not labels: its 99 values lie"),
+        ("classes", classes, "a mask, not labels: its 2 values lie in many pieces"),
+        ("saved", halves, "a mask, not labels: 255 is the only id and lies in many pieces .2."),
+        ("background", np.where(squares, squares, 17), "17 covers most of it, and nothing is 0"),
+        ("nuclei", squares, None),
+        ("one", squares == 6, None),
+        ("dots", np.where(np.indices((64, 64)).sum(0) % 5 < 2, 0, squares.repeat(2, 0).repeat(2, 1)), None),
+        ("none", squares * 0, None),
+    ):
+        file = tmp_path / f"{name}.tif"
+        if message is None:
+            check_pieces(file, labels.astype(np.uint16))
+        else:
+            with pytest.raises(DataError, match=f"{name}.tif: {message}"):
+                check_pieces(file, labels.astype(np.uint16))
+
+
+def test_labels_are_found_by_the_names_that_programs_give_them(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    nuclei = np.zeros((8, 9), np.uint16)
+    nuclei[2:5, 2:5] = 3
+    for name in ("a", "b", "c.ome", "my_mask", "e"):
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", np.ones((8, 9), np.uint8))
+    for name in ("a_labels", "b_cp_masks", "c_seg", "my_mask", "e", "e_mask"):
+        tifffile.imwrite(tmp_path / "labels" / f"{name}.tif", nuclei)
+    for name in ("a_semantic", "a_overlay"):
+        tifffile.imwrite(tmp_path / "labels" / f"{name}.tif", nuclei)
+    source = FolderSource(tmp_path)
+    assert [source.name(index) for index in range(len(source))] == ["a", "b", "c.ome", "e", "my_mask"]
+    assert all(source.read(index).labels.max() == 1 for index in range(len(source)))
+    assert source.faults() == [f"{tmp_path / 'labels' / 'e_mask.tif'}: same name as e.tif; remove one of them"]
 
 
 @pytest.mark.parametrize("values", [(0, 2), (0, 255), (0, 128)])

@@ -162,8 +162,8 @@ def test_labels_of_stacks_are_checked(folders):
     assert "labels are 1×6 but the truth is 2×1×6; save both at one size" in told
 
 
-LINKED = np.stack([ONE + 1, ONE + 1])
-ALONE = np.stack([ONE + 1, ONE + 7])
+LINKED = np.stack([ONE, ONE])
+ALONE = np.stack([ONE, np.where(ONE, ONE + 6, 0)])
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,22 @@ def test_stacks_of_which_only_one_is_linked_are_told(folders, predicted, true, f
     notes = evaluate_files(find_pairs(truth, predictions).files).notes
     assert len(notes) == bool(fix)
     assert all("ids of the prediction are on one plane only" in note and fix in note for note in notes)
+
+
+@pytest.mark.parametrize("end", ["_labels", "_cp_masks", "_mask", "_seg"])
+def test_label_images_are_told_from_images_by_the_ends_of_other_programs(folders, end):
+    predictions, truth = folders
+    save(predictions, **{"a": np.arange(6)[None], f"a{end}": ONE})
+    save(truth, a=ONE)
+    pairs = find_pairs(truth, predictions)
+    assert pairs == ({"a": (truth / "a.tif", predictions / f"a{end}.tif")}, [], [])
+
+
+def test_two_label_images_of_one_name_are_told(folders):
+    predictions, truth = folders
+    save(predictions, a_cp_masks=ONE, a_seg=ONE)
+    save(truth, a=ONE)
+    assert "same name as a_cp_masks.tif; remove one of them" in find_pairs(truth, predictions).faults[0]
 
 
 def test_labels_of_one_plane_are_those_of_no_other_name(folders):

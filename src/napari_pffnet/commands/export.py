@@ -140,7 +140,7 @@ def _prepare(target: Path, overwrite: bool) -> None:
 
 
 def _find(inputs: Sequence[Path], to: str) -> list[Path]:
-    from napari_pffnet.data.folder import RESULTS, list_images
+    from napari_pffnet.data.folder import RESULTS, image_of, list_images
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
 
@@ -151,7 +151,7 @@ def _find(inputs: Sequence[Path], to: str) -> list[Path]:
         elif to == "labels":
             files += sorted(file for file in path.iterdir() if _is_outlines(file) and not file.name.startswith("."))
         else:
-            files += [file for stem, found in list_images(path).items() if stem.endswith(RESULTS[0]) for file in found]
+            files += [file for stem, found in list_images(path).items() if image_of(stem) != stem for file in found]
             files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
     names = [_name(file) for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -171,10 +171,10 @@ def _is_outlines(file: Path) -> bool:
 
 def _name(file: Path) -> str:
     """Return the name of the image whose labels a file holds."""
-    from napari_pffnet.data.folder import RESULTS
+    from napari_pffnet.data.folder import image_of
     from napari_pffnet.data.outlines import image_name
 
-    return image_name(file) if _is_outlines(file) else file.stem.removesuffix(RESULTS[0])
+    return image_name(file) if _is_outlines(file) else image_of(file.stem)
 
 
 def _read(file: Path, options: argparse.Namespace) -> Labels:
@@ -192,8 +192,9 @@ def _read(file: Path, options: argparse.Namespace) -> Labels:
     place = Place.of_all(labels.shape, _axes(file) if len(labels.shape) > 2 else "YX")
     parts = list(labels.parts())
     array = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    if _count(array) == 1:
-        check_pieces(file, array)
+    planes = array.reshape(-1, *array.shape[-2:])
+    if (first := next((plane for plane in planes if plane.any()), None)) is not None:
+        check_pieces(file, first)
     if array.ndim == 2 and options.to != "labels" and (stack := _stack_of(file, options.images)):
         return array[(None,) * len(stack[0])], Place.of_plane(place.size, *stack)
     return array, place

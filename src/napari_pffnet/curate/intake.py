@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_pffnet.curate.work import Annotation, Work
 from napari_pffnet.data import outlines
-from napari_pffnet.data.folder import of_all_planes
+from napari_pffnet.data.folder import LABEL_ENDS, image_of, of_all_planes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
@@ -25,10 +25,11 @@ from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectEr
 from napari_pffnet.io.regions import Area, Regions, regions_bytes
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
 
-#: what stands beside NAME.* and belongs to it, by the end of its name: results of this program, Cellpose's masks
-BESIDE = {"_labels": "labels", "_semantic": "semantic", "_overlay": "", "_masks": "labels", "_cp_masks": "labels"}
-
 KINDS = ("labels", "semantic")
+#: what stands beside NAME.* and belongs to it, by the end of its name
+BESIDE = {**dict.fromkeys(LABEL_ENDS, "labels"), "_semantic": "semantic", "_overlay": ""}
+#: folders beside ``images``, and what they hold
+FOLDERS = {"labels": "labels", "masks": "labels", "semantic": "semantic"}
 
 
 class Found(NamedTuple):
@@ -74,7 +75,8 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     """Return the image files among the paths and in the folders among them, and what is neither.
 
     Labels are not images but the annotation of one, chosen too or not: ``labels/NAME.*`` of ``images/NAME.*``
-    (``semantic/NAME.*`` too), and files beside ``NAME.*`` as of `BESIDE`; or outlines of that name (`data.outlines`).
+    (``masks``, ``semantic`` too), and files beside ``NAME.*`` as of `BESIDE`; or outlines of that name
+    (`data.outlines`).
     """
     files: list[Path] = []
     problems: list[str] = []
@@ -87,7 +89,9 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
-    images = {(file.parent, file.stem): file for file in files if not _is_outlines(file)}
+    pictures = [file for file in files if not _is_outlines(file)]
+    images = {(file.parent, file.stem.removesuffix(".ome")): file for file in pictures}
+    images |= {(file.parent, file.stem): file for file in pictures}
     near = dict.fromkeys([*files, *_near(files)])
     owners = {file: owner for file in near if (owner := _owner(file, images))}
     annotation: dict[Path, dict[str, Path]] = {}
@@ -96,14 +100,16 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     own = [(file, annotation.get(file, {})) for file in files if file not in owners]
     alone = [file for file, _ in own if _is_outlines(file)]
     problems += [f"{file}: outlines without their image; choose its image, of the same name, too" for file in alone]
-    own = [(file, parts) for file, parts in own if file not in alone]
+    strays = [file for file, _ in own if file not in alone and _is_stray(file, images)]
+    problems += [_tell_strays(folder, strays) for folder in sorted({file.parent for file in strays})]
+    own = [(file, parts) for file, parts in own if file not in {*alone, *strays}]
     return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
 def _near(files: Sequence[Path]) -> list[Path]:
     """Return the images and outlines that lie where annotation of some images may lie."""
     folders = {file.parent for file in files}
-    folders |= {folder.with_name(kind) for folder in folders if folder.name == "images" for kind in KINDS}
+    folders |= {folder.with_name(kind) for folder in folders if folder.name == "images" for kind in FOLDERS}
     there = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
     return [file for file in there if file.suffix.lower() in SUFFIXES or _is_outlines(file)]
 
@@ -121,10 +127,11 @@ def _rank(file: Path) -> int:
 
 def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, str] | None:
     """Return the image whose annotation a file is, and of which kind; None of an image."""
-    name = outlines.image_name(file) if _is_outlines(file) else file.stem
-    if file.parent.name in KINDS:
-        image = known.get((file.parent.with_name("images"), name))
-        return (image, file.parent.name) if image else None
+    name = outlines.image_name(file) if _is_outlines(file) else file.stem.removesuffix(".ome")
+    if file.parent.name in FOLDERS:
+        images = file.parent.with_name("images")
+        image = known.get((images, name)) or known.get((images, image_of(name)))
+        return (image, FOLDERS[file.parent.name]) if image else None
     if _is_outlines(file):
         image = known.get((file.parent, name))
         return (image, "labels") if image else None
@@ -137,6 +144,20 @@ def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, st
         if image := known.get((file.parent, of_all_planes(name))):
             return image, ""  # of one plane: perhaps another one than that which is taken
     return None
+
+
+def _is_stray(file: Path, known: Mapping[tuple[Path, str], Path]) -> bool:
+    """Whether a file lies where annotation of other images lies, but is of none of them."""
+    images = file.parent.with_name("images")
+    return file.parent.name in FOLDERS and any(folder == images for folder, _ in known)
+
+
+def _tell_strays(folder: Path, files: Sequence[Path]) -> str:
+    mine = [file.name for file in files if file.parent == folder]
+    return (
+        f"{folder}: of {', '.join(mine[:3])}{' …' if len(mine) > 3 else ''} no image of that name is in"
+        f" {folder.with_name('images')}; the label image of NAME.tif is NAME.tif or NAME_labels.tif, one id per nucleus"
+    )
 
 
 class Intake:

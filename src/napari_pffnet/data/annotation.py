@@ -15,7 +15,14 @@ from napari_pffnet.io.images import ImageError, read_image, to_plane
 from napari_pffnet.io.regions import Area
 from napari_pffnet.labels import IGNORE, renumber
 
+#: of one id, on average: a nucleus lies in one piece
 MOST_PIECES = 5
+#: more ids than there are classes; pixels that pieces have at least on average, where there are so many
+MANY, LEAST_AREA = 50, 4
+#: what a mask holds that was saved as a picture
+FULL = 255
+#: side of what is looked at, pixels
+LOOKED_AT = 4096
 
 
 def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:
@@ -49,10 +56,8 @@ def read_labels(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.int32]:
     if shape is not None:
         check_shape(path, "labels are", labels.shape, shape)
     check_signs(path, labels)
-    instances, ids = renumber(labels)
-    if len(ids) == 1:
-        check_pieces(path, labels)
-    return instances
+    check_pieces(path, labels)
+    return renumber(labels)[0]
 
 
 def read_semantic(path: Path, shape: tuple[int, ...], nuclei: bool) -> NDArray[np.uint8]:
@@ -92,9 +97,19 @@ def check_signs(path: Path, labels: NDArray[Any]) -> None:
 
 
 def check_pieces(path: Path, labels: NDArray[Any]) -> None:
-    """Raise DataError if labels with one id are a mask: many pieces of that id."""
-    if connected(labels > 0).max() > MOST_PIECES:
-        raise DataError(
-            f"{path}: a mask, not labels: {labels.max()} is the only id and lies in many pieces;"
-            " give each nucleus its own id"
-        )
+    """Raise DataError if a plane (H×W) holds no labels: a mask or classes, an image, a background with an id.
+
+    Of a large one only the middle is looked at.
+    """
+    middle = labels[tuple(slice(max(size - LOOKED_AT, 0) // 2, (size + LOOKED_AT) // 2) for size in labels.shape)]
+    instances, ids = renumber(middle)
+    if not len(ids):
+        return
+    areas, pieces = np.bincount(instances.ravel()), int(connected(instances).max())
+    crumbs = pieces > MANY and areas[1:].sum() < LEAST_AREA * pieces
+    if pieces > MOST_PIECES * len(ids) or crumbs or (len(ids) == 1 < pieces and ids[0] == FULL):
+        what = "an image" if len(ids) > MANY else "a mask"
+        lie = f"{ids[0]} is the only id and lies" if len(ids) == 1 else f"its {len(ids)} values lie"
+        raise DataError(f"{path}: {what}, not labels: {lie} in many pieces ({pieces}); give each nucleus its own id")
+    if not areas[0] and len(ids) > 1 and areas.max() > middle.size / 2:
+        raise DataError(f"{path}: {ids[areas.argmax() - 1]} covers most of it, and nothing is 0; make the background 0")

@@ -1,7 +1,8 @@
 """The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``.
 
 Labels may be outlines, too: ``labels/NAME.geojson`` of QuPath, ``labels/NAME.zip`` or ``NAME_rois.zip`` of ImageJ.
-Where they have regions, what lies outside of these is ignored, unless there is a semantic map.
+Where they have regions, what lies outside of these is ignored, unless there is a semantic map. Label images may also be
+named as other programs do, see `LABEL_ENDS`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from napari_pffnet.io.regions import Regions
 
 #: results of a segmentation, beside an image or its labels, by the end of their names
 RESULTS = ("_labels", "_semantic", "_overlay")
+#: ends of the names of NAME's label images: this program's, Cellpose's, others'
+LABEL_ENDS = ("_labels", "_cp_masks", "_masks", "_mask", "_label", "_seg", "_stardist")
 
 
 class FolderSource:
@@ -89,12 +92,18 @@ class FolderSource:
 
 
 def results_among(names: Collection[str]) -> set[str]:
-    """Return which names (without suffix) are results of others among them.
+    """Return which names (without suffix) are results of others among them: label images, semantic maps, overlays.
 
     Of ``NAME`` that has ``NAME_labels``, or, of a plane, ``NAME_plane5_labels``.
     """
-    labelled = {name.removesuffix(RESULTS[0]) for name in names if name.endswith(RESULTS[0])}
-    return {f"{name}{end}" for name in labelled if {name, of_all_planes(name)} & {*names} for end in RESULTS}
+    there = {*names}
+    labels = {name for name in there if (image := image_of(name)) != name and {image, of_all_planes(image)} & there}
+    return labels | {image_of(name) + end for name in labels for end in RESULTS[1:]}
+
+
+def image_of(name: str) -> str:
+    """Return the name of the image whose label image is named so: NAME of ``NAME_labels``, for one."""
+    return name.removesuffix(next((end for end in LABEL_ENDS if name.endswith(end)), ""))
 
 
 def of_all_planes(name: str) -> str:
@@ -112,8 +121,14 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
 
 
 def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
-    """Return the label images of a folder by name as `list_images`, and of other images their outlines."""
-    files = list_images(folder)
+    """Return the label images of a folder by the name of their image, and of other images their outlines."""
+    files: dict[str, list[Path]] = {}
+    known = {name.removesuffix(".ome"): name for name in images}
+    for stem, paths in list_images(folder).items():
+        if not any(stem.endswith(end) and stem.removesuffix(end) in images for end in RESULTS[1:]):
+            names = (stem, stem.removesuffix(".ome"), image_of(stem), image_of(stem.removesuffix(".ome")))
+            owner = next((known.get(name, name) for name in names if name in images or name in known), stem)
+            files.setdefault(owner, []).extend(paths)
     drawn: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix.lower() in outlines.SUFFIXES and not path.name.startswith(".") and not path.is_dir():

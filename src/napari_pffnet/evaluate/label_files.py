@@ -69,9 +69,10 @@ def overlaps_of_files(truth: LabelFile, prediction: LabelFile) -> Overlaps:
     """Count shared pixels of all pairs of objects; DataError if the files differ in size or hold no labels."""
     check_shape(prediction.path, "labels are", prediction.shape, truth.shape, "the truth")
     table = overlaps_of_parts(zip(truth.parts(), prediction.parts(), strict=True))
-    for file, areas in ((truth, table.truth_areas), (prediction, table.prediction_areas)):
-        if len(areas) == 1:
-            check_pieces(file.path, next(part for part in file.parts() if part.any()))
+    for file in (truth, prediction):
+        planes = (plane for part in file.parts() for plane in part.reshape(-1, *part.shape[-2:]))
+        if (first := next((plane for plane in planes if plane.any()), None)) is not None:
+            check_pieces(file.path, first)
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from napari_pffnet.data.folder import RESULTS, list_images, of_all_planes
+from napari_pffnet.data.folder import RESULTS, image_of, list_images, of_all_planes
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.label_files import DRAW, LabelFile, overlaps_of_files
 from napari_pffnet.evaluate.links import note_on_links
@@ -50,8 +50,8 @@ def find_pairs(truth: Path, predictions: Path) -> Pairs:
     Parameters
     ----------
     truth, predictions : Path
-        Two folders of ``NAME_labels.*`` or ``NAME.*`` (the former wins: the latter may be the image) or ``NAME.zarr``,
-        or two files or Zarr folders.
+        Two folders of ``NAME_labels.*`` (or as other programs name it, see `data.folder.LABEL_ENDS`) or ``NAME.*`` (the
+        former wins: the latter may be the image) or ``NAME.zarr``, or two files or Zarr folders.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def find_pairs(truth: Path, predictions: Path) -> Pairs:
         Not two folders or two files, or there is no truth.
     """
     if all(path.is_file() or is_zarr(path) for path in (truth, predictions)):
-        return Pairs({truth.stem.removesuffix(SUFFIX): (truth, predictions)}, [], [])
+        return Pairs({image_of(truth.stem): (truth, predictions)}, [], [])
     for folder in (predictions, truth):
         if not folder.is_dir():
             raise PairError(f"{folder}: no such folder; give two folders of label images, or two label images")
@@ -152,8 +152,12 @@ def _label_files(folder: Path) -> dict[str, list[Path]]:
     files = list_images(folder)
     large = {path.stem: [path] for path in sorted(folder.glob("*.zarr")) if is_zarr(path)}
     files = {stem: paths for stem, paths in files.items() if stem not in large} | large  # an image beside its result
-    labelled = {stem.removesuffix(SUFFIX) for stem in files if stem.endswith(SUFFIX)}
+    labelled = {image_of(stem) for stem in files if image_of(stem) != stem}
     beside = {name + end for name in labelled for end in ("", *RESULTS[1:])} | {
         of_all_planes(name) for name in labelled
     }
-    return {stem.removesuffix(SUFFIX): paths for stem, paths in files.items() if stem not in beside}
+    found: dict[str, list[Path]] = {}
+    for stem, paths in files.items():
+        if stem not in beside:
+            found.setdefault(image_of(stem), []).extend(paths)
+    return found
