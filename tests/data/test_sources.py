@@ -54,7 +54,7 @@ def test_a_mask_instead_of_labels_is_found(tmp_path):
 def test_what_is_no_labels_is_refused_and_what_is_stays(tmp_path):
     noise = np.random.default_rng(0).integers(0, 60000, (64, 64)).astype(np.uint16)
     classes = np.kron(np.random.default_rng(1).integers(0, 3, (16, 16)), np.ones((4, 4), int))
-    squares = np.kron(np.arange(1, 17).reshape(4, 4), np.pad(np.ones((6, 6), int), 1))
+    squares = np.kron(np.arange(1, 17).reshape(4, 4), np.pad(np.ones((4, 4), int), 2))
     halves = np.where(squares > 8, 255, 0)
     halves[:, 8:] = 0
     for name, labels, message in (
