@@ -8,7 +8,7 @@ from napari_pffnet.train.gate import GATE_FILE, Compared, Gate, lines, read_gate
 
 
 def row(name, old, new):
-    return Compared(name, *({"ap50": value, "aji": value, "pq": value} for value in (old, new)), nuclei=7)
+    return Compared(name, *({"ap50": value, "aji": value, "pq": value} for value in (old, new)), nuclei=700)
 
 
 GATE = Gate(
@@ -22,7 +22,7 @@ def test_small_differences_are_none():
 
 def test_it_is_said_in_a_sentence():
     assert GATE.headline() == (
-        "better than the old model: AP50 0.50 → 0.70, 1 images better, 1 worse, on replay images AP50 0.90 → 0.90"
+        "better than the old model: AP50 0.50 → 0.70, 1 of 3 images better, 1 worse, on replay images AP50 0.90 → 0.90"
     )
     assert Gate(row("all", 0.5, 0.4)).headline().startswith("worse than the old model")
     forgetful = Gate(row("all", 0.5, 0.7), (), row("replay", 0.9, 0.8))
@@ -33,6 +33,17 @@ def test_it_is_said_in_a_sentence():
 @pytest.mark.parametrize(("new", "replay", "better"), [(0.7, 0.9, True), (0.4, 0.9, False), (0.7, 0.8, False)])
 def test_a_new_model_is_better_only_if_nothing_is_forgotten(new, replay, better):
     assert Gate(row("all", 0.5, new), (), row("replay", 0.9, replay)).better is better
+
+
+@pytest.mark.parametrize(("new", "better", "is_open"), [(0.74, True, True), (0.9, True, False), (0.5, False, False)])
+def test_of_few_nuclei_a_small_difference_is_chance(new, better, is_open):
+    """14 of 17 found, then one more false, as good as nothing; a half lost is more than that."""
+    gate = Gate(Compared("all", {"ap50": 0.82}, {"ap50": new}, 17))
+    assert (gate.better, gate.open) == (better, is_open)
+    assert gate.headline().startswith("as good as the old model, as far as 17 nuclei can tell: AP50 0.82") == better
+    forgets = Gate(row("all", 0.5, 0.7), (), Compared("replay", {"ap50": 0.82}, {"ap50": new}, 17))
+    assert forgets.better == better
+    assert ("forgets" in forgets.headline()) != better
 
 
 def test_what_the_old_model_knew_is_said(tmp_path):
@@ -48,7 +59,7 @@ def test_it_is_read_as_it_was_written(tmp_path):
     again = read_gate(tmp_path)
     assert again.images == GATE.images
     assert again.replay == GATE.replay
-    assert (again.pooled.old, again.pooled.new, again.pooled.nuclei) == (GATE.pooled.old, GATE.pooled.new, 21)
+    assert (again.pooled.old, again.pooled.new, again.pooled.nuclei) == (GATE.pooled.old, GATE.pooled.new, 2100)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"old": 1, "new": {}, "images": []}', '{"images": [{}]}'])

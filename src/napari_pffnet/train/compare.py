@@ -84,8 +84,8 @@ def compare(
     images, scores = _each(segmenters, held_out, output)
     again = None
     if replay is not None and len(replay):
-        again = _pooled("replay", _each(segmenters, replay, None)[1])
-    gate = Gate(_pooled("all", scores), tuple(images), again, tuple(known))
+        again = _pooled("replay", *_each(segmenters, replay, None))
+    gate = Gate(_pooled("all", images, scores), tuple(images), again, tuple(known))
     gate.write(output)
     return gate
 
@@ -109,8 +109,9 @@ def _each(
     return images, scores
 
 
-def _pooled(name: str, scores: dict[str, list[ImageScores]]) -> Compared:
-    return Compared(name, _figures(scores["old"]), _figures(scores["new"]))
+def _pooled(name: str, images: list[Compared], scores: dict[str, list[ImageScores]]) -> Compared:
+    nuclei = sum(image.nuclei for image in images)
+    return Compared(name, _figures(scores["old"]), _figures(scores["new"]), nuclei)
 
 
 def _figures(scores: list[ImageScores]) -> Figures:

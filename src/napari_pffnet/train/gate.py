@@ -12,6 +12,8 @@ from typing import Any
 GATE_FILE, GATE_FOLDER = "gate.json", "gate"
 MEASURES = {"ap50": "AP50", "aji": "AJI", "pq": "PQ"}
 TIE = 0.005
+#: standard deviation, at most, of the share of one nucleus that is found; of N nuclei it is this / √N
+NOISE = 0.5
 #: A model finds again what it has drawn itself: then the annotation tells little about others.
 OWN_WORK = 0.97
 Figures = dict[str, float]
@@ -48,6 +50,17 @@ class Compared:
         difference = self.new.get(measure, 0.0) - self.old.get(measure, 0.0)
         return 0 if abs(difference) < TIE else (1 if difference > 0 else -1)
 
+    @property
+    def by_chance(self) -> bool:
+        """Whether AP50 differs, but by no more than so few nuclei may by chance; False if their number is not known."""
+        difference = abs(self.new.get("ap50", 0.0) - self.old.get("ap50", 0.0))
+        return self.nuclei > 0 and TIE <= difference < NOISE / self.nuclei**0.5
+
+    @property
+    def verdict(self) -> int:
+        """Return 1 if the new model's AP50 is better by more than chance, -1 if it is worse, 0 else."""
+        return 0 if self.by_chance else self.change("ap50")
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -72,7 +85,13 @@ class Gate:
 
         False if a model failed on an image: nothing is known then.
         """
-        return not self.faults and all(each is None or each.change("ap50") >= 0 for each in (self.pooled, self.replay))
+        return not self.faults and all(each is None or each.verdict >= 0 for each in (self.pooled, self.replay))
+
+    @property
+    def open(self) -> bool:
+        """Whether the figures speak neither for the new model nor for the old one: it is lower, perhaps by chance."""
+        lower = self.pooled is not None and self.pooled.by_chance and self.pooled.change("ap50") < 0
+        return self.better and lower
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -86,13 +105,14 @@ class Gate:
         if self.faults:
             return f"could not be compared with the old model; {self.faults[0]}"
         verdict = {1: "better than the old model", 0: "as good as the old model", -1: "worse than the old model"}
-        parts = [f"{verdict[self.pooled.change('ap50')]}: {_arrow(self.pooled)}"]
+        chance = f"as good as the old model, as far as {self.pooled.nuclei} nuclei can tell"
+        parts = [f"{chance if self.pooled.by_chance else verdict[self.pooled.verdict]}: {_arrow(self.pooled)}"]
         wins = [image.change("ap50") for image in self.images]
         if len(wins) > 1:
-            parts.append(f"{wins.count(1)} images better, {wins.count(-1)} worse")
+            parts.append(f"{wins.count(1)} of {len(wins)} images better, {wins.count(-1)} worse")
         if self.replay is not None:
-            also = "and" if self.pooled.change("ap50") < 0 else "but"
-            forgets = f"{also} it forgets: " if self.replay.change("ap50") < 0 else ""
+            also = "and" if self.pooled.verdict < 0 else "but"
+            forgets = f"{also} it forgets: " if self.replay.verdict < 0 else ""
             parts.append(f"{forgets}on replay images {_arrow(self.replay)}")
         if self.known:
             parts.append(f"but the old model has learnt from {', '.join(self.known)}, which flatters it")

@@ -22,11 +22,11 @@ from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
 from napari_pffnet.train.compare import measure
+from napari_pffnet.train.gate import NOISE
 
 LOSS_CROPS = 8
 PREVIEW = 512
 LARGEST = 1024
-NOISE = 0.5
 
 
 class Validator:

@@ -224,8 +224,8 @@ class TrainView(QWidget):
                 item.setData(0, IMAGE_ROLE, row.name if row in gate.images else "")
                 self.gate.addTopLevelItem(item)
         self.name.setText(name)
-        for button, suggested in ((self.accept_button, gate.better), (self.keep_button, not gate.better)):
-            suggest(button, suggested)
+        suggest(self.accept_button, gate.better and not gate.open)
+        suggest(self.keep_button, not gate.better)
 
     def set_past(self, trainings: Sequence[Past]) -> None:
         """List the trainings that are over."""
