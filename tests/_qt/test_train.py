@@ -216,6 +216,16 @@ def test_the_model_of_a_project_is_chosen_unless_the_user_has_chosen(person):
     segment.choose_model("other")
     person.controller.remembered.emit("mine")
     assert segment.options().model == "other"
+    segment.choose_model("mine")
+
+
+def test_the_next_project_does_not_have_the_model_of_the_one_before(person):
+    segment = person.panel.segment
+    person.see(lambda: segment.model.findData("other") >= 0)
+    person.controller.remembered.emit("mine")
+    person.controller.remembered.emit("default")
+    assert segment.options().model == "default"
+    assert segment.status.text() == "'default', as this project has brought no model yet, is chosen."
 
 
 @pytest.mark.parametrize("paused", [False, True])

@@ -229,9 +229,10 @@ def test_from_fine_tune_to_accept(make, tmp_path):
     folder = corrected(tmp_path)
     controller = make(folder, "steps=20", add=lambda *what: added.append(what) or what[1])
     controller.accepted.connect(chosen.append)
+    assert controller.projects.saved == 1, "what is counted lies in files"
     controller.start()
     assert controller.view.page == "running"
-    assert controller.projects.saved == 1
+    assert controller.projects.saved == 2
     poll(controller, lambda: controller.view.page == "gate")
     assert controller.view.last("set_progress")[:2] == (20, 20)
     losses, metrics = controller.view.last("set_curves")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_pffnet.curate.history import unsaved_edits
 from napari_pffnet.curate.work import Annotation, ProjectError, Work
 from projects import SHAPE, paint, painted
 
@@ -67,6 +68,19 @@ def test_what_was_not_saved_is_recovered(tmp_path):
     work.save(work.now)
     work.close()
     assert start(tmp_path).recovered == 0
+
+
+def test_edits_that_are_not_saved_are_counted(tmp_path):
+    place = tmp_path / "journal" / "a"
+    assert unsaved_edits(place) == 0
+    session(tmp_path, ONE, TWO)
+    assert unsaved_edits(place) == 0
+    session(tmp_path, THREE, crash=True)
+    assert unsaved_edits(place) == 1
+    work = start(tmp_path)
+    work.save(work.now)
+    work.close()
+    assert unsaved_edits(place) == 0
 
 
 def test_recovered_work_that_is_not_wanted_is_kept_beside(tmp_path):

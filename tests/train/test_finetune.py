@@ -3,6 +3,9 @@
 import json
 import pickle
 import shutil
+import socket
+import subprocess
+import sys
 import weakref
 from functools import partial
 
@@ -21,6 +24,7 @@ from napari_pffnet.data.opening import open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.sources import DataError, hold_out
 from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.io.process import started
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.library import LibraryError, load_model, save_model, seen_by
 from napari_pffnet.model import PFFNet
@@ -34,7 +38,7 @@ from napari_pffnet.train.material import open_material, prints
 from napari_pffnet.train.replay import ReplaySource, read_replay, sample_crops
 from napari_pffnet.train.start import prepare
 from napari_pffnet.train.state import DivergedError, TrainingError
-from projects import project
+from projects import SHAPE, paint, painted, project
 
 CPU = torch.device("cpu")
 SMALL = ["data.augment.crop=64", "batch_size=1", "precision=float32", "finetune.blend=1"]
@@ -439,6 +443,45 @@ def test_a_stop_asked_of_this_run_while_it_starts_counts(tmp_path, monkeypatch):
     monkeypatch.setenv(OUTPUT_VARIABLE, str(tmp_path))
     prepare(tmp_path, None)
     assert (tmp_path / "stop").exists()
+
+
+def test_where_a_training_goes_on_no_other_starts(tmp_path):
+    prepare(tmp_path, None)
+    prepare(tmp_path, None)  # of this process itself
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
+        about = {"pid": other.pid, "started": started(other.pid), "host": socket.gethostname()}
+        (tmp_path / "process.json").write_text(json.dumps(about))
+        with pytest.raises(FileExistsError, match=f"process {other.pid}.*; end it first"):
+            prepare(tmp_path, None)
+        (tmp_path / "process.json").write_text(json.dumps({**about, "host": "a node that is gone"}))
+        prepare(tmp_path, None)
+        (tmp_path / "process.json").write_text(json.dumps(about))
+        other.kill()
+    prepare(tmp_path, None)
+
+
+def test_a_model_that_a_run_has_made_is_not_written_over(tmp_path):
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(FileExistsError, match="holds an earlier run"):
+        prepare(tmp_path, None)
+
+
+def test_edits_that_are_not_saved_yet_are_told(base, tmp_path, capsys):
+    made = project(tmp_path)
+    labels = painted(paint(2, 2, 1), paint(20, 20, 2))
+    for name in "ab":
+        work = made.work(name, SHAPE)
+        work.save(Annotation(labels))
+        if name == "b":
+            work.record(paint(8, 8, 3))
+        work.close()
+        made.write_regions(name, Regions(whole=True))
+        made.set_state(name, "done")
+    made.close()
+    command = ["--project", str(made.folder), "--base", str(base), "--output", str(tmp_path / "out"), "--quiet"]
+    assert main([*command, "--device", "cpu", *SMALL]) == 2
+    assert "of b 1 edit is in the journal" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize("override", ["model.consistency=false", "init=imagenet", "data.weights=[1, 2]"])

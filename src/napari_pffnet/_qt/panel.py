@@ -32,6 +32,7 @@ from napari_pffnet._qt.theme import style_sheet
 from napari_pffnet._qt.train.compare_layers import CompareLayers
 from napari_pffnet._qt.train.controller import TrainController
 from napari_pffnet._qt.train.view import TrainView
+from napari_pffnet.library import DEFAULT
 
 ASK_AGAIN_MS = 200
 
@@ -139,6 +140,7 @@ class Panel(QWidget):
 
     def _control(self, engine: Engine) -> None:
         self._make_controllers(engine)
+        self._of_project = DEFAULT
         self._open: list[Any] = [
             self._threads,
             self.trainer,
@@ -205,7 +207,7 @@ class Panel(QWidget):
             (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
-            (self.trainer.accepted, self.segment.choose_model),
+            (self.trainer.accepted, self._choose_accepted),
             (self.trainer.remembered, self._choose_remembered),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.starting, self.trainer.end_comparison),
@@ -216,10 +218,17 @@ class Panel(QWidget):
         self.trainer.remember()
 
     def _choose_remembered(self, model: str) -> None:
-        """Choose the model of a project, unless the user has chosen another than default."""
-        if self.segment.options().model == "default":
+        """Choose the model of a project, or default if it has none, unless the user has chosen another."""
+        before = self.segment.options().model
+        if before in (DEFAULT, self._of_project) and before != model:
             self.segment.choose_model(model)
-            self.segment.set_status(f"'{model}', from this project's training, is chosen.")
+            origin = "as this project has brought no model yet" if model == DEFAULT else "from this project's training"
+            self.segment.set_status(f"'{model}', {origin}, is chosen.")
+        self._of_project = model
+
+    def _choose_accepted(self, model: str) -> None:
+        self.segment.choose_model(model)
+        self._of_project = model
 
     def _add_keys(self) -> None:
         """Keys that work whatever layer is selected; the tips of their buttons name them."""

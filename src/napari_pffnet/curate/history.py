@@ -140,6 +140,14 @@ class History:
         return Stage(file, first["digests"], edits, snapshots, length, _followed(file, length))
 
 
+def unsaved_edits(place: Path) -> int:
+    """Return how many edits in ``journal/NAME`` are not in the snapshot yet."""
+    files = sorted(place.glob(NUMBERED))
+    kinds = [record.content["kind"] for record in read_journal(files[-1])[0]] if files else []
+    after = kinds[::-1].index("snapshot") if "snapshot" in kinds else len(kinds)
+    return kinds[len(kinds) - after :].count("edit")
+
+
 def _followed(file: Path, length: int) -> bool:
     """Whether something other than a torn last record follows: a record of full length with a wrong checksum."""
     data = file.read_bytes()[length:]

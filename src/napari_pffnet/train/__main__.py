@@ -16,6 +16,7 @@ from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 
 if TYPE_CHECKING:
     from napari_pffnet.train.events import Event
+    from napari_pffnet.train.material import Material
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -144,6 +145,7 @@ def _training(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
     from napari_pffnet.data.opening import check, open_source
     from napari_pffnet.library import load_model
+    from napari_pffnet.train.child import watched
     from napari_pffnet.train.finetune import BASE, finetune, recipe
     from napari_pffnet.train.material import open_material
 
@@ -151,10 +153,27 @@ def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
     base = load_model(kept[0] if kept else options.base or "default")
     wanted = recipe(base.config, options.effort or USUAL_EFFORT, 1, options.overrides)
     material = open_material(options.project, wanted.finetune, base.card)
+    if not watched(options.output):  # the panel saves before it trains
+        _check_saved(options.project, material)
     config = recipe(base.config, options.effort or USUAL_EFFORT, len(material.train), options.overrides)
     replay = open_source(options.replay) if options.replay else None
     check([replay] if replay is not None else [])
     return partial(finetune, config, base, material, replay=replay)
+
+
+def _check_saved(project: Path, material: Material) -> None:
+    """Raise DataError if edits of images that are used are in the journal only: they would not count."""
+    from napari_pffnet.curate.history import unsaved_edits
+    from napari_pffnet.data.sources import DataError
+
+    names = {source.name(i) for source in (material.train, material.held_out) for i in range(len(source))}
+    for name in sorted(names):
+        if count := unsaved_edits(project / "journal" / name):
+            edits = "1 edit is" if count == 1 else f"{count} edits are"
+            raise DataError(
+                f"{project}: of {name} {edits} in the journal, but not in labels/ yet; open the project and this "
+                "image in napari, which brings them back, and go on to another image, which saves them"
+            )
 
 
 if __name__ == "__main__":

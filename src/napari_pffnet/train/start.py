@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from pathlib import Path
 
 import torch
 
 from napari_pffnet.config import BodyConfig, TrainConfig
+from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.process import alive, started
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.child import watched
-from napari_pffnet.train.control import PAUSE_FILE, RESUME_FILE, STOP_FILE
+from napari_pffnet.train.control import PAUSE_FILE, RESULT, RESUME_FILE, STOP_FILE
 from napari_pffnet.train.state import TrainingError, seed_all
+
+#: which process trains in a folder
+PROCESS_FILE = "process.json"
 
 
 def find_resume(choice: str | None, output: Path) -> Path | None:
@@ -27,21 +35,38 @@ def find_resume(choice: str | None, output: Path) -> Path | None:
 
 
 def prepare(output: Path, resume: Path | None) -> None:
-    """Make the output folder; refuse to write over an earlier run.
+    """Make the output folder; refuse to write over an earlier run, or into one that goes on.
 
     Raises
     ------
     FileExistsError
-        The folder holds a run and this one does not resume it.
+        The folder holds a run and this one does not resume it, or a process of this machine trains there.
     """
     output.mkdir(parents=True, exist_ok=True)
+    _claim(output)
     if not watched(output):  # else they were taken away before this run was started, and may be meant for it
         for file in (STOP_FILE, PAUSE_FILE):
             (output / file).unlink(missing_ok=True)
-    if resume is None and (output / RESUME_FILE).exists():
+    if resume is None and any((output / name).exists() for name in (RESUME_FILE, RESULT)):
         raise FileExistsError(
             f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output"
         )
+
+
+def _claim(output: Path) -> None:
+    """Note that this process trains in a folder, unless another one of this machine does."""
+    file, host = output / PROCESS_FILE, socket.gethostname()
+    try:
+        holder = json.loads(file.read_text(encoding="utf-8"))
+        pid, since, there = int(holder["pid"]), holder["started"], holder["host"]
+    except (OSError, ValueError, KeyError, TypeError):  # nobody, or damaged
+        pid, since, there = os.getpid(), None, host
+    if pid != os.getpid() and there == host and alive(pid, since):
+        raise FileExistsError(
+            f"a training goes on in {output} (process {pid}); end it first, with a file '{STOP_FILE}' there, or choose "
+            "another --output"
+        )
+    write_atomic(file, json.dumps({"pid": os.getpid(), "started": started(os.getpid()), "host": host}).encode())
 
 
 def initial_network(config: TrainConfig) -> PFFNet:

@@ -37,6 +37,7 @@ from napari_pffnet._qt.train.runs import (
     read_pair,
     resumable,
 )
+from napari_pffnet.library import DEFAULT
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.control import RESULT
 from napari_pffnet.train.gate import read_gate
@@ -69,7 +70,7 @@ class TrainController:
 
     #: Name of a new model that was accepted.
     accepted = Signal(str)
-    #: Name of the model that the training of the project that is open brought last.
+    #: Name of the model that the training of the project that is open brought last; default if there is none.
     remembered = Signal(str)
 
     def __init__(
@@ -89,6 +90,7 @@ class TrainController:
         self._project: Path | None = None
         self._open = False
         self._compared = ""
+        self._proposed = DEFAULT
         self._left: list[Run] = []
         self.choice = MaterialChoice(view, self._in_background)
         self.past = PastTrainings(view, self._in_background, self._follow)
@@ -129,6 +131,7 @@ class TrainController:
         """Count the images when the step is unfolded, and find models."""
         self._open = is_open
         if is_open:
+            self.projects.keeper.save()  # what is counted lies in files
             self.find_choices()
             self.choice.count()
 
@@ -159,12 +162,14 @@ class TrainController:
             self.choice.count()
 
     def remember(self) -> None:
-        """Choose the model that the project brought last, unless the user has chosen another than default."""
-        name = accepted_model(self._project) if self._project else ""
-        if name:
-            if self.view.options().base == "default":
-                self.view.choose_base(name)
-            self.remembered.emit(name)
+        """Choose the model that the project brought last, or default, unless the user has chosen another."""
+        if self._project is None:
+            return
+        name = accepted_model(self._project) or DEFAULT
+        if self.view.options().base in (DEFAULT, self._proposed):
+            self.view.choose_base(name)
+        self._proposed = name
+        self.remembered.emit(name)
 
     def others(self) -> list[str]:
         """Names of projects that were open before and whose training goes on."""
@@ -371,6 +376,7 @@ class TrainController:
         self._decided(run, name)
         self.view.set_status(f"'{name}' is in the model library and chosen in Segment.")
         self.view.choose_base(name)
+        self._proposed = name
         self.choice.count()
         self.accepted.emit(name)
 
