@@ -466,6 +466,30 @@ def test_a_model_that_a_run_has_made_is_not_written_over(tmp_path):
         prepare(tmp_path, None)
 
 
+def test_a_run_that_goes_on_has_the_images_that_it_began_with(base, tmp_path):
+    made = project(tmp_path)
+    labels = painted(paint(2, 2, 1), paint(20, 20, 2))
+
+    def finish(*names):
+        for name in names:
+            work = made.work(name, SHAPE)
+            work.save(Annotation(labels))
+            work.close()
+            made.write_regions(name, Regions(whole=True))
+            made.set_state(name, "done")
+
+    finish("b", "c")
+    output = tmp_path / "out"
+    command = ["--project", str(made.folder), "--base", str(base), "--output", str(output), "--quiet", *SMALL]
+    command += ["--device", "cpu", "validate_every=1", "finetune.replay=0"]
+    assert main([*command, "schedule.steps=1"]) == 0
+    finish("a")
+    made.close()
+    assert main([*command, "schedule.steps=2", "--resume", "auto"]) == 0
+    data = load_model(output / "best.safetensors").card["data"]
+    assert (data["images"], data["held_out"]) == (["c"], ["b"]), "of a, b and c, a would be held out"
+
+
 def test_edits_that_are_not_saved_yet_are_told(base, tmp_path, capsys):
     made = project(tmp_path)
     labels = painted(paint(2, 2, 1), paint(20, 20, 2))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, load, parse
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.terminal import print_any_text
-from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
+from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT, listed
 
 if TYPE_CHECKING:
     from napari_pffnet.train.events import Event
@@ -151,6 +151,9 @@ def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
 
     kept = sorted((options.output / BASE).glob("*.safetensors")) if options.resume else []
     base = load_model(kept[0] if kept else options.base or "default")
+    if kept and options.base and kept[0].stem != Path(options.base).stem:
+        print(f"note: the run in {options.output} goes on from {kept[0].stem}, not {options.base}", file=sys.stderr)
+    options.overrides = [*(_chosen_before(options.output) if options.resume else []), *options.overrides]
     wanted = recipe(base.config, options.effort or USUAL_EFFORT, 1, options.overrides)
     material = open_material(options.project, wanted.finetune, base.card)
     if not watched(options.output):  # the panel saves before it trains
@@ -159,6 +162,16 @@ def _finetuning(options: argparse.Namespace) -> Callable[..., Iterator[Event]]:
     replay = open_source(options.replay) if options.replay else None
     check([replay] if replay is not None else [])
     return partial(finetune, config, base, material, replay=replay)
+
+
+def _chosen_before(output: Path) -> list[str]:
+    """Return the images of the run in a folder as settings; none if it has not begun."""
+    file = output / "config.yaml"
+    if not file.is_file():
+        return []
+    chosen = load(TrainConfig, file).finetune
+    names = {"images": chosen.images, "held_out": chosen.held_out}
+    return [f"finetune.{key}={listed(each)}" for key, each in names.items() if each]
 
 
 def _check_saved(project: Path, material: Material) -> None:

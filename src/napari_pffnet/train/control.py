@@ -5,8 +5,12 @@ A run is asked to wait or to end by files in its folder, so that any program and
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+
+import yaml
 
 Effort = Literal["quick", "normal", "thorough"]
 #: Steps for five images.
@@ -23,3 +27,8 @@ def asked(output: Path) -> Literal["stop", "pause", ""]:
     if (output / STOP_FILE).exists():
         return "stop"
     return "pause" if (output / PAUSE_FILE).exists() else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as the list of YAML that the training reads."""
+    return yaml.safe_dump(list(names), default_flow_style=True, allow_unicode=True, width=math.inf).strip()

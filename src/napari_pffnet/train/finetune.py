@@ -141,7 +141,7 @@ def finetune(
     TrainingError
         The losses grow without bounds again and again, or memory does not suffice for the smallest setting.
     """
-    network = copy.deepcopy(base.network)
+    network, config = copy.deepcopy(base.network), _with_choice(config, material)
     data: list[Source] = [material.train]
     origin = {"name": base.path.stem, "sha256": fingerprint(base.path)}
     crops = read_replay(base.path)
@@ -283,13 +283,22 @@ def _keep_base(file: Path, output: Path) -> None:
 
 
 def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, Crops]:
-    """Leave out crops to learn from of images that are held out now, and crops to check on of images to learn from.
+    """Leave out crops of images that are held out now, and crops to check on of images to learn from.
 
-    Told by name alone: rather a crop less than one that is judged by what was learnt.
+    What is held out is compared as a whole. Told by name alone: rather a crop less than one that is judged by what was
+    learnt.
     """
     learnt = {material.train.name(i) for i in range(len(material.train))}
-    other = {"learn": {*material.names}, "check": learnt}
+    other = {"learn": {*material.names}, "check": {*material.names, *learnt}}
     return {use: [crop for crop in each if crop.name not in other[use]] for use, each in crops.items()}
+
+
+def _with_choice(config: TrainConfig, material: Material) -> TrainConfig:
+    """Note the images in the configuration: a run that is resumed has the same, whatever is done meanwhile."""
+    train, held = ([part.name(i) for i in range(len(part))] for part in (material.train, material.held_out))
+    parts = set(train) & set(held)  # of a single image a part is held out
+    choice = {"images": tuple(train if parts else [*train, *held]), "held_out": tuple([] if parts else held)}
+    return config.model_copy(update={"finetune": config.finetune.model_copy(update=choice)})
 
 
 def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Crops]) -> dict[str, Crops]:

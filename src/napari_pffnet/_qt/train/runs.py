@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 import time
@@ -16,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import tifffile
-import yaml
 
 from napari_pffnet.config import FIXED, ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.change import Array
@@ -28,7 +26,7 @@ from napari_pffnet.io.project import PROJECT_FILE, RUNS, ImageEntry, ProjectErro
 from napari_pffnet.library import LibraryError, available, entry, pixel_print, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
-from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT
+from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT, listed
 from napari_pffnet.train.gate import Compared, Gate, gate_file, read_gate
 
 DECISION_FILE = "decision.json"
@@ -94,7 +92,7 @@ def check_settings(text: str) -> list[str]:
 
 def command(project: Path, output: Path, options: Options, settings: Sequence[str]) -> list[str]:
     """Return the command of a run."""
-    chosen = [f"finetune.images={_listed(options.images)}", f"finetune.held_out={_listed(options.held_out)}"]
+    chosen = [f"finetune.images={listed(options.images)}", f"finetune.held_out={listed(options.held_out)}"]
     return [
         *(sys.executable, "-m", "napari_pffnet.train"),
         *("--project", str(project), "--base", options.base, "--output", str(output)),
@@ -102,11 +100,6 @@ def command(project: Path, output: Path, options: Options, settings: Sequence[st
         *chosen,
         *settings,
     ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Write names as the list of YAML that the training reads."""
-    return yaml.safe_dump(list(names), default_flow_style=True, allow_unicode=True, width=math.inf).strip()
 
 
 def again(stored: Sequence[str], project: Path, output: Path, settings: Sequence[str] = ()) -> list[str]:
