@@ -151,6 +151,12 @@ def test_relabel_closes_gaps_in_order(dtype):
     check(np.zeros((2, 2), dtype), relabel(np.zeros((2, 2), dtype)), ".. ..")
 
 
+def test_what_is_negative_is_no_nucleus_when_numbered():
+    change = relabel(np.array([[-1, 5, 0], [-7, 9, 9]], np.int16))
+    assert np.transpose(change.indices).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [1, 2]]
+    assert change.values.tolist() == [0, 1, 0, 2, 2]
+
+
 def test_relabel_changes_only_what_has_to_change():
     before = plane("11.3")
     assert relabel(before).indices[1].tolist() == [3]

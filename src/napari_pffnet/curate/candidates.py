@@ -117,7 +117,7 @@ def _from_foreground(taken: Array, semantic: Array, smallest: float, threshold: 
     rest = (semantic >= threshold) & ~taken
     if not rest.any():
         return []
-    core = ndimage.distance_transform_edt(np.pad(rest, 1))[1:-1, 1:-1] >= max(1.5, radius / 2)
+    core = _core(rest, smallest, max(1.5, radius / 2))
     pieces, _ = ndimage.label(ndimage.binary_dilation(core, iterations=max(1, round(radius / 2))) & rest)
     found = []
     for number, window in enumerate(ndimage.find_objects(pieces), start=1):
@@ -126,6 +126,18 @@ def _from_foreground(taken: Array, semantic: Array, smallest: float, threshold: 
             mean = float(semantic[window][mask].astype(np.float64).mean())
             found.append(_candidate(mask, window, mean, "foreground"))
     return found
+
+
+def _core(rest: Array, smallest: float, depth: float) -> Array:
+    """Return the pixels at least so deep in pieces that are large enough; each piece in a window of its own."""
+    pieces, _ = ndimage.label(rest, np.ones((3, 3)))
+    large = np.bincount(pieces.ravel()) >= smallest
+    core = np.zeros(rest.shape, bool)
+    for number, window in enumerate(ndimage.find_objects(pieces), start=1):
+        if large[number]:
+            piece = np.pad(pieces[window] == number, 1)
+            core[window] |= ndimage.distance_transform_edt(piece)[1:-1, 1:-1] >= depth
+    return core
 
 
 def _largest_piece(mask: Array) -> Array:

@@ -24,7 +24,7 @@ from napari_pffnet.curate.change import (
     window_around,
     window_of,
 )
-from napari_pffnet.labels import IGNORE
+from napari_pffnet.labels import IGNORE, renumber
 
 BACKGROUND, FOREGROUND = 0, 1
 #: pixels
@@ -146,17 +146,16 @@ def new_label(plane: Array, polygon: Array, *, replace: bool = False, used_up_to
 
 
 def relabel(plane: Array) -> Change:
-    """Number the objects 1..N without gaps, in the order of their ids.
+    """Number the objects 1..N without gaps, in the order of their ids; what is negative becomes background.
 
     Raises
     ------
     OperationError
         The dtype cannot hold N.
     """
-    ids, place = np.unique(plane, return_inverse=True)
-    require(plane.dtype, int(np.count_nonzero(ids)))
-    numbers = np.where(ids == 0, 0, np.cumsum(ids != 0)).astype(plane.dtype)
-    return change(plane, _everything(plane), numbers[place].reshape(plane.shape))
+    numbers, ids = renumber(np.maximum(plane, 0))
+    require(plane.dtype, len(ids))
+    return change(plane, _everything(plane), numbers.astype(plane.dtype))
 
 
 def paint_class(semantic: Array, polygon: Array, value: int) -> Change:

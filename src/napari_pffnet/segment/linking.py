@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_pffnet.evaluate.metrics import assign, overlaps
-from napari_pffnet.labels import are_one
+from napari_pffnet.labels import are_one, renumber
 
 Array = np.ndarray[Any, Any]
 
@@ -70,8 +70,6 @@ def pairs(before: Array, after: Array) -> dict[int, int]:
 
 def relabel(labels: Array, ids: dict[int, int]) -> Array:
     """Return a label image with other ids, old: new; ids that are not named become background."""
-    old = np.array([0, *sorted(ids)], np.int64)
-    new = np.array([0, *(ids[label] for label in sorted(ids))], np.int64)
-    place = np.minimum(np.searchsorted(old, labels), len(old) - 1)
+    numbers, there = renumber(labels)
     dtype = np.int64 if labels.dtype.itemsize == 8 else np.int32
-    return np.where(old[place] == labels, new[place], 0).astype(dtype)
+    return np.array([0, *(ids.get(label, 0) for label in there.tolist())], dtype)[numbers]

@@ -26,7 +26,7 @@ from napari_pffnet.curate.operations import (
     smooth,
 )
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
-from napari_pffnet.labels import IGNORE
+from napari_pffnet.labels import IGNORE, renumber
 
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
 
@@ -243,8 +243,8 @@ def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
 
 
 def _relabel(plane: LabelPlane) -> Edit:
-    ids = np.unique(plane.layer.data)
-    new = {int(old): number for number, old in enumerate(ids[ids != 0], start=1)}
+    _, ids = renumber(np.maximum(plane.everything, 0))
+    new = {old: number for number, old in enumerate(ids.tolist(), start=1)}
     changed = {old: number for old, number in new.items() if old != number}
     return Edit(relabel(plane.everything), f"{_nuclei(len(new))}, numbered without gaps.", True, changed)
 

@@ -116,7 +116,8 @@ class _Output:
                 self.layer.features = features
             self.layer.data = data
             for name in PLACEMENT:
-                setattr(self.layer, name, arguments[name])
+                if not np.array_equal(getattr(self.layer, name), arguments[name]):  # napari draws anew each time
+                    setattr(self.layer, name, arguments[name])
         elif there and self.layer is not None and features is None and _FINGERPRINTS[self.layer][1] == _checksum(data):
             return self._kept in self.viewer.layers
         else:
