@@ -13,7 +13,7 @@ from panel_fakes import FakeEngine, at_once, options
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.correct.controller import CorrectController
 from napari_pffnet._qt.correct.keys import Keys
-from napari_pffnet._qt.correct.point_tools import LOOKING, NO_IMAGE, NOT_SEEN, PointTools
+from napari_pffnet._qt.correct.point_tools import ELSEWHERE, LOOKING, NO_IMAGE, NOT_SEEN, PointTools
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
@@ -25,8 +25,8 @@ from napari_pffnet.segment import Found
 class FakePointer:
     """Sees a square of 5 × 5 pixels with its corner at `corner`, whatever it is asked."""
 
-    def __init__(self, corner=(9, 1), warm=True):
-        self.corner, self.warm, self.asked = corner, warm, []
+    def __init__(self, corner=(9, 1), warm=True, score=0.8):
+        self.corner, self.warm, self.score, self.asked = corner, warm, score, []
 
     def ready(self, box):
         return self.warm
@@ -39,7 +39,7 @@ class FakePointer:
         if self.corner is None:
             return None
         rows, columns = np.indices((5, 5)).reshape(2, -1)
-        return Found((rows + self.corner[0], columns + self.corner[1]), 0.8, 0.9)
+        return Found((rows + self.corner[0], columns + self.corner[1]), self.score, 0.9)
 
     nucleus_at = _found
 
@@ -187,6 +187,23 @@ def test_what_goes_wrong_is_said():
     controller.press("here")
     assert status(controller) == NO_IMAGE
     np.testing.assert_array_equal(layer.data, squares())
+
+
+def test_a_nucleus_is_not_redrawn_as_what_resembles_none():
+    layer = Labels(squares())
+    controller, _ = make(layer, FakePointer((1, 1), score=0.001))
+    press(controller, "fit", 3, 3)
+    assert status(controller) == NOT_SEEN
+    np.testing.assert_array_equal(layer.data, squares())
+
+
+def test_an_image_of_the_same_size_that_lies_elsewhere_is_named():
+    controller, _ = make(Labels(squares()), placing={"scale": (0.3, 0.3), "name": "cells"})
+    press(controller, "here", 11, 3)
+    assert status(controller) == ELSEWHERE.format("cells")
+    controller.viewer.layers["cells"].visible = False
+    press(controller, "here", 11, 3)
+    assert status(controller) == NO_IMAGE
 
 
 def test_stack_is_edited_in_the_plane_in_view():

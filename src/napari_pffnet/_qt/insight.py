@@ -13,7 +13,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.layers.image_under import images_under
+from napari_pffnet._qt.layers.image_under import image_elsewhere, images_under
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.planes import Array, Part, Plane, axis_names, channel_axis
 
@@ -131,6 +131,10 @@ class Insights:
         found = list(images_under(self.viewer, plane))
         known = [pair for pair in found if self._known(*pair)]
         return next(iter(known or found), None)
+
+    def image_elsewhere(self, plane: LabelPlane) -> Image | None:
+        """Return a visible image of the plane's size that need not lie under it."""
+        return image_elsewhere(self.viewer, plane)
 
     def _parts(self, image: Image, plane: Plane) -> Iterator[tuple[Outcome, tuple[slice, slice]]]:
         """Outcomes of parts of a plane, the latest first, with their rows and columns of it."""

@@ -26,9 +26,16 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
+ELSEWHERE = (
+    "'{}' has the size of these labels, but another scale or place. If they belong together: right-click it in the "
+    "layer list, Copy scale and transforms › Copy all to clipboard; then the labels, Apply scale/transforms from "
+    "Clipboard."
+)
 NOT_SEEN = "The network sees no nucleus there; try a box around it, or draw its outline."
 LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2
+#: a nucleus that somebody drew is redrawn only as something that resembles one
+LEAST_SCORE = 0.005
 
 
 class Look(NamedTuple):
@@ -131,10 +138,14 @@ class PointTools:
         rows, columns = np.nonzero(plane.pixels == label)
         box = (float(rows.min()), float(columns.min()), float(rows.max() + 1), float(columns.max() + 1))
 
+        def seen(pointer: Pointer) -> Found | None:
+            found = pointer.nucleus_in(box)
+            return found if found is not None and found.score >= LEAST_SCORE else None
+
         def redrawn(now: LabelPlane, found: Found) -> Edit:
             return Edit(redraw(now.pixels, label, found.indices), f"Nucleus {label} redrawn")
 
-        return self._ask(plane, box, lambda pointer: pointer.nucleus_in(box), redrawn)
+        return self._ask(plane, box, seen, redrawn)
 
     def _placing(self, gesture: Gesture) -> Callable[[LabelPlane, Found], Edit]:
         """Return what puts a nucleus among the others."""
@@ -159,7 +170,8 @@ class PointTools:
         """Answer at once from kept features; else compute those around the box first, in the background."""
         under = self.insights.image_under(plane)
         if under is None:
-            return NO_IMAGE
+            other = self.insights.image_elsewhere(plane)
+            return ELSEWHERE.format(other.name) if other is not None else NO_IMAGE
         image, wanted = under[0], self.request(under[0], under[1].part)
         pointer, model = self._known(plane, image, wanted)
 

@@ -50,6 +50,19 @@ def grey_under(viewer: ViewerModel, plane: LabelPlane) -> Array | None:
     return next(greys, None)
 
 
+def image_elsewhere(viewer: ViewerModel, plane: LabelPlane) -> Image | None:
+    """Return a visible image of the plane's size, wherever it lies; None if there is none."""
+    for image in reversed(viewer.layers):
+        if is_image(image) and image.visible:
+            try:
+                rows, columns = (level_shape(image, 0)[axis] for axis in on_screen(image, viewer.dims.order))
+            except PlaneError:
+                continue
+            if (rows, columns) == plane.pixels.shape:
+                return image
+    return None
+
+
 def _part_under(viewer: ViewerModel, image: Image, plane: LabelPlane) -> Part | None:
     """Return the part of an image whose pixels are the plane's; None if there is none."""
     try:
