@@ -274,6 +274,7 @@ def test_an_earlier_training_is_shown_again_and_deleted(person, monkeypatch):
     person.click(view.keep_button)
     person.see(past.isVisible)
     person.click(past.button)
+    person.see(lambda: not past.again_button.visibleRegion().isEmpty())
     assert not past.again_button.isEnabled()
     row = past.table.topLevelItem(0)
     assert [row.text(column) for column in (1, 2)] == [".50→.70▲", "old kept"]

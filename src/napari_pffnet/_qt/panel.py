@@ -195,7 +195,7 @@ class Panel(QWidget):
 
     def _connect_steps(self) -> None:
         """Let one step follow another, and make room for those that are unfolded."""
-        statistics = self.review.statistics
+        statistics, past = self.review.statistics, self.train.past
         connections: list[tuple[Any, Callable[..., object]]] = [
             (self.project_step.opened, lambda is_open: self.unfold(self.project_step if is_open else None)),
             (self.segment_step.opened, lambda is_open: self.unfold(self.segment_step if is_open else None)),
@@ -205,6 +205,7 @@ class Panel(QWidget):
             (self.reviewer.contours.changed, self.segment.outlines.setChecked),
             (self.reviewer.opened, lambda is_open: self._make_room() if is_open else None),
             (statistics.opened, lambda is_open: self._scroll_to(statistics) if is_open else None),
+            (past.opened, lambda is_open: QTimer.singleShot(0, lambda: self._scroll_to(past)) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
             (self.trainer.accepted, self._choose_accepted),
