@@ -210,11 +210,11 @@ def test_napari_asks_about_the_training_of_another_project_too(person, monkeypat
 def test_the_model_of_a_project_is_chosen_unless_the_user_has_chosen(person):
     segment = person.panel.segment
     person.see(lambda: segment.model.findData("other") >= 0)
-    person.controller.remembered.emit("mine")
+    person.controller.remembered.emit("mine", "default")
     assert segment.options().model == "mine"
     assert segment.status.text() == "'mine', from this project's training, is chosen."
     segment.choose_model("other")
-    person.controller.remembered.emit("mine")
+    person.controller.remembered.emit("mine", "default")
     assert segment.options().model == "other"
     segment.choose_model("mine")
 
@@ -222,8 +222,8 @@ def test_the_model_of_a_project_is_chosen_unless_the_user_has_chosen(person):
 def test_the_next_project_does_not_have_the_model_of_the_one_before(person):
     segment = person.panel.segment
     person.see(lambda: segment.model.findData("other") >= 0)
-    person.controller.remembered.emit("mine")
-    person.controller.remembered.emit("default")
+    person.controller.remembered.emit("mine", "default")
+    person.controller.remembered.emit("default", "mine")
     assert segment.options().model == "default"
     assert segment.status.text() == "'default', as this project has brought no model yet, is chosen."
 
@@ -252,7 +252,7 @@ def test_segmenting_takes_a_comparison_away(person, monkeypatch):
     person.click(person.view.start_button)
     person.see(lambda: person.view.accept_button.isVisible())
     nothing = np.zeros(SHAPE, np.uint8)
-    person.controller.side_by_side.show("a", *with_difference(nothing, nothing, nothing, nothing))
+    person.controller.comparing.side_by_side.show("a", *with_difference(nothing, nothing, nothing, nothing))
     person.view.side_button.setChecked(True)
     image = person.panel.keeper.image.layers["image"]
     assert not image.visible
@@ -260,7 +260,7 @@ def test_segmenting_takes_a_comparison_away(person, monkeypatch):
     person.panel.controller.run()
     assert image.visible
     assert not person.view.side_button.isChecked()
-    assert person.controller.side_by_side.layers == {}
+    assert person.controller.comparing.side_by_side.layers == {}
 
 
 def test_an_earlier_training_is_shown_again_and_deleted(person, monkeypatch):

@@ -423,7 +423,7 @@ def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path
     monkeypatch.setattr("napari_pffnet._qt.train.runs.available", lambda: {"default": None, "liver": None})
     controller = make()
     remembered = []
-    controller.remembered.connect(remembered.append)
+    controller.remembered.connect(lambda name, _before: remembered.append(name))
     controller.projects.open(folder)
     assert remembered == ["liver"]
     assert controller.view.last("choose_base") == ("liver",)
@@ -610,31 +610,31 @@ def test_old_and_new_are_shown_side_by_side_and_taken_away(make, tmp_path):
         tifffile.imwrite(controller.run.output / gate_file("a", which), pixels)
     (controller.run.output / "gate.json").write_text(json.dumps({"old": {}, "new": {}, "images": [values]}))
     controller.compare("a")
-    name, image, truth, old, new, difference = controller.side_by_side.show.call_args.args
+    name, image, truth, old, new, difference = controller.comparing.side_by_side.show.call_args.args
     assert (name, image.shape, old.shape, new.shape) == ("a", SHAPE, SHAPE, SHAPE)
     assert set(np.unique(truth)) == {0, 1}  # what lies in ignored pixels does not count
     assert difference.headline() == "the same nuclei; their outlines may differ"
-    controller.side_by_side.remove.reset_mock()
+    controller.comparing.side_by_side.remove.reset_mock()
     controller.compare("")
-    controller.side_by_side.remove.assert_called_once()
+    controller.comparing.side_by_side.remove.assert_called_once()
     controller.compare("a")
-    controller.side_by_side.remove.reset_mock()
+    controller.comparing.side_by_side.remove.reset_mock()
     controller.view.end_comparison = Mock()
     controller.projects.leaving.emit()
-    controller.side_by_side.remove.assert_called_once()
+    controller.comparing.side_by_side.remove.assert_called_once()
     controller.view.end_comparison.assert_called_once()
     jobs = []
     controller.background = lambda _title, job, *, done, **_more: jobs.append((job, done))
-    controller.side_by_side.show.reset_mock()
+    controller.comparing.side_by_side.show.reset_mock()
     controller.compare("a")
     controller.projects.leaving.emit()
     [(job, done)] = jobs
     done(job(None))
-    controller.side_by_side.show.assert_not_called()  # the user has gone on meanwhile
+    controller.comparing.side_by_side.show.assert_not_called()  # the user has gone on meanwhile
     jobs = []
     controller.background = lambda *args, **kwargs: jobs.append(lambda: at_once(*args, **kwargs))
     controller.compare("a")
     controller.keep_old()
     for job in jobs:
         job()
-    controller.side_by_side.show.assert_not_called()  # decided meanwhile: nobody could close it
+    controller.comparing.side_by_side.show.assert_not_called()  # decided meanwhile: nobody could close it

@@ -460,8 +460,10 @@ def test_where_a_training_goes_on_no_other_starts(tmp_path):
     prepare(tmp_path, None)
 
 
-def test_a_model_that_a_run_has_made_is_not_written_over(tmp_path):
+def test_a_run_that_has_ended_is_not_written_over(tmp_path):
     (tmp_path / "best.safetensors").touch()
+    prepare(tmp_path, None)  # it was killed before there was a file to resume from
+    (tmp_path / "gate.json").touch()
     with pytest.raises(FileExistsError, match="holds an earlier run"):
         prepare(tmp_path, None)
 

@@ -35,11 +35,11 @@ def test_a_new_model_is_better_only_if_nothing_is_forgotten(new, replay, better)
     assert Gate(row("all", 0.5, new), (), row("replay", 0.9, replay)).better is better
 
 
-@pytest.mark.parametrize(("new", "better", "is_open"), [(0.74, True, True), (0.9, True, False), (0.5, False, False)])
-def test_of_few_nuclei_a_small_difference_is_chance(new, better, is_open):
+@pytest.mark.parametrize(("new", "better", "in_doubt"), [(0.74, True, True), (0.9, True, False), (0.5, False, False)])
+def test_of_few_nuclei_a_small_difference_is_chance(new, better, in_doubt):
     """14 of 17 found, then one more false, as good as nothing; a half lost is more than that."""
     gate = Gate(Compared("all", {"ap50": 0.82}, {"ap50": new}, 17))
-    assert (gate.better, gate.open) == (better, is_open)
+    assert (gate.better, gate.in_doubt) == (better, in_doubt)
     assert gate.headline().startswith("as good as the old model, as far as 17 nuclei can tell: AP50 0.82") == better
     forgets = Gate(row("all", 0.5, 0.7), (), Compared("replay", {"ap50": 0.82}, {"ap50": new}, 17))
     assert forgets.better == better

@@ -140,7 +140,6 @@ class Panel(QWidget):
 
     def _control(self, engine: Engine) -> None:
         self._make_controllers(engine)
-        self._of_project = DEFAULT
         self._open: list[Any] = [
             self._threads,
             self.trainer,
@@ -208,7 +207,7 @@ class Panel(QWidget):
             (past.opened, lambda is_open: QTimer.singleShot(0, lambda: self._scroll_to(past)) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
-            (self.trainer.accepted, self._choose_accepted),
+            (self.trainer.accepted, self.segment.choose_model),
             (self.trainer.remembered, self._choose_remembered),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.starting, self.trainer.end_comparison),
@@ -218,18 +217,13 @@ class Panel(QWidget):
             signal.connect(slot)
         self.trainer.remember()
 
-    def _choose_remembered(self, model: str) -> None:
+    def _choose_remembered(self, model: str, before: str) -> None:
         """Choose the model of a project, or default if it has none, unless the user has chosen another."""
-        before = self.segment.options().model
-        if before in (DEFAULT, self._of_project) and before != model:
+        chosen = self.segment.options().model
+        if chosen in (DEFAULT, before) and chosen != model:
             self.segment.choose_model(model)
             origin = "as this project has brought no model yet" if model == DEFAULT else "from this project's training"
             self.segment.set_status(f"'{model}', {origin}, is chosen.")
-        self._of_project = model
-
-    def _choose_accepted(self, model: str) -> None:
-        self.segment.choose_model(model)
-        self._of_project = model
 
     def _add_keys(self) -> None:
         """Keys that work whatever layer is selected; the tips of their buttons name them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from math import prod
@@ -100,9 +100,9 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     own = [(file, annotation.get(file, {})) for file in files if file not in owners]
     alone = [file for file, _ in own if _is_outlines(file)]
     problems += [f"{file}: outlines without their image; choose its image, of the same name, too" for file in alone]
-    strays = [file for file, _ in own if file not in alone and _is_stray(file, images)]
-    problems += [_tell_strays(folder, strays) for folder in sorted({file.parent for file in strays})]
-    own = [(file, parts) for file, parts in own if file not in {*alone, *strays}]
+    strays = _strays([file for file, _ in own if not _is_outlines(file)], {folder for folder, _ in images})
+    problems += [_tell_strays(folder, names) for folder, names in strays.items()]
+    own = [(file, parts) for file, parts in own if not _is_outlines(file) and file.parent not in strays]
     return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
@@ -146,16 +146,18 @@ def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, st
     return None
 
 
-def _is_stray(file: Path, known: Mapping[tuple[Path, str], Path]) -> bool:
-    """Whether a file lies where annotation of other images lies, but is of none of them."""
-    images = file.parent.with_name("images")
-    return file.parent.name in FOLDERS and any(folder == images for folder, _ in known)
+def _strays(files: Sequence[Path], folders: Collection[Path]) -> dict[Path, list[str]]:
+    """Return names of files that lie where annotation of images in `folders` lies, but are of none, by folder."""
+    found: dict[Path, list[str]] = {}
+    for file in files:
+        if file.parent.name in FOLDERS and file.parent.with_name("images") in folders:
+            found.setdefault(file.parent, []).append(file.name)
+    return found
 
 
-def _tell_strays(folder: Path, files: Sequence[Path]) -> str:
-    mine = [file.name for file in files if file.parent == folder]
+def _tell_strays(folder: Path, names: Sequence[str]) -> str:
     return (
-        f"{folder}: of {', '.join(mine[:3])}{' …' if len(mine) > 3 else ''} no image of that name is in"
+        f"{folder}: of {', '.join(names[:3])}{' …' if len(names) > 3 else ''} no image of that name is in"
         f" {folder.with_name('images')}; the label image of NAME.tif is NAME.tif or NAME_labels.tif, one id per nucleus"
     )
 

@@ -22,7 +22,7 @@ MANY, LEAST_AREA = 50, 4
 #: what a mask holds that was saved as a picture
 FULL = 255
 #: side of what is looked at, pixels
-LOOKED_AT = 4096
+LOOKED_AT = 2048
 
 
 def read_pixels(path: Path, indices: bool = False) -> NDArray[Any]:

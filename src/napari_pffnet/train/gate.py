@@ -88,7 +88,7 @@ class Gate:
         return not self.faults and all(each is None or each.verdict >= 0 for each in (self.pooled, self.replay))
 
     @property
-    def open(self) -> bool:
+    def in_doubt(self) -> bool:
         """Whether the figures speak neither for the new model nor for the old one: it is lower, perhaps by chance."""
         lower = self.pooled is not None and self.pooled.by_chance and self.pooled.change("ap50") < 0
         return self.better and lower

@@ -15,7 +15,8 @@ from napari_pffnet.io.process import alive, started
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.child import watched
-from napari_pffnet.train.control import PAUSE_FILE, RESULT, RESUME_FILE, STOP_FILE
+from napari_pffnet.train.control import PAUSE_FILE, RESUME_FILE, STOP_FILE
+from napari_pffnet.train.gate import GATE_FILE
 from napari_pffnet.train.state import TrainingError, seed_all
 
 #: which process trains in a folder
@@ -42,15 +43,16 @@ def prepare(output: Path, resume: Path | None) -> None:
     FileExistsError
         The folder holds a run and this one does not resume it, or a process of this machine trains there.
     """
+    if resume is None and any((output / name).exists() for name in (RESUME_FILE, GATE_FILE)):
+        raise FileExistsError(
+            f"{output} holds an earlier run; add --resume auto to go on with it if it has not ended, or choose another "
+            "--output"
+        )
     output.mkdir(parents=True, exist_ok=True)
     _claim(output)
     if not watched(output):  # else they were taken away before this run was started, and may be meant for it
         for file in (STOP_FILE, PAUSE_FILE):
             (output / file).unlink(missing_ok=True)
-    if resume is None and any((output / name).exists() for name in (RESUME_FILE, RESULT)):
-        raise FileExistsError(
-            f"{output} holds an earlier run; add --resume auto to go on with it, or choose another --output"
-        )
 
 
 def _claim(output: Path) -> None:

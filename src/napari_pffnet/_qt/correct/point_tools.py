@@ -34,8 +34,6 @@ ELSEWHERE = (
 NOT_SEEN = "The network sees no nucleus there; try a box around it, or draw its outline."
 LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2
-#: a nucleus that somebody drew is redrawn only as something that resembles one
-LEAST_SCORE = 0.005
 
 
 class Look(NamedTuple):
@@ -139,6 +137,8 @@ class PointTools:
         box = (float(rows.min()), float(columns.min()), float(rows.max() + 1), float(columns.max() + 1))
 
         def seen(pointer: Pointer) -> Found | None:
+            from napari_pffnet.segment.pointer import LEAST_SCORE
+
             found = pointer.nucleus_in(box)
             return found if found is not None and found.score >= LEAST_SCORE else None
 

@@ -19,7 +19,7 @@ from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
-from napari_pffnet._qt.train.compare_layers import LEGEND, with_difference
+from napari_pffnet._qt.train.comparing import Comparing
 from napari_pffnet._qt.train.past import PastTrainings
 from napari_pffnet._qt.train.progress import Progress
 from napari_pffnet._qt.train.protocol import SideBySide, View
@@ -34,7 +34,6 @@ from napari_pffnet._qt.train.runs import (
     discard,
     new_folder,
     open_run,
-    read_pair,
     resumable,
 )
 from napari_pffnet.library import DEFAULT
@@ -70,8 +69,9 @@ class TrainController:
 
     #: Name of a new model that was accepted.
     accepted = Signal(str)
-    #: Name of the model that the training of the project that is open brought last; default if there is none.
-    remembered = Signal(str)
+    #: Name of the model that the training of the project that is open brought last, default if there is none; and of
+    #: that which was proposed before.
+    remembered = Signal(str, str)
 
     def __init__(
         self,
@@ -83,16 +83,16 @@ class TrainController:
         side_by_side: SideBySide,
     ) -> None:
         self.projects, self.view, self.background = projects, view, background
-        self.choices, self.add_model, self.side_by_side = choices, add_model, side_by_side
+        self.choices, self.add_model = choices, add_model
         self.run: Run | None = None
         self.progress = Progress()
         self._seen = 0
         self._project: Path | None = None
         self._open = False
-        self._compared = ""
         self._proposed = DEFAULT
         self._left: list[Run] = []
         self.choice = MaterialChoice(view, self._in_background)
+        self.comparing = Comparing(view, self._in_background, side_by_side)
         self.past = PastTrainings(view, self._in_background, self._follow)
         self._connections: list[tuple[Any, Callable[..., Any]]] = [
             (projects.changed, self.follow_project),
@@ -124,7 +124,7 @@ class TrainController:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._connections = []
-        self.side_by_side.remove()
+        self.comparing.end()
         self.view.set_watching(False)
 
     def set_open(self, is_open: bool) -> None:
@@ -165,11 +165,10 @@ class TrainController:
         """Choose the model that the project brought last, or default, unless the user has chosen another."""
         if self._project is None:
             return
-        name = accepted_model(self._project) or DEFAULT
-        if self.view.options().base in (DEFAULT, self._proposed):
-            self.view.choose_base(name)
-        self._proposed = name
-        self.remembered.emit(name)
+        before, self._proposed = self._proposed, accepted_model(self._project) or DEFAULT
+        if self.view.options().base in (DEFAULT, before):
+            self.view.choose_base(self._proposed)
+        self.remembered.emit(self._proposed, before)
 
     def others(self) -> list[str]:
         """Names of projects that were open before and whose training goes on."""
@@ -259,28 +258,15 @@ class TrainController:
 
     def compare(self, name: str) -> None:
         """Show what both models found in a held-out image, side by side; no name takes it away."""
-        project, run = self.projects.project, self.run
-        image = next((each for each in read_gate(run.output).images if each.name == name), None) if run else None
-        if project is None or run is None or image is None:
-            self._compared = ""
-            self.side_by_side.remove()
-            return
-        self._compared = name
-
-        def show(pair: Any) -> None:
-            if self._compared == name:  # the user may have gone on meanwhile
-                self.side_by_side.show(name, *pair)
-                self.view.set_status(f"{pair[-1].headline()} · {LEGEND}")
-
-        self._in_background(
-            "PFFNet: side by side", lambda: with_difference(*read_pair(project, run.output, image)), show
-        )
+        if self.projects.project is not None and self.run is not None:
+            self.comparing.show(self.projects.project, self.run, name)
+        else:
+            self.comparing.end()
 
     def end_comparison(self) -> None:
         """Show the user's layers again, before another image comes or nuclei are found in them."""
-        self._compared = ""
         self.view.end_comparison()
-        self.side_by_side.remove()
+        self.comparing.end()
 
     def poll(self) -> None:
         """Take in what the run has told since the last time."""
@@ -336,8 +322,7 @@ class TrainController:
 
     def _follow(self, run: Run | None) -> None:
         """Show a run, from its first event."""
-        self._compared = ""
-        self.side_by_side.remove()
+        self.comparing.end()
         self.run, self._seen, self.progress = run, 0, Progress()
         self.view.set_watching(run is not None)
         self.view.set_curves({}, {})

@@ -224,7 +224,7 @@ class TrainView(QWidget):
                 item.setData(0, IMAGE_ROLE, row.name if row in gate.images else "")
                 self.gate.addTopLevelItem(item)
         self.name.setText(name)
-        suggest(self.accept_button, gate.better and not gate.open)
+        suggest(self.accept_button, gate.better and not gate.in_doubt)
         suggest(self.keep_button, not gate.better)
 
     def set_past(self, trainings: Sequence[Past]) -> None:
