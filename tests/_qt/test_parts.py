@@ -52,7 +52,7 @@ def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
     assert controller.viewer.layers.selection.active is own
     assert own.name == "nuclei"
     assert [layer for layer in controller.viewer.layers if layer.name.startswith("semantic")] == []
-    assert "1 nucleus of this part is in the project" in status(controller)
+    assert "1 nucleus found there is in the project" in status(controller)
     y, x = np.argwhere(own.data == 1).min(0)
     assert (own.data == 1).sum() == 25
     assert (y, x) == (1, 1)
@@ -104,6 +104,36 @@ def test_nothing_is_put_into_an_image_that_is_done_unasked(project_image):
     controller.viewer.layers.selection.active = part
     controller.offers.use_layer()
     assert len(np.unique(controller.image.layers["labels"].data)) == 3
+
+
+def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_corrected(tmp_path):
+    controller = opened(tmp_path)
+    segment = segmenting(controller)
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=0.3)
+    segment.run()
+    own = controller.image.layers["labels"]
+    corrected, other = np.unique(own.data)[1:3].tolist()
+    own.data_setitem(np.nonzero(own.data == other), 0)
+    place = [int(i) for i in np.argwhere(own.data == corrected)[0]]
+    own.data_setitem(tuple(np.array([i]) for i in place), 0)
+    segment.run()
+    result = controller.viewer.layers.selection.active
+    assert result is not own
+    controller.view.ask.return_value = False
+    controller.offers.use_layer()
+    asked = controller.view.ask.call_args.args[0]
+    assert "of what was predicted in 'nuclei'" in asked
+    assert controller.image.layers["labels"] is own
+    assert len(np.unique(own.data)) == 2
+    controller.view.ask.return_value = True
+    controller.offers.use_layer()
+    assert controller.image.layers["labels"] is own
+    assert own.visible
+    assert result not in controller.viewer.layers
+    assert own.data[tuple(place)] == 0, "the corrected nucleus is as it was"
+    assert len(np.unique(own.data)) == 3, "the other is there again"
+    np.testing.assert_array_equal(on_disk(controller, "a"), own.data)
 
 
 def test_nobody_is_disturbed_in_the_middle_of_work(project_image):

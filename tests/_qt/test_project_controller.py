@@ -233,6 +233,50 @@ def test_results_of_another_plane_are_not_taken(tmp_path):
     assert "does not lie on the plane of 'stack' that is in view" in status(controller)
 
 
+PLACED = {"scale": (0.5, 0.5), "translate": (10, 20)}
+
+
+@pytest.mark.parametrize(
+    ("image_at", "labels_at", "taken"),
+    [
+        (PLACED, PLACED, True),
+        (PLACED, {}, True),
+        ({}, {"scale": (0.5, 0.5)}, True),
+        ({}, {"translate": (0, 9)}, False),
+        (PLACED, {"scale": (0.5, 0.5), "translate": (10.1, 20.1)}, True),
+        (PLACED, {"scale": (0.5, 0.5), "translate": (10, 23)}, False),
+        (PLACED, {**PLACED, "rotate": 90}, False),
+        (PLACED, {**PLACED, "scale": (0.25, 0.25)}, False),
+    ],
+)
+def test_labels_that_lie_elsewhere_than_the_image_are_no_annotation_of_it(tmp_path, image_at, labels_at, taken):
+    controller = make()
+    controller.new(str(tmp_path / "project"))
+    viewer = controller.viewer
+    image = viewer.add_image(np.zeros(SHAPE), name="image", **image_at)
+    layer = viewer.add_labels(TWO_NUCLEI.labels.copy(), name="theirs", **labels_at)
+    viewer.layers.selection = {image, layer}
+    controller.adder.open_image()
+    assert [entry.name for entry in controller.project.manifest.images] == ["image"] * taken
+    if taken:
+        assert set(np.unique(on_disk(controller, "image"))) == set(np.unique(TWO_NUCLEI.labels))
+    else:
+        assert "'theirs' is not taken: 'image' has the size of these labels, but another" in status(controller)
+
+
+def test_labels_elsewhere_do_not_become_the_annotation_of_a_projects_image(tmp_path):
+    controller = opened(tmp_path)
+    layer = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="theirs", translate=(0, 30))
+    assert "labels" not in controller.image.layers
+    controller.viewer.layers.selection = {layer}
+    controller.offers.use_layer()
+    assert "'theirs' is not taken: 'a' has the size of these labels, but another" in status(controller)
+    assert "labels" not in controller.image.layers
+    layer.translate = (0, 0)
+    controller.offers.use_layer()
+    assert controller.image.layers["labels"] is layer
+
+
 def test_all_slices_of_a_stack_are_added_each_with_its_nuclei(tmp_path):
     controller = make()
     controller.new(str(tmp_path / "project"))

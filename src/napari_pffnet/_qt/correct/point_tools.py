@@ -15,6 +15,7 @@ from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
 from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.insight import Insight, Insights
+from napari_pffnet._qt.layers.image_under import ELSEWHERE
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import model_origin
 from napari_pffnet._qt.layers.planes import Part
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
-ELSEWHERE = (
-    "'{}' has the size of these labels, but another scale or place. If they belong together: right-click it in the "
-    "layer list, Copy scale and transforms › Copy all to clipboard; then the labels, Apply scale/transforms from "
-    "Clipboard."
-)
 NOT_SEEN = "The network sees no nucleus there; try a box around it, or draw its outline."
 LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2

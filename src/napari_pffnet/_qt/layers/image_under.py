@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import made_of
@@ -25,6 +25,12 @@ from napari_pffnet._qt.layers.planes import (
 from napari_pffnet.curate.change import Array
 
 SAME = 0.1
+NEAR = 0.5
+ELSEWHERE = (
+    "'{}' has the size of these labels, but another scale or place. If they belong together: right-click it in the "
+    "layer list, Copy scale and transforms › Copy all to clipboard; then the labels, Apply scale/transforms from "
+    "Clipboard."
+)
 
 
 def images_under(viewer: ViewerModel, plane: LabelPlane) -> Iterator[tuple[Image, Plane]]:
@@ -61,6 +67,31 @@ def image_elsewhere(viewer: ViewerModel, plane: LabelPlane) -> Image | None:
             if (rows, columns) == plane.pixels.shape:
                 return image
     return None
+
+
+def lies_elsewhere(layer: Labels, image: Image, shown: Sequence[int]) -> bool:
+    """Whether labels of an image's size were put elsewhere than the image: moved, rotated or of other pixels.
+
+    Labels whose file says nothing of their place lie on it all the same, as do those that were found in it, and those
+    that alone of both have a size of pixels. `shown`: the image's axes on the screen.
+    """
+    if made_of(layer, image):
+        return False
+    height, width = (level_shape(image)[axis] for axis in shown)
+    corners = np.array([(0, 0), (0, width - 1), (height - 1, 0)], float)
+    own = [axis - (image.ndim - layer.ndim) for axis in shown]
+    own = own if own[0] >= 0 else [layer.ndim - 2, layer.ndim - 1]
+    theirs, ours = _in_world(layer, own, corners), _in_world(image, shown, corners)
+    unplaced = np.allclose(ours, corners) and np.allclose(theirs, corners * np.asarray(layer.scale)[own])
+    pixel = np.abs(np.asarray(image.scale)[list(shown)])
+    return not (unplaced or np.allclose(theirs, corners) or bool((np.abs(ours - theirs) <= NEAR * pixel).all()))
+
+
+def _in_world(layer: Image | Labels, shown: Sequence[int], corners: Array) -> Array:
+    """Return the places of rows and columns of a layer along the two axes of the world that are shown."""
+    data = np.zeros((len(corners), layer.ndim))
+    data[:, shown] = corners
+    return np.array([np.asarray(layer.data_to_world(place))[list(shown)] for place in data])
 
 
 def _part_under(viewer: ViewerModel, image: Image, plane: LabelPlane) -> Part | None:

@@ -1,4 +1,4 @@
-"""Nuclei found in a part of the project's image in view become part of its annotation. No Qt in here."""
+"""Nuclei found in the project's image in view, or a part of it, become part of its annotation. No Qt in here."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def is_partial(layer: Labels) -> bool:
 
 
 def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
-    """Return the rows and columns of an image in which the nuclei of a layer were found; None of all but parts."""
+    """Return the rows and columns of an image in which the nuclei of a layer were found; None of what is no result."""
     shown, found = image.layers.get("image"), searched_in(layer)
-    if found is None or found.inside is None or layer.data.shape[-2:] != found.inside.shape:
+    if found is None or layer.data.shape[-2:] != (found.part.height, found.part.width):
         return None
     if image.role(layer) or plane_of(layer) != "labels" or not isinstance(shown, Image) or not made_of(layer, shown):
         return None
@@ -36,11 +36,11 @@ def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
     return None if part.level else (slice(part.y, part.y + part.height), slice(part.x, part.x + part.width))
 
 
-def join_part(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
-    """Put the nuclei of a part into the annotation, in place of predicted ones; return how many.
+def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
+    """Put the nuclei of a result into the annotation, in place of predicted ones; return how many.
 
     Nuclei that were edited, accepted or painted stay. It is one step of the annotation's undo history; the layers of
-    the part are removed.
+    the result are removed.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 
+from napari_pffnet._qt.layers.image_under import lies_elsewhere
 from napari_pffnet._qt.layers.label_rows import RowsChange, rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin, made_of
 from napari_pffnet._qt.layers.shapes import outlines
@@ -73,6 +74,11 @@ class OpenImage:
         """Whether a result was made of another image than this one."""
         shown = self.layers.get("image")
         return isinstance(shown, Image) and made_of(layer, shown) is False
+
+    def lies_beside(self, layer: Labels) -> bool:
+        """Whether labels of the image's size lie elsewhere than the image."""
+        shown = self.layers.get("image")
+        return isinstance(shown, Image) and lies_elsewhere(layer, shown, [shown.ndim - 2, shown.ndim - 1])
 
     def changes_outside(self) -> list[str]:
         """Say, once of each, which files another program has written or deleted."""

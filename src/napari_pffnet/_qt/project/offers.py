@@ -5,12 +5,13 @@ from __future__ import annotations
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.image_under import ELSEWHERE
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.project.image import ImageKeeper
-from napari_pffnet._qt.project.joining import is_partial, join_part, place_in
+from napari_pffnet._qt.project.joining import is_partial, join_found, place_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet._qt.project.pairing import beside
-from napari_pffnet._qt.project.texts import BESIDE, DONE_ALREADY, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
+from napari_pffnet._qt.project.texts import AMONG, BESIDE, DONE_ALREADY, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
 from napari_pffnet.curate.change import OperationError
 
 
@@ -35,6 +36,9 @@ class Offers:
         role, image = plane_of(layer), self.keeper.image
         if role is None or image is None or as_plane(layer, image.shape) is None or image.is_of_another(layer):
             return
+        if image.lies_beside(layer):
+            self.keeper.view.set_status(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
+            return
         if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
             layer.visible = False
             self.keeper.bring_back()
@@ -50,7 +54,7 @@ class Offers:
     def found(self, layer: Labels) -> None:
         """Put nuclei that were just found in a part of the image in view into its annotation."""
         image, project = self.keeper.image, self.keeper.project
-        if image is None or project is None or place_in(image, layer) is None:
+        if image is None or project is None or not is_partial(layer) or place_in(image, layer) is None:
             return
         if project.readonly or "labels" in image.missing():
             self.keeper.view.set_status(NOT_TAKEN)
@@ -61,12 +65,12 @@ class Offers:
 
     def _join(self, image: OpenImage, layer: Labels) -> None:
         try:
-            count = join_part(self.active, image, layer)
+            count = join_found(self.active, image, layer)
         except (OperationError, PlaneError) as error:
             self.keeper.view.set_status(f"{NOT_TAKEN} ({error})")
             return
         if self.keeper.save():
-            found = "1 nucleus of this part is" if count == 1 else f"{count} nuclei of this part are"
+            found = "1 nucleus found there is" if count == 1 else f"{count} nuclei found there are"
             self.keeper.view.set_status(f"{found} in the project; those that you have edited or accepted stay.")
 
     def goes_on(self) -> bool:
@@ -88,17 +92,24 @@ class Offers:
         if image is None:
             return
         role = plane_of(layer) if layer is not None else None
-        if layer is not None and place_in(image, layer) is not None:
+        found = layer is not None and place_in(image, layer) is not None
+        if layer is not None and found and is_partial(layer):
             self._join(image, layer)
             return
         if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.keeper.view.set_status("Select a Labels layer of the image's size first.")
             return
+        if layer is not image.layers.get(role) and image.lies_beside(layer):
+            self.keeper.view.set_status(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
+            return
         if image.is_of_another(layer) and not self.keeper.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
         worked_on = layer is not before and self.keeper.project and self.keeper.project.entry(image.name).state != "new"
-        if before and worked_on and not self.keeper.view.ask(INSTEAD.format(layer.name, before.name)):
+        if before and worked_on and not self.keeper.view.ask((AMONG if found else INSTEAD).format(layer, before)):
+            return
+        if before and worked_on and found:
+            self._join(image, layer)
             return
         if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
             return

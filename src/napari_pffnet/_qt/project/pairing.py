@@ -9,6 +9,7 @@ import numpy as np
 from napari.components import Dims, LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
 
+from napari_pffnet._qt.layers.image_under import ELSEWHERE, lies_elsewhere
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.planes import (
@@ -69,7 +70,7 @@ def find_pair(layers: LayerList, dims: Dims, own: Collection[Layer]) -> Pair | N
     Raises
     ------
     PlaneError
-        No plane of the image is in view, or the selected Labels layer does not lie on it.
+        No plane of the image is in view, or the selected Labels layer does not lie on it, pixel by pixel.
     """
     others = [layer for layer in reversed(layers) if layer not in own]
     images = [layer for layer in others if is_image(layer)]
@@ -81,20 +82,24 @@ def find_pair(layers: LayerList, dims: Dims, own: Collection[Layer]) -> Pair | N
         image = _image_of(dims, layer, images) if layer else next(iter(images), None)
     if image is None:
         return None
-    shape, plane = _shape(dims, image), _plane(dims, image, "view")
+    plane = _plane(dims, image, "view")
     if layer is not None:
-        labels = _labels(dims, layer, shape)
+        labels = _labels(dims, layer, image)
         part = searched_in(layer)
         if labels is None and part is not None and made_of(layer, image):
             return _part_pair(dims, image, layer, part)
+        same_size = layer.data.shape[-2:] == _shape(dims, image)
+        if labels is None and same_size and lies_elsewhere(layer, image, on_screen(image, dims.order)):
+            raise PlaneError(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
         if labels is None:
             raise PlaneError(f"'{layer.name}' does not lie on the plane of '{image.name}' that is in view")
         return Pair(image, _plane(dims, image, _channel(layer, image)), layer, labels)
     made = [each for each in nuclei if made_of(each, image)]
     made.sort(key=lambda each: not _position(each).items() <= plane.position.items())
+    shape = _shape(dims, image)
     alone = all(each is image or not each.visible or _shape(dims, each) != shape for each in images)
     for each in [*made, *(each for each in nuclei if alone and made_of(each, image) is None)]:
-        labels = _labels(dims, each, shape)
+        labels = _labels(dims, each, image)
         if labels is not None:
             return Pair(image, _plane(dims, image, _channel(each, image)), each, labels)
     return Pair(image, plane)
@@ -129,9 +134,9 @@ def find_stack(layers: LayerList, dims: Dims, own: Collection[Layer]) -> list[Pa
 
 def _on_plane(dims: Dims, image: Image, channel: Channel, nuclei: Sequence[Labels]) -> Pair:
     """Return a plane of an image, with the first nuclei that lie on it."""
-    plane, shape = _plane(dims, image, channel), _shape(dims, image)
+    plane = _plane(dims, image, channel)
     for layer in nuclei:
-        labels = _labels(dims, layer, shape)
+        labels = _labels(dims, layer, image)
         if labels is not None:
             return Pair(image, plane, layer, labels)
     return Pair(image, plane)
@@ -185,7 +190,7 @@ def beside(viewer: ViewerModel, image: OpenImage) -> list[Labels]:
 
 def _image_of(dims: Dims, layer: Labels, images: list[Image]) -> Image | None:
     """Return the image of a Labels layer."""
-    fits = [image for image in images if _labels(dims, layer, _shape(dims, image)) is not None]
+    fits = [image for image in images if _labels(dims, layer, image) is not None]
     fits.sort(key=lambda image: (not made_of(layer, image), not image.visible))
     return next(iter(fits or images), None)
 
@@ -202,9 +207,10 @@ def _shape(dims: Dims, image: Image) -> tuple[int, int] | None:
     return part.height, part.width
 
 
-def _labels(dims: Dims, layer: Labels, shape: tuple[int, int] | None) -> Array | None:
-    """Return the layer's plane in view, if it is of that size."""
-    if shape is None:
+def _labels(dims: Dims, layer: Labels, image: Image) -> Array | None:
+    """Return the layer's plane in view, if it is of the image's size and lies on it."""
+    shape = _shape(dims, image)
+    if shape is None or lies_elsewhere(layer, image, on_screen(image, dims.order)):
         return None
     if layer.ndim == len(shape):
         return as_plane(layer, shape)
