@@ -52,7 +52,7 @@ def test_nuclei_of_a_part_become_part_of_the_annotation(project_image):
     assert controller.viewer.layers.selection.active is own
     assert own.name == "nuclei"
     assert [layer for layer in controller.viewer.layers if layer.name.startswith("semantic")] == []
-    assert "1 nucleus found there is in the project" in status(controller)
+    assert "1 nucleus put into the project; what you have edited" in status(controller)
     y, x = np.argwhere(own.data == 1).min(0)
     assert (own.data == 1).sum() == 25
     assert (y, x) == (1, 1)

@@ -420,13 +420,14 @@ def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path
         (folder / "training" / run).mkdir(parents=True)
         (folder / "training" / run / "decision.json").write_text(json.dumps({"accepted": accepted}))
     (folder / "training" / "2026-01-03" / "decision.json").write_text("damaged")
-    monkeypatch.setattr("napari_pffnet._qt.train.runs.available", lambda: {"default": None, "liver": None})
+    monkeypatch.setattr(train_controller, "available", lambda: {"default": None, "liver": None})
     controller = make()
     remembered = []
     controller.remembered.connect(lambda name, _before: remembered.append(name))
     controller.projects.open(folder)
     assert remembered == ["liver"]
     assert controller.view.last("choose_base") == ("liver",)
+    assert "'deleted', which this project's training brought, is no longer in" in controller.view.last("set_status")[0]
     controller.view.choose_base.reset_mock()
     monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
     controller.remember()

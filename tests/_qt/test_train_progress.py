@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fake_training import LOSSES, events, step
-from napari_pffnet._qt.train.progress import POINTS, TOTAL, Progress, duration
+from napari_pffnet._qt.train.progress import POINTS, TOTAL, Progress
 
 
 def gathered(wanted):
@@ -63,11 +63,6 @@ def test_time_left_comes_from_the_plan_and_then_from_what_is_seen():
     assert progress.seconds_left() == 35
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (45, "45 s"), (130, "2 min"), (5400, "1.5 h")])
-def test_times_as_people_say_them(seconds, text):
-    assert duration(seconds) == text
-
-
 def test_the_time_is_told_as_soon_as_steps_were_measured():
     progress = Progress()
     assert progress.expected() == ""
@@ -79,10 +74,13 @@ def test_how_far_it_is_is_said_in_a_line():
     progress = Progress()
     assert progress.sentence(paused=False, stopping=False).startswith("Preparing")
     progress.add([{"kind": "plan", "steps": 100, "seconds_per_step": 2}])
+    assert progress.sentence(paused=True, stopping=False).endswith("measured here · pauses after the first step")
     progress.add([{"kind": "step", "step": 40, "steps": 100, "losses": {}, "crops_per_second": 2.5}])
     assert progress.sentence(paused=False, stopping=False) == "step 40 of 100 · 2 min left · 2.5 crops/s"
     assert progress.sentence(paused=True, stopping=False) == "step 40 of 100 · paused"
     assert "comparing with the old model" in progress.sentence(paused=False, stopping=True)
+    progress.add([step(100, 100)])
+    assert "comparing with the old model" in progress.sentence(paused=True, stopping=False)
 
 
 def test_memory_and_the_latest_picture_are_known():

@@ -149,7 +149,7 @@ class Late(Unconnected):
 
 
 def test_while_a_run_is_paused_its_processes_hear_of_each_other_at_every_look(folder, tmp_path, monkeypatch):
-    config, waits = recipe(steps=2), []
+    config, waits = recipe(steps=3), []
     monkeypatch.setattr(loop.time, "sleep", waits.append)
     group = Late(["", "pause", "pause", "stop"])
     network = initial_network(config)

@@ -10,6 +10,7 @@ from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.project import ProjectSource
 from napari_pffnet.data.sources import DataError, Source
 from napari_pffnet.io.project import is_project
+from napari_pffnet.wording import counted
 
 
 def open_source(path: str | Path) -> Source:
@@ -54,8 +55,7 @@ def check(sources: Sequence[Source]) -> None:
     """
     faults = [fault for source in sources for fault in [*source.faults(), *_unreadable(source)]]
     if faults:
-        count = "1 problem" if len(faults) == 1 else f"{len(faults)} problems"
-        raise DataError(f"{count} in the data:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise DataError("\n  ".join([f"{counted(len(faults), 'problem')} in the data:", *faults]))
 
 
 def _unreadable(source: Source) -> list[str]:

@@ -130,7 +130,8 @@ class _Run:
                 crops = config.batch_size * config.optimizer.accumulate * group.world
                 speed = crops / (time.perf_counter() - started)
                 yield Step(state.step, config.schedule.steps, losses, rate, speed, memory_used(self.device))
-                while (wish := group.share(asked(self.output))) == "pause":  # all wait, and none for another one
+                last = state.step == config.schedule.steps
+                while (wish := group.share(asked(self.output))) == "pause" and not last:  # all wait, none for another
                     time.sleep(LOOK_EVERY)
                 stop = wish == "stop"
                 worse = False

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Preview, Step, Validation
+from napari_pffnet.wording import count_nuclei, counted, duration
 
 LOG_FILE = "log.jsonl"
 HEADLINE = ("ap50", "mean_ap", "aji", "pq", "dice")
@@ -65,10 +66,12 @@ def describe(event: Event) -> str:
     if isinstance(event, Preview):
         return f"step {event.step}: wrote {event.path}"
     if isinstance(event, Plan):
+        images = f"{counted(event.images, 'image')} with {count_nuclei(event.nuclei)}"
         return (
-            f"{event.images} images with {event.nuclei} nuclei; held out: {', '.join(event.held_out)}; at most "
-            f"{event.steps} steps of {event.seconds_per_step:.2f} s ({event.batch} crops of {event.crop} pixels, "
-            f"{event.precision}): {event.steps * event.seconds_per_step / 60:.0f} min"
+            f"{images}; held out: {', '.join(event.held_out)};"
+            f" at most {event.steps} steps of {event.seconds_per_step:.2f} s"
+            f" ({event.batch} crops of {event.crop} pixels, {event.precision}):"
+            f" {duration(event.steps * event.seconds_per_step)}"
         )
     return f"step {event.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in event.losses.items())
 

@@ -27,6 +27,7 @@ from napari_pffnet.curate.operations import (
 )
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
 from napari_pffnet.labels import IGNORE, renumber
+from napari_pffnet.wording import count_nuclei
 
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
 
@@ -184,7 +185,9 @@ def _on_nucleus(operation: Callable[[LabelPlane, int], Change], done: str) -> Do
 def _delete(plane: LabelPlane, gesture: Gesture) -> Edit | str:
     if gesture.kind == "lasso":
         ids = mostly_inside(plane.pixels, gesture.points)
-        return Edit(delete(plane.pixels, ids), f"{_nuclei(len(ids))} deleted{_where(plane)}.") if ids else NONE_INSIDE
+        if not ids:
+            return NONE_INSIDE
+        return Edit(delete(plane.pixels, ids), f"{count_nuclei(len(ids))} deleted{_where(plane)}.")
     label = plane.id_at(gesture.points[0])
     return Edit(delete(plane.pixels, [label]), f"Nucleus {label} deleted{_where(plane)}.") if label else NO_NUCLEUS
 
@@ -206,7 +209,9 @@ class _Together:
         if gesture.kind == "lasso":
             self.forget()
             ids = mostly_inside(plane.pixels, gesture.points)
-            return Edit(merge(plane.pixels, ids), f"{_nuclei(len(ids))} merged into {ids[0]}.") if ids else NONE_INSIDE
+            if not ids:
+                return NONE_INSIDE
+            return Edit(merge(plane.pixels, ids), f"{count_nuclei(len(ids))} merged into {ids[0]}.")
         label = plane.id_at(gesture.points[0])
         if label == 0:
             return NO_NUCLEUS
@@ -231,7 +236,7 @@ def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> Edit:
 
 
 def _parts(change: Change) -> Edit:
-    return Edit(change, f"Split: {_nuclei(len(np.unique(change.values)), 'new ')}.")
+    return Edit(change, f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}.")
 
 
 def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
@@ -246,7 +251,7 @@ def _relabel(plane: LabelPlane) -> Edit:
     _, ids = renumber(np.maximum(plane.everything, 0))
     new = {old: number for number, old in enumerate(ids.tolist(), start=1)}
     changed = {old: number for old, number in new.items() if old != number}
-    return Edit(relabel(plane.everything), f"{_nuclei(len(new))}, numbered without gaps.", True, changed)
+    return Edit(relabel(plane.everything), f"{count_nuclei(len(new))}, numbered without gaps.", True, changed)
 
 
 def _painter(value: int, title: str) -> Do:
@@ -256,7 +261,3 @@ def _painter(value: int, title: str) -> Do:
         return Edit(paint_class(plane.pixels, gesture.points, value), f"{title} painted.")
 
     return do
-
-
-def _nuclei(count: int, kind: str = "") -> str:
-    return f"{count} {kind}{'nucleus' if count == 1 else 'nuclei'}"

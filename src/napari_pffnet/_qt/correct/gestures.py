@@ -14,6 +14,7 @@ from napari_pffnet._qt.correct.tools import Gesture, Kind, Tool, gesture_of, lin
 from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import Array
+from napari_pffnet.wording import counted
 
 NOTHING = np.zeros((0, 2))
 CLICK_SLACK = 4
@@ -189,8 +190,7 @@ class Gestures:
         self._seeds.append(plane.place(position))
         self.keys.hold("seeds", "Enter", self._seeds_are_placed)
         self.canvas.show(NOTHING, self._on_screen(plane, np.stack(self._seeds)))
-        count = len(self._seeds)
-        self.told(f"{count} {'point' if count == 1 else 'points'}; Enter when every part has one, Esc forgets them.")
+        self.told(f"{counted(len(self._seeds), 'point')}; Enter when every part has one, Esc forgets them.")
 
     def _seeds_are_placed(self) -> None:
         tool, seeds = self.tool, np.stack(self._seeds)

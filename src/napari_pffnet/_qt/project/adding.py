@@ -20,6 +20,7 @@ from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.intake import Intake, NewImage
 from napari_pffnet.curate.project import Added, Project
 from napari_pffnet.curate.work import Annotation
+from napari_pffnet.wording import counted
 
 NOTHING_OPEN = "Open an image in napari first; or add files."
 SLICE = "The slice {} of '{}' is in the project; its other slices, and its layers, are not changed by what you do here."
@@ -146,9 +147,8 @@ class Adder:
         added = project.take(intake)
         if project is self.keeper.project:
             self.opened(added.names[0] if open_first and added.names else None)
-        count = "1 image" if len(added.names) == 1 else f"{len(added.names)} images"
         left = f", {len(added.problems)} left out" if added.problems else ""
-        self.view.set_status(f"Added {count}{left}.")
+        self.view.set_status(f"Added {counted(len(added.names), 'image')}{left}.")
         if text := [*added.problems, *added.notes]:
             self.view.warn("\n".join(text))
         return added

@@ -22,6 +22,7 @@ from napari_pffnet.io.errors import reason
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.readers import IN_PROJECT, image_layers
+from napari_pffnet.wording import counted
 
 FAULTS = (ProjectError, ImageError, OSError)
 
@@ -213,7 +214,7 @@ class ImageKeeper:
 
     def _offer_recovered(self, image: OpenImage) -> None:
         work = image.work
-        edits = "1 edit" if work.recovered == 1 else f"{work.recovered} edits"
+        edits = counted(work.recovered, "edit")
         if self.view.ask(f"napari ended while '{image.name}' was open. Restore {edits} made since it was saved last?"):
             self.view.set_status(f"Restored {edits}.")
             return

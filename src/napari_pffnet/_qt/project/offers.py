@@ -11,8 +11,19 @@ from napari_pffnet._qt.project.image import ImageKeeper
 from napari_pffnet._qt.project.joining import is_partial, join_found, place_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet._qt.project.pairing import beside
-from napari_pffnet._qt.project.texts import AMONG, BESIDE, DONE_ALREADY, INSTEAD, LEFT, NOT_TAKEN, OTHERS, REMOVED
+from napari_pffnet._qt.project.texts import (
+    AMONG,
+    BESIDE,
+    DONE_ALREADY,
+    INSTEAD,
+    LEFT,
+    NOT_TAKEN,
+    OTHERS,
+    REMOVED,
+    STAYS,
+)
 from napari_pffnet.curate.change import OperationError
+from napari_pffnet.wording import count_nuclei
 
 
 class Offers:
@@ -70,8 +81,7 @@ class Offers:
             self.keeper.view.set_status(f"{NOT_TAKEN} ({error})")
             return
         if self.keeper.save():
-            found = "1 nucleus found there is" if count == 1 else f"{count} nuclei found there are"
-            self.keeper.view.set_status(f"{found} in the project; those that you have edited or accepted stay.")
+            self.keeper.view.set_status(f"{count_nuclei(count)} put into the project; {STAYS}.")
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""

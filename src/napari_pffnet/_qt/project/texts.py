@@ -17,7 +17,8 @@ DONE_ALREADY = "'{}' is done. Put what was found in this part in place of what w
 EMPTY = "No nucleus is annotated in '{}'. Mark it as done all the same?"
 LOST = "'{}' could not be saved (Save As… keeps it elsewhere). Leave it all the same? What was changed since is lost."
 REMOVED = "The nuclei of '{}' were removed from the layers, but the project keeps them. Take '{}' in their place?"
-AMONG = "'{}' takes the place of what was predicted in '{}'; what you have edited, accepted or drawn stays. Go on?"
+STAYS = "what you have edited, accepted or drawn stays"
+AMONG = f"'{{}}' takes the place of what was predicted in '{{}}'; {STAYS}. Go on?"
 INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 

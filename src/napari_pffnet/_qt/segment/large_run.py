@@ -24,7 +24,7 @@ from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
 from napari_pffnet._qt.segment.results import about_image
 from napari_pffnet._qt.segment.summary import found, short
-from napari_pffnet._qt.train.progress import duration
+from napari_pffnet.wording import duration
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown

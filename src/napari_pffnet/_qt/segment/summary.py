@@ -11,6 +11,7 @@ from napari_pffnet._qt.layers.planes import Array
 from napari_pffnet._qt.segment.stack_run import StackOutcome
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.errors import Cancelled
+from napari_pffnet.wording import count_nuclei
 
 
 def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
@@ -29,7 +30,7 @@ def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
 def found(count: int, config: SegmentConfig) -> str:
     """Say how many nuclei there are, and what to do if there are none."""
     if count:
-        return "1 nucleus" if count == 1 else f"{count} nuclei"
+        return count_nuclei(count)
     if config.diameter is None:
         return "No nuclei: set their diameter."
     return "No nuclei: try another diameter or model."

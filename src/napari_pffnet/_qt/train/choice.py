@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari_pffnet._qt.train.protocol import View
-from napari_pffnet._qt.train.runs import count_nuclei, seen
+from napari_pffnet._qt.train.runs import seen, size_of
 from napari_pffnet.curate.material import Material, material
 from napari_pffnet.data.sources import hold_out
 
@@ -130,4 +130,4 @@ def _same(now: Material, before: Material | None) -> bool:
 
 
 def _images(images: Sequence[Material]) -> str:
-    return count_nuclei(len(images), sum(each.nuclei for each in images))
+    return size_of(len(images), sum(each.nuclei for each in images))

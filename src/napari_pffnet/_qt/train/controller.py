@@ -25,7 +25,7 @@ from napari_pffnet._qt.train.progress import Progress
 from napari_pffnet._qt.train.protocol import SideBySide, View
 from napari_pffnet._qt.train.runs import (
     FAULTS,
-    accepted_model,
+    accepted_models,
     again,
     check_settings,
     command,
@@ -36,7 +36,7 @@ from napari_pffnet._qt.train.runs import (
     open_run,
     resumable,
 )
-from napari_pffnet.library import DEFAULT
+from napari_pffnet.library import DEFAULT, available
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.control import RESULT
 from napari_pffnet.train.gate import read_gate
@@ -44,6 +44,7 @@ from napari_pffnet.train.gate import read_gate
 NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
 DISCARD = "End this training and delete what it has learnt?"
 ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
+GONE = "'{}', which this project's training brought, is no longer in the model library; '{}' is proposed."
 NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
 READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
 
@@ -165,7 +166,10 @@ class TrainController:
         """Choose the model that the project brought last, or default, unless the user has chosen another."""
         if self._project is None:
             return
-        before, self._proposed = self._proposed, accepted_model(self._project) or DEFAULT
+        brought, there = accepted_models(self._project), available()
+        before, self._proposed = self._proposed, next((name for name in brought if name in there), DEFAULT)
+        if brought and brought[0] != self._proposed:
+            self.view.set_status(GONE.format(brought[0], self._proposed))
         if self.view.options().base in (DEFAULT, before):
             self.view.choose_base(self._proposed)
         self.remembered.emit(self._proposed, before)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_pffnet.curate.material import Material
 from napari_pffnet.train.gate import MEASURES, Compared
+from napari_pffnet.wording import counted
 
 LINES = 5
 SIGNS = {1: "▲", 0: "", -1: "▼"}
@@ -185,7 +186,7 @@ def completeness(image: Material) -> str:
         return "whole"
     if not image.areas:
         return "nothing"
-    count = "1 area" if image.areas == 1 else f"{image.areas} areas"
+    count = counted(image.areas, "area")
     return count if image.share != image.share else f"{count}, {image.share:.0%}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pffnet.curate.change import Array
+from napari_pffnet.wording import duration
 
 WINDOW_S = 60.0
 POINTS = 400
@@ -71,13 +72,14 @@ class Progress:
     def sentence(self, paused: bool, stopping: bool) -> str:
         """Say how far it is; before the first step, what the plan promises."""
         if not self.step:
-            return self.expected() or "Preparing: reading images, measuring the time of a step…"
+            before = self.expected() or "Preparing: reading images, measuring the time of a step…"
+            return f"{before} · pauses after the first step" if paused else before
         left = self.seconds_left()
         parts = [f"step {self.step} of {self.steps}"]
-        if paused:
-            parts.append("paused")
-        elif self.step == self.steps or stopping:
+        if self.step == self.steps or stopping:
             parts.append("comparing with the old model…")
+        elif paused:
+            parts.append("paused")
         elif left is not None:
             parts.append(f"{duration(left)} left")
         if self.crops_per_second and not paused:
@@ -138,10 +140,3 @@ def thin(x: Array, y: Array, points: int = POINTS) -> Curve:
         return x, y
     whole = len(x) // block * block
     return x[:whole].reshape(-1, block).mean(1), y[:whole].reshape(-1, block).mean(1)
-
-
-def duration(seconds: float) -> str:
-    """Write a time as people say it: 45 s, 12 min, 1.5 h."""
-    if seconds < 60:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

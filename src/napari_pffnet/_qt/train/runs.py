@@ -23,11 +23,12 @@ from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.project import PROJECT_FILE, RUNS, ImageEntry, ProjectError, find_image, read_manifest, read_plane
-from napari_pffnet.library import LibraryError, available, entry, pixel_print, seen_by
+from napari_pffnet.library import LibraryError, entry, pixel_print, seen_by
 from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT, listed
 from napari_pffnet.train.gate import Compared, Gate, gate_file, read_gate
+from napari_pffnet.wording import count_nuclei, counted
 
 DECISION_FILE = "decision.json"
 OLD_KEPT, UNDECIDED, BROKE_OFF = "old kept", "undecided", "broke off"
@@ -218,17 +219,17 @@ def past(project: Path) -> list[Past]:
     return [_past(run) for run in runs if run is not None and run.state in ("ended", "failed")]
 
 
-def accepted_model(project: Path) -> str:
-    """Return the model that the project's training brought last and that is in the library; "" if there is none."""
-    there = available()
+def accepted_models(project: Path) -> list[str]:
+    """Return the models that the project's training brought, the last one first; they may have left the library."""
+    names = []
     for file in sorted((project / RUNS).glob(f"*/{DECISION_FILE}"), reverse=True):
         try:
             name = json.loads(file.read_text(encoding="utf-8")).get("accepted")
         except (OSError, ValueError, AttributeError):
             continue
-        if isinstance(name, str) and name in there:
-            return name
-    return ""
+        if isinstance(name, str):
+            names.append(name)
+    return names
 
 
 def resumable(output: Path) -> bool:
@@ -248,10 +249,9 @@ def discard(output: Path) -> None:
     raise OSError(f"{gone} could not be deleted as a whole; delete it by hand")
 
 
-def count_nuclei(images: int, nuclei: int) -> str:
+def size_of(images: int, nuclei: int) -> str:
     """Say how many images and nuclei there are."""
-    count = "1 image" if images == 1 else f"{images} images"
-    return f"{count} ({nuclei} {'nucleus' if nuclei == 1 else 'nuclei'})"
+    return f"{counted(images, 'image')} ({count_nuclei(nuclei)})"
 
 
 def _past(run: Run) -> Past:
@@ -275,7 +275,7 @@ def _material(run: Run) -> list[str]:
         learnt, held = (int(plan["images"]), int(plan["nuclei"])), ", ".join(map(str, plan["held_out"]))
     except (KeyError, TypeError, ValueError):  # it ended before, or its log is damaged
         return []
-    return [f"learnt from {count_nuclei(*learnt)}", f"checked on {held}"]
+    return [f"learnt from {size_of(*learnt)}", f"checked on {held}"]
 
 
 def _became(run: Run, gate: Gate) -> str:
