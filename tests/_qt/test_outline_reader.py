@@ -7,6 +7,7 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.layers.planes import Part, take_plane
+from napari_pffnet.data.sources import DataError
 from napari_pffnet.io.export import write_geojson, write_rois
 
 LABELS = np.zeros((30, 40), np.int32)
@@ -17,10 +18,11 @@ LABELS[2:9, 3:12], LABELS[16:, 30:] = 5, 2
 def files(tmp_path):
     write_geojson(tmp_path / "cells.geojson", LABELS)
     write_rois(tmp_path / "cells_rois.zip", LABELS)
+    np.save(tmp_path / "cells_seg.npy", {"masks": LABELS})
     return tmp_path
 
 
-@pytest.mark.parametrize("file", ["cells.geojson", "cells_rois.zip"])
+@pytest.mark.parametrize("file", ["cells.geojson", "cells_rois.zip", "cells_seg.npy"])
 def test_outlines_lie_on_the_plane_in_view_of_their_image(make_napari_viewer, files, file):
     viewer = make_napari_viewer()
     stack = np.zeros((5, *LABELS.shape), np.uint8)
@@ -50,6 +52,18 @@ def test_outlines_of_a_stack_lie_on_their_planes(make_napari_viewer, tmp_path, f
     assert made_of(layer, image)
 
 
+def test_masks_of_a_stack_lie_on_its_planes(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.zeros((3, 1, *LABELS.shape), np.uint8), name="cells", scale=(2, 1, 1, 1))
+    np.save(tmp_path / "cells_seg.npy", {"masks": np.stack([LABELS, 0 * LABELS, LABELS])})
+    [layer] = viewer.open(str(tmp_path / "cells_seg.npy"), plugin="napari-pffnet")
+    np.testing.assert_array_equal(layer.data[:, 0], [LABELS, 0 * LABELS, LABELS])
+    assert made_of(layer, image)
+    np.save(tmp_path / "cells_seg.npy", {"masks": np.stack([LABELS, LABELS])})
+    with pytest.raises(DataError, match="masks are 2×30×40 but the image is 3×30×40"):
+        viewer.open(str(tmp_path / "cells_seg.npy"), plugin="napari-pffnet")
+
+
 @pytest.mark.parametrize("suffix", [".geojson", ".zip"])
 def test_a_result_on_a_part_of_a_plane_comes_back_to_where_it_was(make_napari_viewer, tmp_path, suffix):
     viewer = make_napari_viewer()
@@ -66,7 +80,7 @@ def test_a_result_on_a_part_of_a_plane_comes_back_to_where_it_was(make_napari_vi
 
 def test_the_file_of_the_image_or_its_selection_tells_which_one(make_napari_viewer, files):
     viewer = make_napari_viewer()
-    with pytest.raises(RuntimeError, match="open their image first, and select it"):
+    with pytest.raises(RuntimeError, match="open that first, and select it"):
         viewer.open(str(files / "cells.geojson"), plugin="napari-pffnet")
     tifffile.imwrite(files / "cells.tif", LABELS.astype(np.uint8))
     [image] = viewer.open(str(files / "cells.tif"))

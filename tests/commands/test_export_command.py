@@ -48,7 +48,7 @@ def test_results_are_exported_with_their_scores(results, capsys):
 def test_nothing_is_replaced_unasked_and_bad_files_are_told(results, capsys):
     assert export(results, "--to", "rois") == 0
     tifffile.imwrite(results / "b_labels.tif", np.stack([LABELS] * 5), metadata={"axes": "CYX"})
-    tifffile.imwrite(results / "c_labels.tif", LABELS.astype(np.float32))
+    tifffile.imwrite(results / "c_labels.tif", LABELS / np.float32(2))
     capsys.readouterr()
     assert export(results, "--to", "rois") == 1
     told = capsys.readouterr().err

@@ -243,7 +243,23 @@ def test_outlines_of_other_programs_are_annotation_too(tmp_path):
     [problem] = made.add([tmp_path / "flat/b.tif"]).problems
     assert problem.endswith("is in the project already, as 'b'; open it, then drop b.geojson onto napari")
     [problem] = made.add([tmp_path / "flat/c.geojson"]).problems
-    assert problem.endswith("c.geojson: outlines without their image; choose its image, of the same name, too")
+    assert problem.endswith("c.geojson: annotation without its image; choose its image, of the same name, too")
+
+
+def test_what_cellpose_saves_beside_an_image_is_annotation_too(tmp_path):
+    nuclei = np.zeros(SHAPE, np.uint16)
+    nuclei[:3, :3], nuclei[5:12, 5:12] = 4, 9
+    for number, name in enumerate("ab"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full(SHAPE, number, np.uint8))
+        np.save(tmp_path / f"{name}_seg.npy", {"masks": nuclei * (name == "a"), "filename": f"{name}.tif"})
+    tifffile.imwrite(tmp_path / "b_cp_masks.tif", nuclei)
+    made = Project.create(tmp_path / "project")
+    added = made.add([tmp_path])
+    assert (sorted(added.names), added.problems) == (["a", "b"], ())
+    for name in added.names:  # masks that were saved on purpose go before what Cellpose saves by itself
+        work = made.work(name, SHAPE)
+        np.testing.assert_array_equal(work.now.labels > 0, nuclei > 0)
+        work.close()
 
 
 def test_outlines_of_a_stack_are_not_taken_for_its_middle_plane(tmp_path):

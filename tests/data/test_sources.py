@@ -28,7 +28,8 @@ def test_folder_reads_images_labels_and_semantic_maps(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.ones((96, 128), np.float32), "labels are float32; save integers"),
+        (np.full((96, 128), 0.5, np.float32), "labels are float32; save integers"),
+        (np.full((96, 128), np.nan, np.float32), "labels are float32; save integers"),
         (np.ones((96, 128, 3), np.uint8), "labels are a colour image; save one integer id per nucleus"),
         (np.ones((96, 127), np.uint8), "labels are 96×127 but the image is 96×128"),
         (-np.ones((96, 128), np.int16), "labels are negative"),
@@ -40,6 +41,15 @@ def test_faulty_labels(tmp_path, labels, message):
     tifffile.imwrite(tmp_path / "labels" / "0.tif", labels, photometric=photometric)
     with pytest.raises(DataError, match=rf"0.tif: {message}"):
         check([open_source(tmp_path)])
+
+
+def test_ids_may_be_whole_numbers_of_any_type(tmp_path):
+    write_folder(tmp_path, count=1)
+    file = tmp_path / "labels" / "0.tif"
+    before = open_source(tmp_path).read(0).labels
+    tifffile.imwrite(file, tifffile.imread(file).astype(np.float32))
+    check([open_source(tmp_path)])
+    np.testing.assert_array_equal(open_source(tmp_path).read(0).labels, before)
 
 
 def test_a_mask_instead_of_labels_is_found(tmp_path):

@@ -76,7 +76,7 @@ def test_nothing_to_compare_is_an_error_that_names_the_folder(folders):
 def test_bad_files_are_faults_and_the_rest_goes_on(folders):
     predictions, truth = folders
     save(truth, a=ONE, b=ONE, c=ONE, d=ONE)
-    save(predictions, a=ONE, b=ONE[:, 1:], c=ONE.astype(np.float32))
+    save(predictions, a=ONE, b=ONE[:, 1:], c=ONE / np.float32(2))
     (predictions / "d.tif").write_bytes(b"no image")
     found, faults, _ = evaluate_files(find_pairs(truth, predictions).files)
     assert found == {"a": evaluate_pair(ONE, ONE)}

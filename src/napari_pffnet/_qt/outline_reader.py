@@ -1,4 +1,4 @@
-"""Outlines of QuPath and ImageJ, opened or dropped in napari: nuclei on the image that is open."""
+"""Annotation of QuPath, ImageJ and Cellpose, opened or dropped in napari: nuclei on the image that is open."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from napari.layers import Image
 
 from napari_pffnet._qt.layers.origin import image_facts
 from napari_pffnet._qt.layers.planes import Array, Plane, Stack, is_image, plane_count, take_plane, take_stack
-from napari_pffnet.data.outlines import SUFFIXES, draw_plane, draw_planes, image_name, read_objects
+from napari_pffnet.data.cellpose import read_seg
+from napari_pffnet.data.checks import check_shape
+from napari_pffnet.data.other_files import holds_annotation, image_name, is_seg
+from napari_pffnet.data.outlines import draw_plane, draw_planes, read_objects
 from napari_pffnet.readers import NUCLEI, Layer
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
-    """Return the reader of outlines; None for anything else."""
-    if not isinstance(path, str) or Path(path).suffix.lower() not in SUFFIXES:
+    """Return the reader of such files; None for anything else."""
+    if not isinstance(path, str) or not holds_annotation(Path(path)):
         return None
     return None if path.lower().endswith(".zip") and not is_zipfile(path) else read_layer
 
 
 def read_layer(path: str | list[str]) -> list[Layer]:
-    """Return the outlines as a Labels layer on the image that is open, on its plane in view.
+    """Return the nuclei as a Labels layer on the image that is open, on its plane in view.
 
-    Where outlines of a stack name their planes, the layer has all of them.
+    Where outlines of a stack name their planes, or Cellpose had a stack, the layer has all of them.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def read_layer(path: str | list[str]) -> list[Layer]:
     image = find_image(viewer, image_name(file)) if viewer else None
     if viewer is None or image is None:
         raise RuntimeError(
-            f"{file.name} has outlines, not pixels: open their image first, and select it if there are several"
+            f"{file.name} is no image but annotation of one: open that first, and select it if there are several"
         )
     labels, on = _draw(file, image, viewer)
     facts: dict[str, Any] = {**image_facts(image), "position": on.position, "place": on.place.note(on.shape)}
@@ -51,14 +54,26 @@ def read_layer(path: str | list[str]) -> list[Layer]:
 
 def _draw(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane | Stack]:
     """Draw the outlines of a file: on the plane in view, or on all if they name theirs."""
-    objects, point = read_objects(file), viewer.dims.point
-    order = range(viewer.dims.ndim)  # z and t are planes, whatever is on the screen
+    point, order = viewer.dims.point, range(viewer.dims.ndim)  # z and t are planes, whatever is on the screen
+    if is_seg(file):
+        return _masks(file, image, viewer)
+    objects = read_objects(file)
     if not any(each.where for each in objects) or plane_count(image, order) < 2:
         plane = take_plane(image, point, viewer.dims.order)
         return draw_plane(file, objects, (plane.part.height, plane.part.width))[0], plane
     stack, plane = take_stack(image, point, order), take_plane(image, point, order)
     [(_, here)] = plane.place.planes(plane.shape)
     return draw_planes(file, objects, stack.shape, stack.place, here), stack
+
+
+def _masks(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane | Stack]:
+    """Read Cellpose's masks: on the plane in view, or on all if they are of a stack."""
+    masks, point = read_seg(file), viewer.dims.point
+    on: Plane | Stack = take_plane(image, point, viewer.dims.order)
+    if masks.ndim > 2:
+        on = take_stack(image, point, range(viewer.dims.ndim))
+    check_shape(file, "masks are", masks.shape, tuple(size for size in on.shape[:-2] if size > 1) + on.shape[-2:])
+    return masks, on
 
 
 def find_image(viewer: ViewerModel, name: str) -> Image | None:

@@ -172,9 +172,9 @@ def _is_outlines(file: Path) -> bool:
 def _name(file: Path) -> str:
     """Return the name of the image whose labels a file holds."""
     from napari_pffnet.data.folder import image_of
-    from napari_pffnet.data.outlines import image_name
+    from napari_pffnet.data.other_files import holds_annotation, image_name
 
-    return image_name(file) if _is_outlines(file) else image_of(file.stem)
+    return image_name(file) if holds_annotation(file) else image_of(file.stem)
 
 
 def _read(file: Path, options: argparse.Namespace) -> Labels:
@@ -184,7 +184,7 @@ def _read(file: Path, options: argparse.Namespace) -> Labels:
     if _is_outlines(file):
         return _draw(file, options.images)
 
-    from napari_pffnet.data.annotation import check_pieces
+    from napari_pffnet.data.checks import check_pieces
     from napari_pffnet.evaluate.label_files import LabelFile
     from napari_pffnet.io.place import Place
 

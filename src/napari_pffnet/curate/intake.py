@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_pffnet.curate.work import Annotation, Work
-from napari_pffnet.data import outlines
 from napari_pffnet.data.folder import LABEL_ENDS, image_of, of_all_planes
+from napari_pffnet.data.other_files import holds_annotation, image_name
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
@@ -75,8 +75,8 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     """Return the image files among the paths and in the folders among them, and what is neither.
 
     Labels are not images but the annotation of one, chosen too or not: ``labels/NAME.*`` of ``images/NAME.*``
-    (``masks``, ``semantic`` too), and files beside ``NAME.*`` as of `BESIDE`; or outlines of that name
-    (`data.outlines`).
+    (``masks``, ``semantic`` too), and files beside ``NAME.*`` as of `BESIDE`; or of that name one of
+    `data.other_files`.
     """
     files: list[Path] = []
     problems: list[str] = []
@@ -89,7 +89,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
-    pictures = [file for file in files if not _is_outlines(file)]
+    pictures = [file for file in files if not holds_annotation(file)]
     images = {(file.parent, file.stem.removesuffix(".ome")): file for file in pictures}
     images |= {(file.parent, file.stem): file for file in pictures}
     near = dict.fromkeys([*files, *_near(files)])
@@ -98,11 +98,11 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     for file, (image, kind) in sorted(owners.items(), key=lambda item: _rank(item[0])):
         annotation.setdefault(image, {}).setdefault(kind, file)
     own = [(file, annotation.get(file, {})) for file in files if file not in owners]
-    alone = [file for file, _ in own if _is_outlines(file)]
-    problems += [f"{file}: outlines without their image; choose its image, of the same name, too" for file in alone]
-    strays = _strays([file for file, _ in own if not _is_outlines(file)], {folder for folder, _ in images})
+    alone = [file for file, _ in own if holds_annotation(file)]
+    problems += [f"{file}: annotation without its image; choose its image, of the same name, too" for file in alone]
+    strays = _strays([file for file, _ in own if not holds_annotation(file)], {folder for folder, _ in images})
     problems += [_tell_strays(folder, names) for folder, names in strays.items()]
-    own = [(file, parts) for file, parts in own if not _is_outlines(file) and file.parent not in strays]
+    own = [(file, parts) for file, parts in own if not holds_annotation(file) and file.parent not in strays]
     return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
@@ -111,28 +111,24 @@ def _near(files: Sequence[Path]) -> list[Path]:
     folders = {file.parent for file in files}
     folders |= {folder.with_name(kind) for folder in folders if folder.name == "images" for kind in FOLDERS}
     there = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
-    return [file for file in there if file.suffix.lower() in SUFFIXES or _is_outlines(file)]
-
-
-def _is_outlines(file: Path) -> bool:
-    return file.suffix.lower() in outlines.SUFFIXES
+    return [file for file in there if file.suffix.lower() in SUFFIXES or holds_annotation(file)]
 
 
 def _rank(file: Path) -> int:
-    """Of several labels of one image those come first whose name is listed first in `BESIDE`, outlines last."""
-    if _is_outlines(file):
+    """Of several labels of one image those come first whose name is listed first in `BESIDE`, no images last."""
+    if holds_annotation(file):
         return len(BESIDE)
     return next((rank for rank, end in enumerate(BESIDE) if file.stem.endswith(end)), 0)
 
 
 def _owner(file: Path, known: Mapping[tuple[Path, str], Path]) -> tuple[Path, str] | None:
     """Return the image whose annotation a file is, and of which kind; None of an image."""
-    name = outlines.image_name(file) if _is_outlines(file) else file.stem.removesuffix(".ome")
+    name = image_name(file) if holds_annotation(file) else file.stem.removesuffix(".ome")
     if file.parent.name in FOLDERS:
         images = file.parent.with_name("images")
         image = known.get((images, name)) or known.get((images, image_of(name)))
         return (image, FOLDERS[file.parent.name]) if image else None
-    if _is_outlines(file):
+    if holds_annotation(file):
         image = known.get((file.parent, name))
         return (image, "labels") if image else None
     for end, kind in BESIDE.items():
@@ -188,6 +184,9 @@ class Intake:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.annotated = 0
+        self._files: dict[str, list[Path]] = {}
+        for file in (folder / "images").glob("*"):
+            self._files.setdefault(file.stem.casefold(), []).append(file)
         self._names = {entry.name.casefold() for entry in manifest.images}
         self._known = {entry.sha256: entry.name for entry in manifest.images}
 
@@ -203,7 +202,7 @@ class Intake:
                 labels = f"; open it, then drop {found.labels.name} onto napari" if found.labels else ""
                 self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'{labels}")
                 return
-            if found.labels and _is_outlines(found.labels) and choice["plane"] is not None:
+            if found.labels and holds_annotation(found.labels) and choice["plane"] is not None:
                 self.notes.append(f"{found.labels} is of one plane of a stack; {file.name} is added without it")
                 found = found._replace(labels=None)
             name = self._place(file, digest, choice)
@@ -320,8 +319,7 @@ class Intake:
         """
         names = chain((stem,), (f"{stem}_{number}" for number in count(2)))
         unlisted = (name for name in names if name.casefold() not in self._names)
-        images = list((self.folder / "images").glob("*"))
-        mine = ((name, [file for file in images if file.stem.casefold() == name.casefold()]) for name in unlisted)
+        mine = ((name, self._files.get(name.casefold(), ())) for name in unlisted)
         return next(name for name, files in mine if all(fingerprint(file) == digest for file in files))
 
 

@@ -1,6 +1,7 @@
 """The plain folder layout: ``images/NAME.png``, ``labels/NAME.tif`` and, if wanted, ``semantic/NAME.png``.
 
-Labels may be outlines, too: ``labels/NAME.geojson`` of QuPath, ``labels/NAME.zip`` or ``NAME_rois.zip`` of ImageJ.
+Labels may be outlines, too: ``labels/NAME.geojson`` of QuPath, ``labels/NAME.zip`` or ``NAME_rois.zip`` of ImageJ; or
+``labels/NAME_seg.npy`` of Cellpose.
 Where they have regions, what lies outside of these is ignored, unless there is a semantic map. Label images may also be
 named as other programs do, see `LABEL_ENDS`.
 """
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pffnet.data import outlines
 from napari_pffnet.data.annotation import read_annotation, read_pixels, read_semantic
+from napari_pffnet.data.other_files import holds_annotation, image_name
 from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import DataError, Sample
 from napari_pffnet.io.images import SUFFIXES
@@ -121,7 +122,7 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
 
 
 def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
-    """Return the label images of a folder by the name of their image, and of other images their outlines."""
+    """Return the label images of a folder by the name of their image, of others their `other_files`."""
     files: dict[str, list[Path]] = {}
     known = {name.removesuffix(".ome"): name for name in images}
     for stem, paths in list_images(folder).items():
@@ -131,6 +132,6 @@ def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
             files.setdefault(owner, []).extend(paths)
     drawn: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
-        if path.suffix.lower() in outlines.SUFFIXES and not path.name.startswith(".") and not path.is_dir():
-            drawn.setdefault(outlines.image_name(path), []).append(path)
+        if holds_annotation(path) and not path.name.startswith(".") and not path.is_dir():
+            drawn.setdefault(image_name(path), []).append(path)
     return files | {name: found for name, found in drawn.items() if name in images and name not in files}

@@ -43,11 +43,6 @@ class _Drawn(NamedTuple):
         return self.top + row, self.left + column
 
 
-def image_name(path: Path) -> str:
-    """Return the name of the image whose outlines a file holds."""
-    return path.stem.removesuffix("_rois")
-
-
 def read_objects(path: Path) -> list[Outline]:
     """Read the outlines of a file, see `read_outlines`; DataError if it cannot be read, or holds other things only."""
     return read_geojson(path) if path.suffix.lower() == ".geojson" else read_rois(path)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.data.annotation import check_pieces, check_shape, check_signs, check_type
+from napari_pffnet.data.cellpose import read_seg
+from napari_pffnet.data.checks import as_ids, check_pieces, check_shape, check_signs, check_type
+from napari_pffnet.data.other_files import is_seg
 from napari_pffnet.data.outlines import SUFFIXES as OUTLINES
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.evaluate.metrics import Overlaps, overlaps_of_parts
@@ -86,6 +88,8 @@ def _open_zarr(path: Path) -> Any:
 
 
 def _read(path: Path) -> Array:
+    if is_seg(path):
+        return read_seg(path)
     if path.suffix.lower() in OUTLINES:
         raise DataError(f"{path}: outlines; {DRAW}")
     try:
@@ -94,7 +98,7 @@ def _read(path: Path) -> Array:
         raise DataError(str(error)) from None
     samples = axes.find("S")
     if samples < 0:
-        return array
+        return as_ids(path, array)
     if array.shape[samples] > 1:
         raise DataError(f"{path}: labels are a colour image; save one integer id per nucleus, background 0")
-    return array.squeeze(samples)
+    return as_ids(path, array.squeeze(samples))
