@@ -1,6 +1,9 @@
-"""Numbers as people say them."""
+"""Numbers and names as messages say them."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
 
 MINUTE_S, HOUR_S = 60, 3600
 
@@ -14,6 +17,11 @@ def count_nuclei(count: int, kind: str = "") -> str:
     """Return such as "1 nucleus", "3 nuclei" or, of a kind, "3 accepted nuclei"."""
     kind = f"{kind} " if kind else ""
     return counted(count, f"{kind}nucleus", f"{kind}nuclei")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def duration(seconds: float) -> str:

@@ -62,6 +62,7 @@ def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
     known, place = _table(meta), _place(_shape(data), meta)
     if isinstance(data, np.ndarray):
+        _check_signs(data, meta)
         table = _measured(data, known, place)
     else:
         table = known.assign(area=_area(known["area"], place)) if "area" in known else known
@@ -73,23 +74,17 @@ def save_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def _measured(labels: Array, known: pd.DataFrame, place: Place) -> pd.DataFrame:
     """Return a row for each id on each plane: where it lies, and what is known of it."""
+    from napari_pffnet.io.export import measured
     from napari_pffnet.io.tables import one_row_per_plane
 
     planes = list(np.ndindex(labels.shape[:-2]))
-    table = one_row_per_plane([_measured_plane(labels[index]) for index in planes], map(place.columns, planes))
+    table = one_row_per_plane([measured(labels[index]) for index in planes], map(place.columns, planes))
     table = table.assign(y=place.centres(table["y"], -2), x=place.centres(table["x"], -1))
     table = table.assign(area=_area(table["area"], place))
     if "index" not in known:
         return table
     known = known[["index", *known.columns.difference(table.columns, sort=False)]].drop_duplicates("index")
     return table.merge(known, how="left", on="index")
-
-
-def _measured_plane(labels: Array) -> pd.DataFrame:
-    """Return index, centre and area of each id of a plane, in its pixels."""
-    y, x = np.nonzero(labels)
-    pixels = pd.DataFrame({"index": labels[y, x], "y": y, "x": x}).groupby("index")
-    return pixels[["y", "x"]].mean().assign(area=pixels.size()).reset_index()
 
 
 def _pixel_area(meta: dict[str, Any], place: Place) -> float | None:
@@ -114,14 +109,18 @@ def _area(areas: pd.Series[Any], place: Place) -> pd.Series[Any]:
 def _labels(data: Any, meta: dict[str, Any]) -> tuple[Array, Place]:
     """Return the layer's labels, of a pyramid the largest, and where they lie."""
     labels = np.asarray(data[0] if isinstance(data, Sequence) else data)
-    if labels.min(initial=0) < 0:
-        raise RuntimeError(f"'{meta.get('name')}' has negative labels; ids start at 1, background is 0")
+    _check_signs(labels, meta)
     place = _place(labels.shape, meta)
     try:
         place.check(labels.shape)
     except ValueError as error:
         raise RuntimeError(f"'{meta.get('name')}': {error}") from None
     return labels, place
+
+
+def _check_signs(labels: Array, meta: dict[str, Any]) -> None:
+    if labels.min(initial=0) < 0:
+        raise RuntimeError(f"'{meta.get('name')}' has negative labels; ids start at 1, background is 0")
 
 
 def _place(shape: tuple[int, ...], meta: dict[str, Any]) -> Place:

@@ -115,7 +115,7 @@ def test_models_of_the_package_cannot_be_deleted_but_exported(dialog):
 
 def test_export_and_import(dialog, mine, monkeypatch, tmp_path):
     target = str(tmp_path / "liver.safetensors")
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (target, ""))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **_named: (target, ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (target, ""))
     select(dialog, "liver")
     dialog.export_button.click()

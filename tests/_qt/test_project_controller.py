@@ -761,6 +761,8 @@ def test_a_project_dropped_onto_the_list_is_opened(tmp_path):
     controller = opened(tmp_path / "two", names=("a", "b"))
     controller.add([str(tmp_path / "one" / "project")])
     assert len(controller.project.manifest.images) == 3
+    controller.add([str(tmp_path / "two" / "project" / "project.json")])
+    assert len(controller.project.manifest.images) == 2
 
 
 def test_what_the_model_found_is_kept_and_measured_once_the_image_is_done(tmp_path):

@@ -507,6 +507,7 @@ def test_discarding_needs_a_yes(make, tmp_path):
     controller.discard()
     assert controller.run is None
     assert run_folders(folder) == []
+    assert controller.view.last("set_past")[0] == [], "nor is it among the earlier ones"
 
 
 def test_a_run_goes_on_without_the_panel_and_is_found_again(make, tmp_path):

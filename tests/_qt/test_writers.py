@@ -54,6 +54,9 @@ def test_levels_are_saved_at_full_resolution_and_faults_are_told(layer, tmp_path
         Labels(np.ones((3, 4, 4), int), name="channels", axis_labels="cyx").save(str(tmp_path / "b.geojson"))
     with pytest.raises(RuntimeError, match="'empty' has no nuclei"):
         Labels(np.zeros((4, 4), int), name="empty").save(str(tmp_path / "b.csv"))
+    for suffix in (".geojson", ".zip", ".json", ".csv"):
+        with pytest.raises(RuntimeError, match="'signed' has negative labels"):
+            Labels(-np.eye(4, dtype=int), name="signed").save(str(tmp_path / f"c{suffix}"))
 
 
 @pytest.mark.parametrize(("axes", "z", "t"), [(None, 2, 0), ("zyx", 2, 0), ("tyx", 0, 2)])

@@ -246,6 +246,13 @@ def test_outlines_of_other_programs_are_annotation_too(tmp_path):
     assert problem.endswith("c.geojson: annotation without its image; choose its image, of the same name, too")
 
 
+def test_a_folder_may_be_named_like_an_image(tmp_path):
+    (tmp_path / "raw" / "scan.tif").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "raw" / "scan.tif" / "a.tif", np.zeros(SHAPE, np.uint8))
+    added = Project.create(tmp_path / "project").add([tmp_path / "raw"])
+    assert (added.names, added.problems) == (("a",), ())
+
+
 def test_what_cellpose_saves_beside_an_image_is_annotation_too(tmp_path):
     nuclei = np.zeros(SHAPE, np.uint16)
     nuclei[:3, :3], nuclei[5:12, 5:12] = 4, 9
@@ -268,7 +275,7 @@ def test_outlines_of_a_stack_are_not_taken_for_its_middle_plane(tmp_path):
     made = Project.create(tmp_path / "project")
     added = made.add([tmp_path / "z.tif"])
     assert added.names == ("z",)
-    assert "z.zip is of one plane of a stack; z.tif is added without it" in added.notes[0]
+    assert "z.zip: one plane of a stack is taken, perhaps another; z.tif is added without it" in added.notes[0]
     assert made.entry("z").state == "new"
 
 

@@ -130,6 +130,28 @@ def test_a_crash_while_copying_leaves_nothing(model, own_models, monkeypatch):
     assert content(own_models) == {}
 
 
+def test_a_disk_that_fills_before_the_note_is_written_leaves_nothing(model, own_models, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library_changes, "write_sidecar", full)
+        with pytest.raises(LibraryError, match=r"cannot be written .*no space left"):
+            add(model, "mine")
+    assert content(own_models) == {}
+    assert add(model, "mine").name == "mine"
+
+
+def test_what_another_model_of_the_new_name_has_left_is_not_taken_over(model, own_models):
+    add(model, "old", "of another")
+    (own_models / "old.safetensors").unlink()
+    (own_models / "mine.safetensors").write_bytes(model.read_bytes() + b"")
+    changed_weight(own_models / "mine.safetensors")
+    after = rename("mine", "old")
+    assert (after.note, after.fault) == ("", "")
+    assert load_model("old").card == {"name": "tiny"}
+
+
 def test_a_library_that_cannot_be_made_is_said(model, own_models):
     own_models.parent.mkdir(exist_ok=True)
     own_models.write_bytes(b"")

@@ -77,7 +77,8 @@ def test_workers_see_what_has_changed_since_the_last_run(cluster, tmp_path):
 
 def test_workers_in_other_folders_write_to_the_users(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    imwrite("good.tif", u2os()[0][0][:96, :96])
+    imwrite("raw.tif", u2os()[0][0][:96, :96])
+    os.symlink("raw.tif", "good.tif")
     with distributed.Client(cluster) as client:
         client.run(os.chdir, "/")
     address = cluster.scheduler_address

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pffnet.io.terminal import tell
+from napari_pffnet.wording import repeated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,8 +154,7 @@ def _find(inputs: Sequence[Path], to: str) -> list[Path]:
         else:
             files += [file for stem, found in list_images(path).items() if image_of(stem) != stem for file in found]
             files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
-    names = [_name(file) for file in files]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated(map(_name, files))
     if twice:
         raise ValueError(f"several label images are named {', '.join(twice[:3])}; export them one by one")
     if not files:

@@ -189,7 +189,7 @@ def _everything(segmenter: Segmenter, jobs: Sequence[Job], options: argparse.Nam
     else:
         from napari_pffnet.segment.cluster import new_run, spread
 
-        failed, files = 0, [job._replace(path=job.path.resolve()) for job in small]
+        failed, files = 0, [job._replace(path=job.path.absolute()) for job in small]
         for job, (count, seconds, fault) in spread(cluster, files, _remote, (options, new_run())):
             failed += not _tell(job, options, count, seconds, fault)
     return failed + sum(not _attempt(segmenter, job, options, cluster) for job in large)

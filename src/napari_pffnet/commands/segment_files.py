@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_pffnet.wording import repeated
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -78,7 +80,7 @@ def write(targets: Sequence[Path], overwrite: bool, found: Found) -> None:
     check_results([*targets, *linked], overwrite)  # once more: the images before this one took their time
     write_labels(targets[0], result.labels, axes, sizes)
     write_semantic(targets[1], result.semantic, axes, sizes)
-    write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", 0), found.place)
+    write_table(targets[2], result.table, sizes.get("X", 0) * sizes.get("Y", sizes.get("X", 0)), found.place)
     write_overlay(targets[3], found.seen, result.labels[found.at])
     for file in linked:
         if found.linked is None:
@@ -119,8 +121,7 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
     if not paths:
         raise ValueError(f"no images in {', '.join(map(str, inputs))}; image files end in {', '.join(SUFFIXES)}")
     paths = list({(path.parent.resolve(), path.name): path for path in paths}.values())
-    names = [path.stem for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated(path.stem for path in paths)
     if twice:
         raise ValueError(
             f"several images are named {', '.join(twice[:3])}; segment them into different --output folders"

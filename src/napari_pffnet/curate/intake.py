@@ -82,7 +82,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     problems: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
             found = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
             files += found
             problems += [] if found else [f"{path}: no image in this folder; expected {', '.join(SUFFIXES)}"]
@@ -203,7 +203,9 @@ class Intake:
                 self.problems.append(f"{file}: is in the project already, as '{self._known[digest]}'{labels}")
                 return
             if found.labels and holds_annotation(found.labels) and choice["plane"] is not None:
-                self.notes.append(f"{found.labels} is of one plane of a stack; {file.name} is added without it")
+                self.notes.append(
+                    f"{found.labels}: one plane of a stack is taken, perhaps another; {file.name} is added without it"
+                )
                 found = found._replace(labels=None)
             name = self._place(file, digest, choice)
             self._annotate(name, found, (pixels.shape[0], pixels.shape[1]))

@@ -179,7 +179,7 @@ def unchanged(table: pd.DataFrame, labels: Array, place: Place | None = None) ->
         return table.iloc[:0]
     place = place or Place.of_all(labels.shape)
     indices = [index for index, _ in place.planes(labels.shape)]
-    now = one_row_per_plane((_measured(labels[index]) for index in indices), map(place.columns, indices))
+    now = one_row_per_plane((measured(labels[index]) for index in indices), map(place.columns, indices))
     keys = ["index", *_by_plane(table, place)]
     known = [name for name in ("area", "y", "x") if name in table] if len(keys) > 1 or len(indices) == 1 else ["area"]
     moved = now.groupby(keys)[known].sum() - table.groupby(keys)[known].sum()  # NaN where one of them has no row
@@ -187,11 +187,11 @@ def unchanged(table: pd.DataFrame, labels: Array, place: Place | None = None) ->
     return table[table["index"].isin(same.index[same])]
 
 
-def _measured(labels: Array) -> pd.DataFrame:
-    """Return index, area and centre of each id of an int H×W image."""
+def measured(labels: Array) -> pd.DataFrame:
+    """Return index, centre and area of each id of an int H×W image, in its pixels."""
     numbers, ids = renumber(labels)
     y, x = centroids(numbers).T
-    return pd.DataFrame({"index": ids, "area": areas(numbers), "y": y, "x": x})
+    return pd.DataFrame({"index": ids, "y": y, "x": x, "area": areas(numbers)})
 
 
 def _by_plane(table: pd.DataFrame, place: Place) -> list[str]:

@@ -26,6 +26,7 @@ from pydantic import AfterValidator, Field
 
 from napari_pffnet.config import ConfigError, Frozen, parse
 from napari_pffnet.io.lazy import read_plane as read_file
+from napari_pffnet.wording import repeated
 
 PROJECT_FILE = "project.json"
 VERSION = 1
@@ -110,8 +111,7 @@ def read_manifest(file: Path) -> Manifest:
         manifest = parse(Manifest, content, str(file))
     except ConfigError as error:
         raise ProjectError(f"{error}; correct it, or put back a copy") from None
-    names = [entry.name.casefold() for entry in manifest.images]
-    double = sorted({name for name in names if names.count(name) > 1})
+    double = repeated(entry.name.casefold() for entry in manifest.images)
     if double:
         raise ProjectError(f"{file}: lists {', '.join(double)} twice; remove one of the entries")
     return manifest

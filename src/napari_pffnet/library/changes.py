@@ -66,7 +66,11 @@ def add(path: str | Path, name: str | None = None, note: str = "") -> Entry:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, target, digest)
-        write_sidecar(target, Sidecar(digest, note.strip(), date.today().isoformat()))
+        try:
+            write_sidecar(target, Sidecar(digest, note.strip(), date.today().isoformat()))
+        except OSError:
+            target.unlink()
+            raise
     except OSError as error:
         if isinstance(error, FileExistsError) and target.exists():
             raise LibraryError(_taken(name)) from None
@@ -96,6 +100,8 @@ def rename(old: str, new: str) -> Entry:
     beside = path.with_suffix(".json")
     if beside.exists():
         beside.replace(target.with_suffix(".json"))
+    else:  # what another model of that name has left
+        target.with_suffix(".json").unlink(missing_ok=True)
     return read_entry(name, target)
 
 

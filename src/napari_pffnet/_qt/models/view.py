@@ -24,6 +24,8 @@ from napari_pffnet.library import Entry, date_of, describe, headline, parent
 NAME, QUALITY, PARENT, DATE, NOTE = range(5)
 TITLES = ("Name", "Quality", "Made from", "Date", "Note")
 FILES = "PFFNet model (*.safetensors)"
+#: the library itself refuses to write over a file
+KEEPS = QFileDialog.Option.DontConfirmOverwrite
 SIZE = (900, 300)
 EDITABLE = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
 TIPS = {
@@ -141,7 +143,7 @@ class ModelsView(QDialog):
 
     def _ask_export(self) -> None:
         name = self._name()
-        path, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{name}.safetensors", FILES)
+        path, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{name}.safetensors", FILES, options=KEEPS)
         if name and path:
             self.export_requested.emit(name, path)
 

@@ -18,7 +18,7 @@ from napari_pffnet._qt.project.layers import OpenImage
 from napari_pffnet._qt.project.offers import Offers
 from napari_pffnet.curate.calibration import Calibration, calibrate, read_calibration
 from napari_pffnet.curate.project import Project, ProjectLocked, check_new, check_there
-from napari_pffnet.io.project import is_project
+from napari_pffnet.io.project import PROJECT_FILE, is_project
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.readers import IN_PROJECT
 
@@ -229,7 +229,7 @@ class ProjectController:
 
     def add(self, paths: Sequence[str]) -> None:
         """Add image files and folders, in the background; a project among them is opened instead."""
-        projects = [path for path in paths if is_project(path)]
+        projects = [path for path in paths if is_project(path) or Path(path).name == PROJECT_FILE]
         if projects:
             self.open(projects[0])
         elif self.project is not None:

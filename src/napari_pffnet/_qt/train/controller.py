@@ -234,7 +234,10 @@ class TrainController:
             return
         self._follow(None)
         self.view.set_status("Discarded. The model in use stays as it is.")
-        self._in_background("PFFNet: deleting a run", lambda: discard(run.output), lambda _nothing: None)
+        self._in_background("PFFNet: deleting a run", lambda: discard(run.output), self._discarded)
+
+    def _discarded(self, _nothing: object) -> None:
+        self.past.follow(self._project)
 
     def accept(self, name: str) -> None:
         """Add the new model to the library under a name; from then on it is offered, and chosen in *Segment*."""
