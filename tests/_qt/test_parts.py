@@ -110,13 +110,13 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
     controller = opened(tmp_path)
     segment = segmenting(controller)
     segment.choice.choose(controller.image.layers["image"])
-    segment.view.now = options(score_threshold=0.3)
+    segment.view.now = options(score_threshold=0.7)
     segment.run()
     own = controller.image.layers["labels"]
-    corrected, other = np.unique(own.data)[1:3].tolist()
-    own.data_setitem(np.nonzero(own.data == other), 0)
+    [_, corrected] = np.unique(own.data).tolist()
     place = [int(i) for i in np.argwhere(own.data == corrected)[0]]
     own.data_setitem(tuple(np.array([i]) for i in place), 0)
+    segment.view.now = options(score_threshold=0.3)
     segment.run()
     result = controller.viewer.layers.selection.active
     assert result is not own
@@ -132,8 +132,25 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
     assert own.visible
     assert result not in controller.viewer.layers
     assert own.data[tuple(place)] == 0, "the corrected nucleus is as it was"
-    assert len(np.unique(own.data)) == 3, "the other is there again"
+    assert len(np.unique(own.data)) == 3, "the other one is new"
     np.testing.assert_array_equal(on_disk(controller, "a"), own.data)
+
+
+def test_what_was_deleted_does_not_come_back_with_a_new_result(tmp_path):
+    controller = opened(tmp_path)
+    segment = segmenting(controller)
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=0.3)
+    segment.run()
+    own = controller.image.layers["labels"]
+    before = own.data.copy()
+    wrong, other = np.unique(before)[1:3].tolist()
+    own.data_setitem(np.nonzero(before == wrong), 0)
+    controller.keeper.save()
+    segment.run()
+    controller.offers.use_layer()
+    assert controller.image.layers["labels"] is own
+    np.testing.assert_array_equal(own.data > 0, before == other)
 
 
 def test_nobody_is_disturbed_in_the_middle_of_work(project_image):

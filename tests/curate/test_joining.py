@@ -35,6 +35,15 @@ def test_what_may_be_replaced_makes_room_and_the_rest_stays():
         np.testing.assert_array_equal(after == label, plane == label)
 
 
+def test_what_lies_where_none_is_wanted_is_left_out():
+    plane = np.zeros((20, 20), np.int32)
+    found = square(square(np.zeros((20, 20), np.int32), 2, 2, 1), 12, 12, 2)
+    unwanted = np.zeros((20, 20), bool)
+    unwanted[2:8, 2:5] = unwanted[12:18, 12:14] = True
+    joined = join(plane, found, (slice(0, 20), slice(0, 20)), None, [], unwanted)
+    np.testing.assert_array_equal(applied(joined.change, plane) > 0, found == 2)
+
+
 def test_only_what_was_looked_at_makes_room():
     plane = square(square(np.zeros((40, 40), np.int32), 12, 12, 1), 22, 22, 2)
     inside = np.zeros((20, 20), bool)

@@ -11,13 +11,20 @@ from napari_pffnet.curate.change import Array, Change, Window, change, new_ids, 
 
 
 class Joined(NamedTuple):
-    """`change` of the plane; `ids`: new id by id among the found nuclei; those that had no room are not in there."""
+    """`change` of the plane; `ids`: new id by id among the found nuclei; those that are left out are not in there."""
 
     change: Change
     ids: dict[int, int]
 
 
-def join(plane: Array, found: Array, window: Window, inside: Array | None, replaced: Collection[int]) -> Joined:
+def join(
+    plane: Array,
+    found: Array,
+    window: Window,
+    inside: Array | None,
+    replaced: Collection[int],
+    unwanted: Array | None = None,
+) -> Joined:
     """Put found nuclei into a label plane, in place of those there that may be replaced.
 
     These are gone if they lie mostly inside, or mostly under found ones. Others stay; of a found nucleus the part that
@@ -35,6 +42,8 @@ def join(plane: Array, found: Array, window: Window, inside: Array | None, repla
         bool h×w, where nuclei were looked for; None: everywhere.
     replaced : collection of int
         Ids of the plane that may be replaced.
+    unwanted : ndarray, optional
+        bool h×w; a found nucleus of which half lies here is left out.
     """
     before = plane[window]
     wanted = np.ones(before.shape, bool) if inside is None else inside
@@ -46,7 +55,8 @@ def join(plane: Array, found: Array, window: Window, inside: Array | None, repla
     place = edited[tuple(slice(w.start - a.start, w.stop - a.start) for w, a in zip(window, around, strict=True))]
     free = (place == 0) & (found != 0)
     ids, sizes = np.unique(found[found != 0], return_counts=True)
-    fits = ids[2 * _counts(found[free], ids) >= sizes]
+    wrong = np.zeros(found.shape, bool) if unwanted is None else unwanted
+    fits = ids[(2 * _counts(found[free], ids) >= sizes) & (2 * _counts(found[wrong], ids) < sizes)]
     new = new_ids(plane, len(fits))
     painted = free & np.isin(found, fits)
     place[painted] = new[np.searchsorted(fits, found[painted])]

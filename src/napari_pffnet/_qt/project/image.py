@@ -12,7 +12,7 @@ from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.planes import PLACEMENT
-from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes
+from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes, rows_among
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet._qt.project.texts import LOST, MARKED, NOT_WHOLE, WHOLE_AGAIN
 from napari_pffnet.curate.calibration import keep_prediction
@@ -291,10 +291,9 @@ class ImageKeeper:
             plane: Plane = "labels" if role == "labels" else "semantic"
             image.work.record(image.replaced(plane))
             image.stale.discard(role)
-        if image.fresh and self.project and "labels" in image.layers:
-            image.fresh = False
-            now = image.annotation()
-            keep_prediction(self.project.folder, image.name, now.labels, now.rows)
+        if image.found is not None and self.project and "labels" in image.layers:
+            (labels, table), image.found = image.found, None
+            keep_prediction(self.project.folder, image.name, labels, rows_among(table, "", labels))
 
     def _replaced(self, event: Any) -> None:
         """A layer got other pixels as a whole, as from a new threshold."""
@@ -306,7 +305,8 @@ class ImageKeeper:
             self.image.layers.pop(role)
         else:
             self.image.stale.add(role)
-            self.image.fresh |= role == "labels"
+            if role == "labels":
+                self.image.note_found()
 
     def adopt(self, layer: Labels, role: Plane) -> None:
         """Take a layer as the annotation of the image in view."""
@@ -317,7 +317,8 @@ class ImageKeeper:
             self._listen(role, before, False)
         self.image.layers[role] = layer
         self.image.stale.add(role)
-        self.image.fresh |= role == "labels"
+        if role == "labels":
+            self.image.note_found()
         if self.project:
             note_place(layer, self.project, self.image.name, role)
         self._listen(role, layer, True)

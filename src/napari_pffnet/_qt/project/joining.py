@@ -14,6 +14,7 @@ from napari_pffnet._qt.layers.origin import layer_origin, made_of
 from napari_pffnet._qt.layers.planes import PLACEMENT, PlaneError
 from napari_pffnet._qt.layers.searched import searched_in
 from napari_pffnet._qt.project.layers import OpenImage, plane_of
+from napari_pffnet.curate.calibration import deleted_nuclei, forget_prediction
 from napari_pffnet.curate.joining import join
 from napari_pffnet.readers import NUCLEI
 
@@ -39,8 +40,8 @@ def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
 def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
     """Put the nuclei of a result into the annotation, in place of predicted ones; return how many.
 
-    Nuclei that were edited, accepted or painted stay. It is one step of the annotation's undo history; the layers of
-    the result are removed.
+    Nuclei that were edited, accepted or painted stay, and of the whole image none come back that were deleted. It is
+    one step of the annotation's undo history; the layers of the result are removed.
 
     Raises
     ------
@@ -61,13 +62,17 @@ def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
     known = rows.table()
     predicted = known.index[(known["state"] == "") & known["score"].notna()] if "score" in known else known.index[:0]
     plane = LabelPlane(own, (*(0,) * (own.ndim - 2), slice(None), slice(None)))
-    joined = join(plane.pixels, layer.data.reshape(layer.data.shape[-2:]), window, found.inside, predicted.tolist())
+    pixels, project = layer.data.reshape(layer.data.shape[-2:]), image.work.folder
+    deleted = None if is_partial(layer) else deleted_nuclei(project, image.name, plane.pixels)
+    joined = join(plane.pixels, pixels, window, found.inside, predicted.tolist(), deleted)
     if len(joined.change.values):
         with rows.made_by(layer_origin(layer)):
             plane.write(joined.change)
         table = rows_by_id(layer).loc[list(joined.ids)].rename(index=joined.ids)
         rows.describe(table[[name for name in PREDICTED if name in table]])
-    image.fresh = True
+    if not is_partial(layer):
+        forget_prediction(project, image.name)
+    image.note_found()
     for each in (layer, found.semantic):
         each.visible = False
         if each in active.viewer.layers:

@@ -28,9 +28,10 @@ class OpenImage:
     """An image of the project that is being worked on.
 
     `layers`: by role ("image", "labels", "semantic", "regions"); `stale`: roles whose pixels were replaced as a whole
-    and are not in the journal yet; `fresh`: the nuclei among them are new too; `unwritten`: so are the complete areas;
-    `declined`: the user did not want the work of a crash back; `was_whole`: until an area was drawn it was complete;
-    `told`: files that were changed by others, of which the user knows.
+    and are not in the journal yet; `unwritten`: so are the complete areas; `found`: nuclei that were taken as they were
+    found and are not kept yet, int H×W and rows by id; `declined`: the user did not want the work of a crash back;
+    `was_whole`: until an area was drawn it was complete; `told`: files that were changed by others, of which the user
+    knows.
     """
 
     name: str
@@ -39,7 +40,7 @@ class OpenImage:
     regions: Regions
     layers: dict[str, Layer] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
-    fresh: bool = False
+    found: tuple[np.ndarray[Any, Any], pd.DataFrame] | None = None
     unwritten: bool = False
     declined: bool = False
     was_whole: bool = False
@@ -98,6 +99,12 @@ class OpenImage:
         """Return the pixels of a Labels layer as H×W; None if there is no such layer of that size."""
         layer = self.layers.get(role)
         return as_plane(layer, self.shape) if isinstance(layer, Labels) else None
+
+    def note_found(self) -> None:
+        """Remember the nuclei as they are now, before the user corrects them."""
+        layer, pixels = self.layers.get("labels"), self.plane("labels")
+        if isinstance(layer, Labels) and pixels is not None:
+            self.found = pixels.copy(), rows_by_id(layer)
 
     def annotation(self) -> Annotation:
         """Return what the layers hold now, without ids under 0; what has no layer is as it was."""
