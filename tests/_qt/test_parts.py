@@ -112,7 +112,7 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
     segment.choice.choose(controller.image.layers["image"])
     segment.view.now = options(score_threshold=0.7)
     segment.run()
-    own = controller.image.layers["labels"]
+    own, semantic = controller.image.layers["labels"], controller.image.layers["semantic"]
     [_, corrected] = np.unique(own.data).tolist()
     place = [int(i) for i in np.argwhere(own.data == corrected)[0]]
     own.data_setitem(tuple(np.array([i]) for i in place), 0)
@@ -131,6 +131,8 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
     assert controller.image.layers["labels"] is own
     assert own.visible
     assert result not in controller.viewer.layers
+    assert controller.image.layers["semantic"] is semantic
+    assert semantic in controller.viewer.layers
     assert own.data[tuple(place)] == 0, "the corrected nucleus is as it was"
     assert len(np.unique(own.data)) == 3, "the other one is new"
     np.testing.assert_array_equal(on_disk(controller, "a"), own.data)

@@ -74,6 +74,8 @@ def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
         forget_prediction(project, image.name)
     image.note_found()
     for each in (layer, found.semantic):
+        if image.role(each) is not None:  # the semantic map of an earlier result, which shows this one's now
+            continue
         each.visible = False
         if each in active.viewer.layers:
             active.viewer.layers.remove(each)
