@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import fake_training
@@ -112,6 +113,45 @@ def test_one_folder_has_one_run_at_a_time(begin):
         begin("hang")
     run.kill()
     assert begin("steps=1").state == "running"
+
+
+def test_a_run_goes_on_without_the_process_that_watches(begin):
+    run = begin("steps=100000", "seconds=0.01")
+    trainer, watcher = worker(run), json.loads((run.output / RUN_FILE).read_text())["pid"]
+    about = {"pid": trainer, "started": process.started(trainer), "host": socket.gethostname()}
+    (run.output / child.PROCESS_FILE).write_text(json.dumps(about))
+    os.kill(watcher, signal.SIGKILL)
+    wait_for(lambda: not process.alive(watcher, None) or child._OURS[watcher].poll() is not None)
+    assert run.state == "running"
+    run.kill()
+    assert run.state == "failed"
+    wait_for(lambda: not process.alive(trainer, about["started"]))
+
+
+BY_HAND = """
+import subprocess, sys, time
+from pathlib import Path
+from napari_pffnet.train.child import register
+output = Path(sys.argv[1])
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+register(output, ["--project", "somewhere"])
+time.sleep(600)
+"""
+
+
+def test_a_run_that_was_started_by_hand_is_found_and_ended_alone(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", BY_HAND, str(tmp_path)]) as by_hand:
+        wait_for(lambda: find(tmp_path) is not None)
+        run = find(tmp_path)
+        assert (run.state, run.command[1:]) == ("running", ["-m", "napari_pffnet.train", "--project", "somewhere"])
+        children = psutil.Process(by_hand.pid).children()
+        run.pause(True)
+        assert run.state == "paused"
+        run.kill()
+        assert by_hand.wait(20) == -signal.SIGKILL
+    assert (run.state, run.failure()) == ("failed", "You ended the training.")
+    assert children
+    wait_for(lambda: not any(process.alive(each.pid, None) for each in children))
 
 
 def test_of_two_programs_that_start_a_run_at_once_one_goes_on(tmp_path, begin, monkeypatch):

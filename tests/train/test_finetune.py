@@ -30,7 +30,7 @@ from napari_pffnet.library import LibraryError, load_model, save_model, seen_by
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train import finetune as module
 from napari_pffnet.train.__main__ import main
-from napari_pffnet.train.child import OUTPUT_VARIABLE
+from napari_pffnet.train.child import OUTPUT_VARIABLE, find
 from napari_pffnet.train.events import Checkpoint, Comparison, Message, Plan, Step, Validation
 from napari_pffnet.train.finetune import finetune, recipe
 from napari_pffnet.train.gate import Compared, Gate
@@ -330,6 +330,8 @@ def test_replay_is_mixed_in(base, folder, tmp_path):
         ]
     )
     assert code == 0
+    run = find(output)
+    assert (run.state, run.command[3:5]) == ("ended", ["--project", str(folder)]), "the panel finds it"
     assert load_model(output / "best.safetensors").card["recipe"]["data"]["weights"] == [0.75, 0.25]
     kinds = [json.loads(line)["kind"] for line in (output / "log.jsonl").read_text().splitlines()]
     assert kinds[:3] == ["plan", "validation", "step"]
@@ -341,6 +343,7 @@ def test_the_command_names_what_is_wrong(base, folder, tmp_path, capsys):
     assert "no model 'nonesuch'" in capsys.readouterr().err
     assert main([*command, "--base", str(base), "optimizer.frozen=[legs]", "schedule.steps=1", *SMALL]) == 2
     assert "no part legs" in capsys.readouterr().err
+    assert find(tmp_path / "out").failure() == "Training ended with exit code 2."
 
 
 def test_what_was_held_out_before_or_never_seen_is_held_out_again():
@@ -434,38 +437,38 @@ def test_resuming_a_finished_run_does_not_blend_again(base, folder, tmp_path):
 
 def test_a_stop_asked_of_an_earlier_run_is_forgotten(tmp_path):
     (tmp_path / "stop").touch()
-    prepare(tmp_path, None)
+    prepare(tmp_path, None, [])
     assert not (tmp_path / "stop").exists()
 
 
 def test_a_stop_asked_of_this_run_while_it_starts_counts(tmp_path, monkeypatch):
     (tmp_path / "stop").touch()
     monkeypatch.setenv(OUTPUT_VARIABLE, str(tmp_path))
-    prepare(tmp_path, None)
+    prepare(tmp_path, None, [])
     assert (tmp_path / "stop").exists()
 
 
 def test_where_a_training_goes_on_no_other_starts(tmp_path):
-    prepare(tmp_path, None)
-    prepare(tmp_path, None)  # of this process itself
+    prepare(tmp_path, None, [])
+    prepare(tmp_path, None, [])  # of this process itself
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
         about = {"pid": other.pid, "started": started(other.pid), "host": socket.gethostname()}
         (tmp_path / "process.json").write_text(json.dumps(about))
         with pytest.raises(FileExistsError, match=f"process {other.pid}.*; end it first"):
-            prepare(tmp_path, None)
+            prepare(tmp_path, None, [])
         (tmp_path / "process.json").write_text(json.dumps({**about, "host": "a node that is gone"}))
-        prepare(tmp_path, None)
+        prepare(tmp_path, None, [])
         (tmp_path / "process.json").write_text(json.dumps(about))
         other.kill()
-    prepare(tmp_path, None)
+    prepare(tmp_path, None, [])
 
 
 def test_a_run_that_has_ended_is_not_written_over(tmp_path):
     (tmp_path / "best.safetensors").touch()
-    prepare(tmp_path, None)  # it was killed before there was a file to resume from
+    prepare(tmp_path, None, [])  # it was killed before there was a file to resume from
     (tmp_path / "gate.json").touch()
     with pytest.raises(FileExistsError, match="holds an earlier run"):
-        prepare(tmp_path, None)
+        prepare(tmp_path, None, [])
 
 
 def test_a_run_that_goes_on_has_the_images_that_it_began_with(base, tmp_path):

@@ -158,7 +158,7 @@ def train_stock(config: TrainConfig, sources: Sequence[Source], device: torch.de
 
 def train_ours(config: TrainConfig, sources: Sequence[Source], folder: Path, device: torch.device) -> Model:
     """Train a variant of PFFNet."""
-    prepare(folder, None)
+    prepare(folder, None, [])
     for _ in fit(config, initial_network(config), sources, [], folder, device=device):
         pass
     return load_model(folder / "last.safetensors", device)

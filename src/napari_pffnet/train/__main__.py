@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     print_any_text()
     options = parser.parse_intermixed_args(arguments)
+    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
     others = ("config", "init", "validation") if options.project else ("base", "replay", "effort")
     for name in ("data", "validation"):  # both take all that follows
         paths = getattr(options, name) or []
@@ -83,20 +84,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from napari_pffnet.data.sources import DataError
     from napari_pffnet.library import LibraryError
     from napari_pffnet.model.convert import ConvertError
+    from napari_pffnet.train.child import leave
     from napari_pffnet.train.state import TrainingError
 
+    code = 1
     try:
         _run(options)
+        code = 0
     except (ConfigError, DataError, LibraryError, ConvertError, OSError) as error:
         print(f"error: {reason(error)}", file=sys.stderr)
-        return 2
+        code = 2
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print(f"stopped; go on with --resume auto --output {options.output}", file=sys.stderr)
-        return 130
-    return 0
+        code = 130
+    finally:
+        leave(options.output, code)
+    return code
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
@@ -118,7 +123,7 @@ def _run(options: argparse.Namespace) -> None:
     with processes(base) as group:
         resume = find_resume(options.resume, options.output)
         if group.is_main:
-            prepare(options.output, resume)
+            prepare(options.output, resume, options.arguments)
         events = run(options.output, device=group.device(base), group=group, resume=resume)
         if group.is_main:
             events = log_lines(events, options.output / LOG_FILE)

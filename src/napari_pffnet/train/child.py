@@ -2,10 +2,12 @@
 
 All that is known of a run stands in its output folder, so that any program can find it again:
 
-- ``run.json``: the process and its command; while that process runs, nobody else may start one here;
+- ``run.json``: the process and its command; while that process runs, nobody else may start one here. It watches over
+  the training, or, of one that was started by hand, trains itself;
+- ``process.json``: the process that trains;
 - ``run.log``: what it printed; ``log.jsonl``: its events;
 - ``stop``, ``pause``: files that ask it to end, or to wait while the file exists;
-- ``exit.json``: how it ended, written by the small process that watches over it.
+- ``exit.json``: how it ended.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.lock import InUse, Lock
@@ -30,7 +34,7 @@ from napari_pffnet.memory import tells_of_memory
 from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
 from napari_pffnet.train.reporters import LOG_FILE
 
-RUN_FILE, EXIT_FILE, OUTPUT_FILE = "run.json", "exit.json", "run.log"
+RUN_FILE, PROCESS_FILE, EXIT_FILE, OUTPUT_FILE = "run.json", "process.json", "exit.json", "run.log"
 LOCK_FILE = "run.lock"
 #: Tells a process the folder whose run it is.
 OUTPUT_VARIABLE = "NAPARI_PFFNET_RUN"
@@ -114,7 +118,7 @@ class Run:
             return
         if self._about.get("host") != socket.gethostname():
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
-        _end(int(self._about["pid"]))
+        _end(self._about)
         _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
 
     def forget(self) -> None:
@@ -140,15 +144,8 @@ class Run:
             return False
         if self._about.get("host") != socket.gethostname():
             return True
-        pid = self._about.get("pid")
-        if not isinstance(pid, int) or pid <= 1:
-            return False
-        if self._about.get("started") is None and started(pid) is not None:
-            return False  # nobody knows whether that process is the training: it is not waited for, and never ended
-        ours = _OURS.get(pid)
-        if ours is not None and ours.poll() is not None:
-            del _OURS[pid]
-        return alive(pid, self._about.get("started")) and not (self.output / EXIT_FILE).exists()
+        goes_on = _lives(self._about) or _lives(_read(self.output / PROCESS_FILE))
+        return goes_on and not (self.output / EXIT_FILE).exists()
 
     def _read_on(self) -> None:
         try:
@@ -201,7 +198,7 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         write_atomic(output / RUN_FILE, json.dumps(_about(watcher.pid, arguments)).encode())
     except OSError as error:
         if watcher is not None:
-            _end(watcher.pid)  # without its file nobody could find it
+            _end({"pid": watcher.pid})  # without its file nobody could find it
         raise _cannot_start(output, error) from None
     finally:
         lock.release()
@@ -231,6 +228,28 @@ def tail(file: Path, lines: int = LOG_LINES) -> list[str]:
 def watched(output: Path) -> bool:
     """Whether this process was started as the run of a folder."""
     return os.environ.get(OUTPUT_VARIABLE) == str(output.absolute())
+
+
+def register(output: Path, arguments: Sequence[str]) -> None:
+    """Note that this process is the run of a folder: it was started by hand, and nobody watches over it.
+
+    Parameters
+    ----------
+    output : Path
+        The folder.
+    arguments : sequence of str
+        Of the training's command, after its name.
+    """
+    (output / EXIT_FILE).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "napari_pffnet.train", *arguments]
+    write_atomic(output / RUN_FILE, json.dumps({**_about(os.getpid(), command), "by_hand": True}).encode())
+
+
+def leave(output: Path, code: int) -> None:
+    """Note how this process ends, if it is the run of a folder; see `register`."""
+    about = _read(output / RUN_FILE)
+    if about.get("by_hand") and (about.get("pid"), about.get("host")) == (os.getpid(), socket.gethostname()):
+        _write_exit(output, code)
 
 
 def _cannot_start(output: Path, error: OSError) -> RunError:
@@ -270,12 +289,31 @@ def watch(output: Path, arguments: Sequence[str]) -> int:
     return code
 
 
-def _end(pid: int) -> None:
+def _lives(about: dict[str, Any]) -> bool:
+    """Whether the process of ``run.json`` or ``process.json`` runs on this machine."""
+    pid = about.get("pid")
+    if not isinstance(pid, int) or pid <= 1 or about.get("host") != socket.gethostname():
+        return False
+    if about.get("started") is None and started(pid) is not None:
+        return False  # nobody knows whether that process is the training: it is not waited for, and never ended
+    ours = _OURS.get(pid)
+    if ours is not None and ours.poll() is not None:
+        del _OURS[pid]
+    return alive(pid, about.get("started"))
+
+
+def _end(about: dict[str, Any]) -> None:
+    pid = int(about["pid"])
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], check=False, capture_output=True)
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+    elif about.get("by_hand"):  # its group may be that of the user's terminal
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            for each in (*process.children(recursive=True), process):
+                each.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _about(pid: int, arguments: Sequence[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,13 +15,10 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.process import alive, started
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
-from napari_pffnet.train.child import watched
+from napari_pffnet.train.child import PROCESS_FILE, register, watched
 from napari_pffnet.train.control import PAUSE_FILE, RESUME_FILE, STOP_FILE
 from napari_pffnet.train.gate import GATE_FILE
 from napari_pffnet.train.state import TrainingError, seed_all
-
-#: which process trains in a folder
-PROCESS_FILE = "process.json"
 
 
 def find_resume(choice: str | None, output: Path) -> Path | None:
@@ -35,8 +33,10 @@ def find_resume(choice: str | None, output: Path) -> Path | None:
     raise TrainingError(f"no resume file {path}; give the {RESUME_FILE} of an earlier run, or --resume auto")
 
 
-def prepare(output: Path, resume: Path | None) -> None:
-    """Make the output folder; refuse to write over an earlier run, or into one that goes on.
+def prepare(output: Path, resume: Path | None, arguments: Sequence[str]) -> None:
+    """Make the output folder, and note that this process, started with these arguments, trains there.
+
+    Writes neither over an earlier run, nor into one that goes on.
 
     Raises
     ------
@@ -53,6 +53,7 @@ def prepare(output: Path, resume: Path | None) -> None:
     if not watched(output):  # else they were taken away before this run was started, and may be meant for it
         for file in (STOP_FILE, PAUSE_FILE):
             (output / file).unlink(missing_ok=True)
+        register(output, arguments)
 
 
 def _claim(output: Path) -> None:

@@ -45,6 +45,10 @@ NO_PROJECT = "Make or open a project, correct some images and mark them as done:
 DISCARD = "End this training and delete what it has learnt?"
 ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
 GONE = "'{}', which this project's training brought, is no longer in the model library; '{}' is proposed."
+COPIED = (
+    "The command is in the clipboard. It trains exactly as the button does, and the project's 'training' folder, from "
+    "which this panel takes the new model, must be the same."
+)
 NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
 READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
 
@@ -196,8 +200,8 @@ class TrainController:
         """Save what is in view, and give the user the command that the button would start."""
         run = self._prepared()
         if run is not None:
-            self.view.copy(shlex.join(run[0]))
-            self.view.set_status("The command is in the clipboard; it trains exactly as the button does.")
+            self.view.copy(shlex.join(["python", *run[0][1:]]))
+            self.view.set_status(COPIED)
 
     def resume(self) -> bool:
         """Go on with a run that failed, from its last saved state, with the settings that are there now too."""
