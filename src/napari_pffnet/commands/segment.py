@@ -285,12 +285,12 @@ def _begin(bar: Any, done: int, total: int) -> None:
 
 def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
     """Return the source at the level that suits its nuclei, and the segmenter for it; say which one it is."""
-    from napari_pffnet.io.lazy import levels_of, open_plane
+    from napari_pffnet.io.lazy import level_count, open_plane
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.levels import choose_level
 
     with ExitStack() as stack:
-        sources = [replace(source, level=level) for level in range(len(levels_of(Path(source.path), source.axes)))]
+        sources = [replace(source, level=level) for level in range(level_count(Path(source.path)))]
         levels = [stack.enter_context(open_plane(each)) for each in sources]
         level, factor, diameter = choose_level(segmenter, levels, segmenter.config.diameter)
         shape = levels[level].shape

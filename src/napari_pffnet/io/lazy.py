@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import tifffile
@@ -46,13 +46,6 @@ class Source:
     plane: int | None = None
     level: int = 0
     axes: str | None = None
-
-
-class Level(NamedTuple):
-    """A level of a pyramid: how many pixels of the largest one its pixel spans, and its width in µm, if known."""
-
-    factor: float
-    pixel_size: float | None
 
 
 class LazyPlane:
@@ -276,36 +269,23 @@ def open_stack(path: Path, channel: int | None = None, axes: str | None = None) 
     return LazyStack(path, pixels, own, channel)
 
 
-def levels_of(path: Path, axes: str | None = None) -> list[Level]:
-    """Return the levels of an image, the largest first; those of an image that is no pyramid are one.
+def level_count(path: Path) -> int:
+    """Return how many levels an image has; one that is no pyramid has one.
 
     Raises
     ------
     ImageError
         It cannot be read.
     """
-    with _readable(path):
-        count = _level_count(path)
-    heights, widths = [], []
-    for level in range(count):
-        array, letters, sizes, close, *_ = _open(Source(str(path), level=level, axes=axes))
-        names = name_axes(tuple(array.shape), letters or "Q" * array.ndim)
-        heights.append(array.shape[names.index("Y")])
-        widths.append(sizes.get("X"))
-        if close is not None:
-            close()
-    return [Level(heights[0] / height, width) for height, width in zip(heights, widths, strict=True)]
-
-
-def _level_count(path: Path) -> int:
     if not path.exists():
         raise ImageError(f"{path}: no such file")
-    if not is_zarr(path):
-        with tifffile.TiffFile(path) as file:
-            return len(file.series[0].levels)
-    node = zarr.open(path, mode="r")
-    facts = describe(node) if isinstance(node, zarr.Group) else None
-    return len(facts.paths) if facts else 1
+    with _readable(path):
+        if not is_zarr(path):
+            with tifffile.TiffFile(path) as file:
+                return len(file.series[0].levels)
+        node = zarr.open(path, mode="r")
+        facts = describe(node) if isinstance(node, zarr.Group) else None
+        return len(facts.paths) if facts else 1
 
 
 def _open(source: Source, stack: bool = False) -> Opened:
