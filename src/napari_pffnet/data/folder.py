@@ -9,7 +9,7 @@ named as other programs do, see `LABEL_ENDS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +114,7 @@ def of_all_planes(name: str) -> str:
 
 def list_images(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of a folder by name without suffix; hidden files and a missing folder count as none."""
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
-            files.setdefault(path.stem, []).append(path)
-    return files
+    return _by_name(folder, lambda path: path.suffix.lower() in SUFFIXES, lambda path: path.stem)
 
 
 def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
@@ -130,8 +126,13 @@ def list_labels(folder: Path, images: Collection[str]) -> dict[str, list[Path]]:
             names = (stem, stem.removesuffix(".ome"), image_of(stem), image_of(stem.removesuffix(".ome")))
             owner = next((known.get(name, name) for name in names if name in images or name in known), stem)
             files.setdefault(owner, []).extend(paths)
-    drawn: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*")):
-        if holds_annotation(path) and not path.name.startswith(".") and not path.is_dir():
-            drawn.setdefault(image_name(path), []).append(path)
+    drawn = _by_name(folder, holds_annotation, image_name)
     return files | {name: found for name, found in drawn.items() if name in images and name not in files}
+
+
+def _by_name(folder: Path, wanted: Callable[[Path], bool], name: Callable[[Path], str]) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*")):
+        if wanted(path) and not path.name.startswith(".") and not path.is_dir():
+            files.setdefault(name(path), []).append(path)
+    return files
