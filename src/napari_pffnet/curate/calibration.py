@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
 from napari_pffnet.curate.provenance import Rows, read_rows, rows_bytes
+from napari_pffnet.data.annotation import read_pixels
 from napari_pffnet.evaluate.metrics import overlaps
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.images import read_image, to_plane
 from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, annotation_file, read_manifest
 from napari_pffnet.io.regions import read_regions
 from napari_pffnet.io.tiff import label_tiff
@@ -212,9 +212,9 @@ def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
         return None
     predicted, rows = kept
     try:
-        corrected = _pixels(annotation_file(folder, "labels", entry.name))
+        corrected = read_pixels(annotation_file(folder, "labels", entry.name), indices=True)
         regions = read_regions(annotation_file(folder, "regions", entry.name))
-    except (OSError, ValueError):  # also ImageError and ProjectError
+    except (OSError, ValueError):  # also DataError and ProjectError
         return None
     if predicted.shape != corrected.shape or predicted.ndim != 2:
         return None
@@ -229,15 +229,9 @@ def _read_prediction(folder: Path, name: str) -> tuple[Array, Rows] | None:
     """Return the labels and rows that were kept of a prediction; None if there is none, or it cannot be read."""
     place = folder / "journal" / name
     try:
-        return _pixels(place / LABELS_FILE), read_rows((place / ROWS_FILE).read_bytes())
+        return read_pixels(place / LABELS_FILE, indices=True), read_rows((place / ROWS_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-
-
-def _pixels(file: Path) -> Array:
-    array, axes, _ = read_image(file, indices=True)
-    plane: Array = to_plane(array, axes)
-    return plane
 
 
 def _inside(labels: Array, settled: NDArray[np.bool_]) -> set[int]:
