@@ -1,4 +1,4 @@
-"""Which zoom suits nuclei of a size; the same rule for the crops of training and for segmentation."""
+"""Which zoom suits nuclei of a size, and where windows lie; the same rules for training and for segmentation."""
 
 from __future__ import annotations
 
@@ -62,3 +62,9 @@ def typical_diameter(areas: Array) -> float | None:
 def diameters(areas: Array) -> Array:
     """Diameters of discs with these areas, float64."""
     return np.asarray(2 * np.sqrt(areas / np.pi))
+
+
+def spread(length: int, side: int, count: int) -> list[int]:
+    """Return where `count` windows of one side begin that are spread evenly over a length, the first one at 0."""
+    starts: list[int] = np.linspace(0, max(0, length - side), count).round().astype(int).tolist()
+    return starts

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pffnet.data.sizes import spread
+
 Array = NDArray[Any]
 SIDE, ALONG, CELL = 32, 64, 8
 #: share of a square that lies beyond a limit if a nucleus does
@@ -29,7 +31,7 @@ CLEARLY = 4
 def squares_of(values: Array) -> Array:
     """Cut up to 64×64 squares of up to 32 pixels, spread evenly: H×W×C -> N×s×s×C."""
     side = min(SIDE, *values.shape[:2])
-    rows, columns = (_starts(length, side) for length in values.shape[:2])
+    rows, columns = (spread(length, side, min(ALONG, -(-length // side))) for length in values.shape[:2])
     return np.stack([values[y : y + side, x : x + side] for y in rows for x in columns])
 
 
@@ -87,8 +89,3 @@ def _structured(squares: Array, low: float, high: float) -> int:
     scaled = ((squares[:, :side, :side].astype(np.float32) - low) / (high - low)).clip(0, 1)
     cells = scaled.reshape(count, side // CELL, CELL, side // CELL, CELL, -1).mean((2, 4))
     return int(np.count_nonzero(np.ptp(cells, axis=(1, 2)).max(1) >= STRUCTURE))
-
-
-def _starts(length: int, side: int) -> list[int]:
-    count = min(ALONG, -(-length // side))
-    return [round(start) for start in np.linspace(0, length - side, count)]

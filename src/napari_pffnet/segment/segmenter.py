@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image, limits, scaled
+from napari_pffnet.data.sizes import spread
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.library import Model
 from napari_pffnet.memory import is_out_of_memory
@@ -312,7 +313,7 @@ def sample_windows(shape: tuple[int, int], side: int, most: int = MOST_SAMPLES) 
     for length in shape:
         count = min(most, -(-length // side))
         lengths.append(min(side, -(-length // (count * STRIDE)) * STRIDE))
-        starts.append(np.linspace(0, max(0, length - lengths[-1]), count).round().astype(int).tolist())
+        starts.append(spread(length, lengths[-1], count))
     return [(slice(y, y + lengths[0]), slice(x, x + lengths[1])) for y in starts[0] for x in starts[1]]
 
 

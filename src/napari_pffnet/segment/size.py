@@ -10,7 +10,7 @@ from skimage.segmentation import clear_border
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image
-from napari_pffnet.data.sizes import diameters, suitable_zoom
+from napari_pffnet.data.sizes import diameters, spread, suitable_zoom
 from napari_pffnet.labels import areas
 from napari_pffnet.segment.segmenter import Segmenter
 
@@ -116,7 +116,7 @@ def _agree(a: Look, b: Look) -> bool:
 
 def liveliest(image: Array, side: int) -> tuple[slice, slice]:
     """Window of at most `side`×`side` pixels in which intensities vary most, on a grid of such windows."""
-    grids = [_starts(length, side) for length in image.shape[:2]]
+    grids = [spread(length, side, max(1, -(-length // side))) for length in image.shape[:2]]
     windows = [(slice(y, y + side), slice(x, x + side)) for y in grids[0] for x in grids[1]]
     return max(windows, key=lambda window: liveliness(image[window]))
 
@@ -148,9 +148,3 @@ def _whole_ones(labels: Array) -> Array:
     every = areas(labels)
     whole = np.bincount(clear_border(labels).ravel(), minlength=len(every) + 1)[1:]
     return whole[whole > 0] if np.count_nonzero(whole) >= FEWEST else every[every > 0]
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Places of windows of one side that cover a length."""
-    count = max(1, -(-length // side))
-    return [round(i * max(0, length - side) / max(1, count - 1)) for i in range(count)]
