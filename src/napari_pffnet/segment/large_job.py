@@ -25,7 +25,7 @@ from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.lock import InUse, Lock
 from napari_pffnet.library import Model
 from napari_pffnet.segment.blank import is_blank
-from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TYPICAL_DIAMETER, Setting
+from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, Setting
 from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
 from napari_pffnet.segment.size import liveliness, sized
 from napari_pffnet.segment.steady import Statistics
@@ -236,11 +236,10 @@ def liveliest_place(plane: LazyPlane, going_on: Callable[[Array], Array] = lambd
 
 def _places(plane: LazyPlane, segmenter: Segmenter, bounds: tuple[float, float]) -> Iterator[Array]:
     """Read up to nine squares that are not blank, from all over the image."""
-    diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
     windows = sample_windows(plane.shape, segmenter.sample_side, PLACES_ALONG)
     order = np.random.default_rng(0).permutation(len(windows))
     parts = (plane.read(windows[row]) for row in order)
-    return islice((pixels for pixels in parts if not is_blank(pixels, bounds, diameter)), PLACES)
+    return islice((pixels for pixels in parts if not is_blank(pixels, bounds, segmenter.typical_diameter)), PLACES)
 
 
 def _model(model: Model) -> str:

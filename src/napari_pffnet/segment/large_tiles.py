@@ -24,7 +24,6 @@ Array = np.ndarray[Any, Any]
 TILES_KEPT = 64
 #: of the threshold of score: what is lower is never drawn, nor does it take a nucleus' place at a seam
 KEPT_BELOW_THRESHOLD = 0.5
-TYPICAL_DIAMETER = 24.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class Setting:
 def read(segmenter: Segmenter, plane: LazyPlane, tile: Tile, setting: Setting) -> Array | None:
     """Return the pixels of a tile; None if it is blank."""
     pixels = plane.read(tile.window)
-    diameter = (segmenter.model.config.diameter or TYPICAL_DIAMETER) / segmenter.scale
-    return None if is_blank(pixels, setting.bounds, diameter) else pixels
+    return None if is_blank(pixels, setting.bounds, segmenter.typical_diameter) else pixels
 
 
 def compute(

@@ -33,6 +33,8 @@ from napari_pffnet.segment.tiles import Tile, batches, make_tiles
 
 Array = np.ndarray[Any, Any]
 TILES_ON_GPU = 8
+#: of nuclei as the network sees them, pixels, where the model does not say
+TYPICAL_DIAMETER = 24.0
 MOST_ZOOM = 32
 LEAST_OVERLAP, DIAMETERS_OF_OVERLAP = 128, 5.3
 #: nine places at once must fit where one tile does
@@ -167,6 +169,11 @@ class Segmenter:
         if self.config.tile_overlap is not None:
             return self.config.tile_overlap
         return max(LEAST_OVERLAP, round(DIAMETERS_OF_OVERLAP * (self.model.config.diameter or 0)))
+
+    @property
+    def typical_diameter(self) -> float:
+        """Diameter of the nuclei that are looked for, pixels of the image."""
+        return (self.model.config.diameter or TYPICAL_DIAMETER) / self.scale
 
     @property
     def margin(self) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 from napari_pffnet.data.normalize import as_image, limits
 from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.features import TileFeatures
-from napari_pffnet.segment.large_tiles import TYPICAL_DIAMETER, nothing
+from napari_pffnet.segment.large_tiles import nothing
 from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
@@ -57,9 +57,9 @@ def predict_plane(
 
     Blank is what `is_blank` says, at the plane's own limits. Arguments and errors of `Segmenter.predict`.
     """
-    pixels, model = as_image(image), segmenter.model.config
-    bounds = limits(pixels, model.input.percentiles)
-    if is_blank(pixels, bounds, (model.diameter or TYPICAL_DIAMETER) / segmenter.scale):
+    pixels = as_image(image)
+    bounds = limits(pixels, segmenter.model.config.input.percentiles)
+    if is_blank(pixels, bounds, segmenter.typical_diameter):
         return Prediction(
             **nothing(), semantic=np.zeros(pixels.shape[:2], np.float16), config=segmenter.config, bounds=bounds
         )
