@@ -270,7 +270,7 @@ def test_without_memory_for_the_smallest_tile_the_cpu_takes_over(monkeypatch):
     monkeypatch.setattr(Model, "device", property(lambda self: torch.device(self.network.where)))
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _device: tensor)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
-    monkeypatch.setattr("napari_pffnet.segment.segmenter._short_float", lambda _device: torch.float32)
+    monkeypatch.setattr("napari_pffnet.segment.segmenter.short_float", lambda _device: torch.float32)
     monkeypatch.setattr("napari_pffnet.segment.shortage.empty_cache", lambda _device: None)
     image, count = squares_image()
     monkeypatch.setattr("napari_pffnet.segment.shortage.FEWEST_REGIONS", None)
@@ -301,7 +301,7 @@ def test_no_memory_at_all_is_an_error_and_others_are_not_mistaken_for_it():
     ],
 )
 def test_short_floats_where_the_processor_has_them_or_as_told(monkeypatch, precision, able, dtype):
-    monkeypatch.setattr("napari_pffnet.segment.segmenter._cpu_has_short_floats", lambda: able)
+    monkeypatch.setattr("napari_pffnet.model.precision._cpu_has_short_floats", lambda: able)
     with Segmenter(fake_model(), SegmentConfig(precision=precision)).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 

@@ -17,6 +17,7 @@ from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.library import Model
 from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model.pffnet import STRIDE, Features
+from napari_pffnet.model.precision import short_float
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.seams import in_image, merge
@@ -265,7 +266,7 @@ class Segmenter:
     def autocast(self) -> torch.autocast:
         """Short floats as the configuration says; by itself where the device computes with them."""
         kind, precision = self.device.type, self.config.precision
-        dtype = _short_float(self.device) if precision == "auto" else getattr(torch, precision)
+        dtype = short_float(self.device) if precision == "auto" else getattr(torch, precision)
         short = dtype != torch.float32
         return torch.autocast(kind, dtype if short else None, enabled=short)
 
@@ -346,19 +347,6 @@ def _wanted_scale(model: Model, config: SegmentConfig) -> float:
             " give the scale (zoom before the network) instead of the diameter"
         )
     return model.config.diameter / config.diameter
-
-
-def _short_float(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and _cpu_has_short_floats() else torch.float32
-
-
-def _cpu_has_short_floats() -> bool:
-    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: not in every version
-    return any(getattr(torch.cpu, name, never)() for name in asked)
 
 
 def _resize(image: Tensor, size: list[int]) -> Tensor:

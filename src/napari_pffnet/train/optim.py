@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from napari_pffnet.config import ConfigError, OptimizerConfig, ScheduleConfig, TrainConfig
 from napari_pffnet.model import PFFNet
+from napari_pffnet.model.precision import short_float
 
 
 def build_optimizer(network: PFFNet, config: OptimizerConfig) -> Optimizer:
@@ -70,10 +71,7 @@ def pick_precision(config: TrainConfig, device: torch.device) -> torch.dtype:
     if config.precision != "auto":
         dtype: torch.dtype = getattr(torch, config.precision)
         return dtype
-    if device.type != "cuda":
-        return torch.float32
-    with torch.cuda.device(device):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return short_float(device) if device.type == "cuda" else torch.float32
 
 
 def _parameters(network: PFFNet, *, body: bool, bias: bool) -> list[nn.Parameter]:
