@@ -78,9 +78,6 @@ def candidates(
     taken = labels != 0
     smallest = _smallest(labels)
     found = _from_detections(taken, boxes, masks, scores, smallest, mask_threshold)
-    taken = taken.copy()
-    for each in found:
-        taken[each.indices] = True
     found += _from_foreground(taken, semantic, smallest, mask_threshold)
     return sorted(found, key=lambda each: -each.score)
 
@@ -94,8 +91,8 @@ def _smallest(labels: Array) -> float:
 def _from_detections(
     taken: Array, boxes: Array, masks: Array, scores: Array, smallest: float, threshold: float
 ) -> list[Candidate]:
-    """Detections of which at least `FREE_SHARE` lies on what is not taken, best first."""
-    taken, found = taken.copy(), []
+    """Detections of which at least `FREE_SHARE` lies on what is not taken, best first; their pixels are taken then."""
+    found = []
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= LOWEST_SCORE]
     for row, (window, probability) in zip(order, paste(boxes[order], masks[order], taken.shape), strict=True):
