@@ -33,7 +33,6 @@ VERSION = 1
 RUNS = "training"
 FOLDERS = {"labels": ".tif", "semantic": ".tif", "regions": ".json", "provenance": ".csv"}
 State = Literal["new", "in work", "done"]
-STATES: tuple[State, ...] = ("new", "in work", "done")
 
 
 class ProjectError(ValueError):
