@@ -1,4 +1,4 @@
-"""Which tiles hold nothing but background."""
+"""Which tiles hold nothing but background, and what is found there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_pffnet.data.normalize import scaled
+from napari_pffnet.segment.seams import Parts
 
 Array = np.ndarray[Any, Any]
 #: Of the image's range: what squares of a tile may differ by at most, and at least whatever the noise.
@@ -51,6 +52,12 @@ def _is_flat(plane: Array, means: Array, side: int) -> bool:
     noise = float(np.median(np.abs(np.diff(plane[::ROWS], axis=1)))) / MEDIAN if plane.shape[1] > 1 else 0.0
     level = _levelled(means) if min(means.shape) >= FEWEST else means
     return bool(np.ptp(level) < min(MOST, max(LEAST, NOISE * noise / side)))
+
+
+def nothing() -> Parts:
+    """Return the detections of what is blank."""
+    none = np.zeros(0, np.float32)
+    return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": none.reshape(0, 28, 28)}
 
 
 def _levelled(means: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.lazy import LazyPlane
-from napari_pffnet.segment.blank import is_blank
+from napari_pffnet.segment.blank import is_blank, nothing
 from napari_pffnet.segment.seams import Parts, in_image
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.steady import Statistics, steady
@@ -68,12 +68,6 @@ def promising(found: Parts, lowest_score: float) -> Parts:
     """Leave out what has a low score."""
     keep = found["scores"] * found["quality"] >= lowest_score
     return {name: values[keep] for name, values in found.items()}
-
-
-def nothing() -> Parts:
-    """Return the detections of what is blank."""
-    none = np.zeros(0, np.float32)
-    return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": none.reshape(0, 28, 28)}
 
 
 def _pack(found: Parts, semantic: Array) -> bytes:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet.data.normalize import as_image, limits
-from napari_pffnet.segment.blank import is_blank
+from napari_pffnet.segment.blank import is_blank, nothing
 from napari_pffnet.segment.features import TileFeatures
-from napari_pffnet.segment.large_tiles import nothing
 from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
