@@ -24,6 +24,11 @@ def repeated(names: Iterable[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
+def dimensions(shape: Iterable[object]) -> str:
+    """Return a shape as "512×768"."""
+    return "×".join(map(str, shape))
+
+
 def duration(seconds: float) -> str:
     """Return a time in seconds as "45 s", "12 min" or "1.5 h"."""
     if seconds < MINUTE_S:

@@ -16,6 +16,7 @@ from napari_pffnet.curate.journal import HEAD, Journal, read_journal
 from napari_pffnet.curate.provenance import read_rows
 from napari_pffnet.io.own_file import OwnFile, link_or_copy
 from napari_pffnet.io.project import FOLDERS, ProjectError
+from napari_pffnet.wording import dimensions
 
 NUMBERED = "[0-9]" * 6 + ".journal"
 Digests = dict[str, str | None]
@@ -89,7 +90,7 @@ class History:
         if array.dtype.kind not in "ui":
             raise ValueError(f"its pixels are {array.dtype}, not whole numbers")
         if array.shape != self.shape:
-            given, expected = ("×".join(map(str, s)) for s in (array.shape, self.shape))
+            given, expected = map(dimensions, (array.shape, self.shape))
             raise ValueError(f"it is {given}, but the image is {expected}")
         return array
 
@@ -126,7 +127,7 @@ class History:
             return None
         first, rest = records[0].content, records[1:]
         if tuple(first["shape"]) != self.shape:
-            was, now = ("×".join(map(str, s)) for s in (first["shape"], self.shape))
+            was, now = map(dimensions, (first["shape"], self.shape))
             raise ProjectError(
                 f"{file}: belongs to an image of {was}, but the image is {now} (height×width); put back that image"
             )

@@ -11,6 +11,7 @@ from skimage.measure import label as connected
 
 from napari_pffnet.data.sources import DataError
 from napari_pffnet.labels import renumber
+from napari_pffnet.wording import dimensions
 
 #: of one id, on average: a nucleus lies in one piece
 MOST_PIECES = 5
@@ -42,7 +43,7 @@ def check_shape(
 ) -> None:
     """Raise DataError if sizes differ; `what` begins the sentence, "labels are", `other` has the expected size."""
     if given != expected:
-        this, that = ("×".join(map(str, shape)) for shape in (given, expected))
+        this, that = map(dimensions, (given, expected))
         axes = " (height×width)" if len(given) == len(expected) == 2 else ""
         raise DataError(f"{path}: {what} {this} but {other} is {that}{axes}; save both at one size")
 

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from napari_pffnet.data.annotation import read_pixels, read_semantic
 from napari_pffnet.data.sources import DataError, Sample, read_json
 from napari_pffnet.labels import IGNORE
+from napari_pffnet.wording import dimensions
 
 Annotation = dict[str, Any]
 KEYS = (int, float, str)
@@ -64,8 +65,8 @@ class CocoSource:
         declared = (entry.get("height", shape[0]), entry.get("width", shape[1]))
         if declared != shape:
             raise DataError(
-                f"{file}: the image is {_times(shape)} but {self.path.name} says {_times(declared)} (height×width); "
-                "annotate the image at its own size"
+                f"{file}: the image is {dimensions(shape)} but {self.path.name} says {dimensions(declared)}"
+                " (height×width); annotate the image at its own size"
             )
         labels, crowd = self._draw(entry, shape)
         semantic = self._semantic(entry, shape, bool(labels.any()))
@@ -176,7 +177,7 @@ def decode(runs: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _check_runs(counts: Any, size: tuple[int, ...], shape: tuple[int, int]) -> list[int]:
     if size != shape:
-        raise ValueError(f"run lengths for {_times(size)}, but the image is {_times(shape)} (height×width)")
+        raise ValueError(f"run lengths for {dimensions(size)}, but the image is {dimensions(shape)} (height×width)")
     runs: list[int] = counts if isinstance(counts, list) else _run_lengths(str(counts))
     if any(not isinstance(run, int) for run in runs):
         raise ValueError("run lengths must be whole numbers")
@@ -230,7 +231,3 @@ def _load(path: Path) -> dict[str, Any]:
             " plane as an image of its own, with its labels, and export these"
         )
     return cast(dict[str, Any], content)
-
-
-def _times(shape: tuple[Any, ...]) -> str:
-    return "×".join(map(str, shape))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_pffnet.config import InputConfig
 from napari_pffnet.data.sparse import squares_of, widened
+from napari_pffnet.wording import dimensions
 
 PERCENTILES = InputConfig().percentiles
 
@@ -98,6 +99,5 @@ def _colours(array: NDArray[Any]) -> NDArray[Any]:
         return array[..., None]
     if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
         return array[..., :3]
-    given = "×".join(map(str, array.shape))
     fix = "; move its colours to the last axis (numpy.moveaxis), or take one plane" if array.ndim == 3 else ""
-    raise ValueError(f"expected an image of H×W, H×W×1, H×W×3 or H×W×4, given {given}{fix}")
+    raise ValueError(f"expected an image of H×W, H×W×1, H×W×3 or H×W×4, given {dimensions(array.shape)}{fix}")

@@ -12,6 +12,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from napari_pffnet.wording import dimensions
+
 TIFF = (".tif", ".tiff")
 SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".webp")
 COLOURS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
@@ -180,8 +182,7 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], str, float | None]:
 def check_axes(shape: Sequence[int], given: str) -> str:
     """Return the axes that were given for an image; ImageError if their number does not fit."""
     if len(given) != len(shape):
-        size = "×".join(map(str, shape))
-        raise ImageError(f"axes={given} names {len(given)} axes, but the image has {len(shape)} ({size})")
+        raise ImageError(f"axes={given} names {len(given)} axes, but the image has {len(shape)} ({dimensions(shape)})")
     return given
 
 

@@ -28,6 +28,7 @@ from napari_pffnet.io.images import (
 from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 from napari_pffnet.io.opened import Opened, are_stains, check_level, name_colours, open_zarr
 from napari_pffnet.io.place import place_columns
+from napari_pffnet.wording import dimensions
 
 Array = NDArray[Any]
 LARGE = 64_000_000
@@ -103,7 +104,7 @@ class LazyPlane:
         self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel, plane is not None)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if 0 in array.shape:
-            raise ImageError(f"{path}: has no pixels (shape {'×'.join(map(str, array.shape))})")
+            raise ImageError(f"{path}: has no pixels (shape {dimensions(array.shape)})")
         self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, channel, plane, full)
         self.place = _place_of(full or array.shape, self._axes, plane or 0)
         self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
