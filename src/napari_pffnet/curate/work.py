@@ -22,6 +22,7 @@ from napari_pffnet.curate.edit import PLANES, Array, Edit, Pixels, to_record
 from napari_pffnet.curate.history import Digests, History
 from napari_pffnet.curate.journal import Journal
 from napari_pffnet.curate.provenance import Rows, rows_bytes
+from napari_pffnet.io.errors import first_line
 from napari_pffnet.io.own_file import OwnFile, beside, digest
 from napari_pffnet.io.project import ProjectError, annotation_file
 from napari_pffnet.io.tiff import label_tiff, tiff
@@ -249,9 +250,8 @@ class Work:
         try:
             return self._history.decode(kind, content)
         except Exception as error:  # tifffile raises of many kinds
-            text = str(error).splitlines()[0] if str(error) else repr(error)
             raise ProjectError(
-                f"{self._files[kind].path}: cannot be used ({text}); put back a copy, or delete it"
+                f"{self._files[kind].path}: cannot be used ({first_line(error)}); put back a copy, or delete it"
             ) from None
 
 

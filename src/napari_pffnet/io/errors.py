@@ -1,4 +1,4 @@
-"""Errors of the operating system in words; and the one that is none."""
+"""Errors in words; and the one that is none."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or repr(error)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; its kind if that is nothing."""
+    return str(error).splitlines()[0] if str(error) else repr(error)

@@ -12,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from napari_pffnet.io.errors import first_line
 from napari_pffnet.wording import dimensions
 
 TIFF = (".tif", ".tiff")
@@ -84,9 +85,7 @@ def read_image(path: str | Path, indices: bool = False) -> tuple[NDArray[Any], s
     except Exception as error:
         hint = "; install the package imagecodecs" if "imagecodecs" in str(error) else ""
         hint = "; convert it to TIFF" if isinstance(error, Image.DecompressionBombError) else hint
-        raise ImageError(
-            f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r}){hint}"
-        ) from error
+        raise ImageError(f"{path}: cannot be read ({first_line(error)}){hint}") from error
 
 
 def to_plane(

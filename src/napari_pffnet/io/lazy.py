@@ -14,6 +14,7 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
+from napari_pffnet.io.errors import first_line
 from napari_pffnet.io.images import (
     TIFF,
     ImageError,
@@ -311,7 +312,7 @@ def _readable(path: Path | str) -> Iterator[None]:
     except (ImageError, MemoryError):
         raise
     except Exception as error:
-        raise ImageError(f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
+        raise ImageError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
 def _open_tiff(path: Path, level: int) -> Opened:
