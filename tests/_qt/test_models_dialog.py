@@ -7,7 +7,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from model_files import write_model
-from napari_pffnet._qt.models.controller import ModelsController, free_name
+from napari_pffnet._qt.models.controller import ModelsController
 from napari_pffnet._qt.models.view import DATE, NAME, NOTE, QUALITY, ModelsView
 from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.library import add, entries
@@ -146,10 +146,3 @@ def test_a_damaged_model_says_what_to_do_and_can_be_deleted(dialog, own_models):
     assert "get the file again" in dialog.status.text()
     assert dialog.remove_button.isEnabled()
     assert not dialog.export_button.isEnabled()
-
-
-def test_free_names(mine, tmp_path):
-    assert free_name("new") == "new"
-    assert free_name("Liver") == "Liver 2"
-    add(tmp_path / "x.safetensors", "liver 2")
-    assert free_name("liver") == "liver 3"

@@ -436,7 +436,7 @@ def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path
 
 def test_the_name_that_is_proposed_is_free(make, tmp_path, monkeypatch):
     taken = f"project {time.strftime('%Y-%m-%d')}"
-    monkeypatch.setattr("napari_pffnet.library.available", lambda: {taken: None})
+    monkeypatch.setattr("napari_pffnet.library.changes.available", lambda: {taken: None})
     controller = make(corrected(tmp_path), "steps=1")
     controller.start()
     poll(controller, lambda: controller.view.page == "gate")

@@ -15,6 +15,7 @@ from napari_pffnet.library import (
     available,
     entries,
     export,
+    free_name,
     load_model,
     remove,
     rename,
@@ -263,3 +264,11 @@ def test_export_never_overwrites_and_exports_nothing_damaged(model, own_models, 
     with pytest.raises(LibraryError, match="import it again"):
         export("mine", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_free_names_have_a_number_if_need_be(model):
+    add(model, "liver")
+    assert free_name("new") == "new"
+    assert free_name("Liver") == "Liver 2"
+    add(model, "liver 2")
+    assert free_name("liver") == "liver 3"

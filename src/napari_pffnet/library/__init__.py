@@ -3,7 +3,7 @@
 Importing this needs no PyTorch: listing models stays quick, and the panel opens without waiting.
 """
 
-from napari_pffnet.library.changes import add, annotate, export, remove, rename
+from napari_pffnet.library.changes import add, annotate, export, free_name, remove, rename
 from napari_pffnet.library.facts import Seen, date_of, describe, headline, parent, pixel_print, seen_by
 from napari_pffnet.library.files import LibraryError, read_extras, save_model
 from napari_pffnet.library.folder import Entry, available, entries, entry, find, user_folder
@@ -24,6 +24,7 @@ __all__ = [
     "entry",
     "export",
     "find",
+    "free_name",
     "headline",
     "load_model",
     "parent",

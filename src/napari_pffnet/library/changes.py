@@ -56,7 +56,7 @@ def add(path: str | Path, name: str | None = None, note: str = "") -> Entry:
         The file cannot be read.
     """
     source = Path(path)
-    name = _free_name(source.stem if name is None else name)
+    name = _stored_name(source.stem if name is None else name)
     if not source.is_file():
         raise LibraryError(f"no file {source}; give the path of a .safetensors model file")
     verify(source)
@@ -91,7 +91,7 @@ def rename(old: str, new: str) -> Entry:
     LibraryError
         No such model of the user's, or the new name is taken or no file name.
     """
-    path, name = own_file(old), _free_name(new, besides=old)
+    path, name = own_file(old), _stored_name(new, besides=old)
     target = path.with_name(f"{name}{SUFFIX}")
     try:
         move_new(path, target)
@@ -175,7 +175,14 @@ def export(name: str, path: str | Path) -> Path:
     return target
 
 
-def _free_name(name: str, besides: str = "") -> str:
+def free_name(name: str) -> str:
+    """Return the name, with a number behind it if it is taken."""
+    taken = {known.casefold() for known in available()}
+    names = (name, *(f"{name} {number}" for number in range(2, len(taken) + 3)))
+    return next(each for each in names if each.casefold() not in taken)
+
+
+def _stored_name(name: str, besides: str = "") -> str:
     """Return a name as it is stored; LibraryError if it is taken, by another spelling of it too except `besides`."""
     name = unicodedata.normalize("NFC", name.strip())
     fault = _fault(name)

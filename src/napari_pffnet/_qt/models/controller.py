@@ -123,7 +123,7 @@ class ModelsController:
 
     def import_model(self, path: str) -> None:
         """Check a file and copy it into the library, under its own name or, if that is taken, with a number."""
-        self._copy(lambda: library.add(path, free_name(Path(path).stem)), self._imported)
+        self._copy(lambda: library.add(path, library.free_name(Path(path).stem)), self._imported)
 
     def _imported(self, model: Entry) -> None:
         self.refresh(model.name)
@@ -155,10 +155,3 @@ class ModelsController:
             text = f"Not done: {error}"
         self.refresh(name)
         self.view.set_status(text)
-
-
-def free_name(name: str) -> str:
-    """Return the name, with a number behind it if it is taken."""
-    taken = {known.casefold() for known in library.available()}
-    names = (name, *(f"{name} {number}" for number in range(2, len(taken) + 3)))
-    return next(each for each in names if each.casefold() not in taken)

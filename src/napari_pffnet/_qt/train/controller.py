@@ -16,7 +16,6 @@ from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.models.controller import free_name
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
 from napari_pffnet._qt.train.comparing import Comparing
@@ -36,7 +35,7 @@ from napari_pffnet._qt.train.runs import (
     open_run,
     resumable,
 )
-from napari_pffnet.library import DEFAULT, available
+from napari_pffnet.library import DEFAULT, available, free_name
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.control import RESULT
 from napari_pffnet.train.gate import read_gate
