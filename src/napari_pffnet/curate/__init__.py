@@ -1,4 +1,4 @@
-"""Correcting label images: operations that take arrays and return the changed pixels."""
+"""Correcting: edit operations on label images, what is to be looked at first, and projects that keep all of it."""
 
 from napari_pffnet.curate.change import Change, OperationError
 

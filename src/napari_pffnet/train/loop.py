@@ -138,7 +138,8 @@ class _Run:
                 if self.validator is not None:
                     yield from _milestone(state, config, self.output, self.validator, stop)
                     worse = self.tuning and 0 < config.finetune.patience <= state.worse
-                group.wait() if _due(state.step, config.validate_every) else None
+                if _due(state.step, config.validate_every):
+                    group.wait()
                 if stop or group.any(worse, self.device):
                     yield Message(
                         f"stopped at step {state.step} as asked"

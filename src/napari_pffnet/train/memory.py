@@ -1,4 +1,4 @@
-"""Memory of a run: what it uses, what there is, and what to train with so that it fits."""
+"""Memory of a run: what it uses, what there is, and giving it back."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ Moved = dict[tuple[int, int], int]
 class _Step:
     """One step of napari's history: `atom` tells which, the rows of the objects `ids` before and after it, in words."""
 
-    atom: Any
+    atom: Any  # kept, so that no other one gets its id
     ids: list[int]
     before: pd.DataFrame
     after: pd.DataFrame

@@ -135,8 +135,9 @@ class Adder:
         if not intake.entries and len(pairs) == 1 and intake.problems:
             self.keeper.fail(ValueError(intake.problems[0]))
             return
-        for layer in (pairs[0].image, *(pair.layer for pair in pairs if pair.layer is not None)):
-            layer.visible = not intake.entries and layer.visible
+        if intake.entries:
+            for layer in (pairs[0].image, *(pair.layer for pair in pairs if pair.layer is not None)):
+                layer.visible = False
         added = self._list(project, intake, open_first=True)
         image = self.keeper.image
         if told and len(added.names) == len(pairs) and image and image.name == added.names[0]:
