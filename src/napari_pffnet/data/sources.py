@@ -62,6 +62,11 @@ class Source(Protocol):
         ...
 
 
+def names_of(source: Source) -> list[str]:
+    """Return the names of all images of a source."""
+    return [source.name(i) for i in range(len(source))]
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 

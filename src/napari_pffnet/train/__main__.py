@@ -182,10 +182,9 @@ def _chosen_before(output: Path) -> list[str]:
 def _check_saved(project: Path, material: Material) -> None:
     """Raise DataError if edits of images that are used are in the journal only: they would not count."""
     from napari_pffnet.curate.history import unsaved_edits
-    from napari_pffnet.data.sources import DataError
+    from napari_pffnet.data.sources import DataError, names_of
 
-    names = {source.name(i) for source in (material.train, material.held_out) for i in range(len(source))}
-    for name in sorted(names):
+    for name in sorted({*names_of(material.train), *names_of(material.held_out)}):
         if count := unsaved_edits(project / "journal" / name):
             edits = "1 edit is" if count == 1 else f"{count} edits are"
             raise DataError(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from napari_pffnet.config import FIXED, ConfigError, ModelConfig, TrainConfig, apply_overrides, parse
-from napari_pffnet.data.sources import Source
+from napari_pffnet.data.sources import Source, names_of
 from napari_pffnet.distributed import Processes
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.fingerprint import fingerprint
@@ -230,7 +230,7 @@ def _finish(
     trained = _best(output, device, Validator([material.held_out], config, device))
     result = blend(start, trained.network, config.finetune.blend).eval()
     old, new = (Model(network, base.config, {}, base.path) for network in (start, result))
-    images = [material.train.name(i) for i in range(len(material.train))]
+    images = names_of(material.train)
     gate = compare(
         old, new, material.held_out, config.segment, output, ReplaySource(crops["check"]), known_to(base, material)
     )
@@ -288,14 +288,13 @@ def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, 
     What is held out is compared as a whole. Told by name alone: rather a crop less than one that is judged by what was
     learnt.
     """
-    learnt = {material.train.name(i) for i in range(len(material.train))}
-    other = {"learn": {*material.names}, "check": {*material.names, *learnt}}
+    other = {"learn": {*material.names}, "check": {*material.names, *names_of(material.train)}}
     return {use: [crop for crop in each if crop.name not in other[use]] for use, each in crops.items()}
 
 
 def _with_choice(config: TrainConfig, material: Material) -> TrainConfig:
     """Note the images in the configuration: a run that is resumed has the same, whatever is done meanwhile."""
-    train, held = ([part.name(i) for i in range(len(part))] for part in (material.train, material.held_out))
+    train, held = names_of(material.train), names_of(material.held_out)
     parts = set(train) & set(held)  # of a single image a part is held out
     choice = {"images": tuple(train if parts else [*train, *held]), "held_out": tuple([] if parts else held)}
     return config.model_copy(update={"finetune": config.finetune.model_copy(update=choice)})

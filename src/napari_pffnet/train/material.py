@@ -14,7 +14,7 @@ from napari_pffnet.config import FinetuneConfig
 from napari_pffnet.data.opening import check, open_source
 from napari_pffnet.data.parts import Chosen, Kept, Side
 from napari_pffnet.data.project import ProjectSource
-from napari_pffnet.data.sources import DataError, Source, hold_out
+from napari_pffnet.data.sources import DataError, Source, hold_out, names_of
 from napari_pffnet.library import Model, Seen, pixel_print, seen_by
 
 NO_CARD: Mapping[str, Any] = MappingProxyType({})
@@ -60,7 +60,7 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
         Something cannot be read, an image that is named is not there, or there is no nucleus to learn from.
     """
     source = open_source(folder)
-    names = [source.name(i) for i in range(len(source))]
+    names = names_of(source)
     used = list(config.images) or (_done(source) if isinstance(source, ProjectSource) else names)
     unknown = [name for name in (*used, *config.held_out) if name not in names]
     if unknown:
@@ -94,7 +94,7 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
 
 def known_to(base: Model, material: Material) -> list[str]:
     """Return which images that are held out the base model has learnt from."""
-    held = {material.held_out.name(i): i for i in range(len(material.held_out))}
+    held = {name: i for i, name in enumerate(names_of(material.held_out))}
     whole = [name for name in material.names if name in held]
     read = material.held_out.read
     return sorted(seen_by(base.card).among(whole, lambda name: pixel_print(read(held[name]).image))[0])
@@ -108,10 +108,10 @@ def prints(before: Seen, material: Material) -> dict[str, list[str]]:
     found = {name: list(known) for name, known in before.prints.items()}
     unknown = {*before.learnt, *before.held_out} - found.keys()
     for source in (material.train, material.held_out):
-        for i in range(len(source)):
-            if source.name(i) in unknown:
+        for i, name in enumerate(names_of(source)):
+            if name in unknown:
                 continue
-            known, mine = found.setdefault(source.name(i), []), pixel_print(source.read(i).image)
+            known, mine = found.setdefault(name, []), pixel_print(source.read(i).image)
             if mine not in known:
                 known.append(mine)
     return found
