@@ -80,9 +80,19 @@ class Run:
     @property
     def state(self) -> State:
         """What it does now. Of a run on another machine only its files tell."""
-        if self._goes_on():
+        if self.goes_on:
             return "paused" if (self.output / PAUSE_FILE).exists() else "running"
         return "ended" if _read(self.output / EXIT_FILE).get("code") == 0 else "failed"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is running or paused."""
+        if (self.output / EXIT_FILE).exists():
+            return False
+        if self._about.get("host") != socket.gethostname():
+            return True
+        goes_on = _lives(self._about) or _lives(_read(self.output / PROCESS_FILE))
+        return goes_on and not (self.output / EXIT_FILE).exists()
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
         """Return the events from number `since` on, as far as they are read; each call reads at most 64 kB more."""
@@ -114,7 +124,7 @@ class Run:
         RunError
             It runs on another machine.
         """
-        if not self._goes_on():
+        if not self.goes_on:
             return
         if self._about.get("host") != socket.gethostname():
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
@@ -129,7 +139,7 @@ class Run:
     def elsewhere(self) -> str:
         """Name of the other machine on which it goes on, as far as is known here; "" if it does not."""
         host = str(self._about.get("host"))
-        return host if host != socket.gethostname() and self._goes_on() else ""
+        return host if host != socket.gethostname() and self.goes_on else ""
 
     def failure(self) -> str:
         """Return why it failed and the end of what it printed; nothing if it did not fail."""
@@ -138,14 +148,6 @@ class Run:
         end = tail(self.output / OUTPUT_FILE)
         lines = [_cause(_read(self.output / EXIT_FILE), end), *(["", *end] if end else [])]
         return "\n".join(lines)
-
-    def _goes_on(self) -> bool:
-        if (self.output / EXIT_FILE).exists():
-            return False
-        if self._about.get("host") != socket.gethostname():
-            return True
-        goes_on = _lives(self._about) or _lives(_read(self.output / PROCESS_FILE))
-        return goes_on and not (self.output / EXIT_FILE).exists()
 
     def _read_on(self) -> None:
         try:
@@ -190,7 +192,7 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
     watcher = None
     try:
         before = find(output)
-        if before is not None and before.state in ("running", "paused"):
+        if before is not None and before.goes_on:
             raise RunError(f"a training run goes on in {output}; stop it first, or choose another folder")
         for name in (RUN_FILE, EXIT_FILE, STOP_FILE, PAUSE_FILE):
             (output / name).unlink(missing_ok=True)

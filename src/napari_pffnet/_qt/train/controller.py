@@ -179,7 +179,7 @@ class TrainController:
 
     def others(self) -> list[str]:
         """Names of projects that were open before and whose training goes on."""
-        self._left = [run for run in self._left if run.state in ("running", "paused") and run is not self.run]
+        self._left = [run for run in self._left if run.goes_on and run is not self.run]
         return [run.output.parents[1].name for run in self._left]
 
     def stop_others(self) -> None:
@@ -385,7 +385,7 @@ class TrainController:
         self.find_choices()
 
     def _goes_on(self) -> bool:
-        return self.run is not None and self.run.state in ("running", "paused")
+        return self.run is not None and self.run.goes_on
 
     def _do(self, action: Callable[[Run], None]) -> bool:
         """Do something to the run; False (and the user is told) if that fails."""

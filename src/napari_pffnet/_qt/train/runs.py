@@ -174,9 +174,8 @@ def new_folder(project: Path) -> Path:
 
 def open_run(project: Path) -> Run | None:
     """Return the run of a project that goes on, else the last one that the user has not decided on."""
-    folders = sorted((project / RUNS).glob("*/"), reverse=True) if (project / RUNS).is_dir() else []
-    runs = [run for folder in folders if not folder.name.startswith(".") and (run := find(folder)) is not None]
-    going = [run for run in runs if run.state in ("running", "paused")]
+    runs = _runs(project)
+    going = [run for run in runs if run.goes_on]
     undecided = [run for run in runs[:1] if not (run.output / DECISION_FILE).exists()]
     return next(iter([*going, *undecided]), None)
 
@@ -214,9 +213,7 @@ def decided(output: Path) -> bool:
 
 def past(project: Path) -> list[Past]:
     """Return the trainings of a project that are over, the last one first; empty if there are none."""
-    folders = sorted((project / RUNS).glob("*/"), reverse=True)
-    runs = (find(folder) for folder in folders if not folder.name.startswith("."))
-    return [_past(run) for run in runs if run is not None and run.state in ("ended", "failed")]
+    return [_past(run) for run in _runs(project) if not run.goes_on]
 
 
 def accepted_models(project: Path) -> list[str]:
@@ -252,6 +249,12 @@ def discard(output: Path) -> None:
 def size_of(images: int, nuclei: int) -> str:
     """Say how many images and nuclei there are."""
     return f"{counted(images, 'image')} ({count_nuclei(nuclei)})"
+
+
+def _runs(project: Path) -> list[Run]:
+    """Return all runs of a project, the last one first."""
+    folders = sorted((project / RUNS).glob("*/"), reverse=True)
+    return [run for folder in folders if not folder.name.startswith(".") and (run := find(folder)) is not None]
 
 
 def _past(run: Run) -> Past:
