@@ -286,6 +286,16 @@ def moving(count=3):
     return np.stack([np.roll(IMAGE, i, 0) if i < count - 1 else IMAGE * 0 for i in range(count)])
 
 
+def test_all_planes_of_a_stack_in_zarr(segment, tmp_path):
+    zarr.save_array(tmp_path / "z.zarr", moving())
+    assert segment(tmp_path / "z.zarr", "--all-planes", "--link", "--scale", 1) == 0
+    labels = tifffile.imread(tmp_path / "out" / "z_labels.tif")
+    np.testing.assert_array_equal(np.roll(labels[0], 1, 0)[1:], labels[1][1:])
+    assert len(pd.read_csv(tmp_path / "out" / "z_linked.csv")) == COUNT
+    assert segment(tmp_path / "z.zarr", "--plane", 1, "--scale", 1) == 0
+    assert (tmp_path / "out" / "z_plane1.zarr").is_dir()
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_all_planes_of_a_stack(segment, tmp_path, linked):
     stack = moving()
@@ -405,7 +415,10 @@ def test_large_stacks_are_not_segmented_in_one_run(segment, tmp_path, capsys, mo
     else:
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     assert segment(tmp_path / name, "--all-planes") == 1
-    assert "--all-planes is not for large images; choose one of the 5 planes with --plane N" in capsys.readouterr().err
+    assert (
+        "--all-planes is not for planes of over 64 Mpx; choose one of the 5 planes with --plane N"
+        in capsys.readouterr().err
+    )
     assert not list((tmp_path / "out").iterdir())
     for plane in (0, 1):
         assert segment(tmp_path / name, "--plane", plane) == 0

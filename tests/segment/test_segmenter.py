@@ -115,7 +115,9 @@ def test_the_network_sees_the_zoomed_image_and_results_are_in_image_pixels(confi
 
 def test_tiles_are_counted_in_pixels_of_the_zoomed_image():
     model = fake_model()
-    Segmenter(model, SegmentConfig(tile=100, tile_overlap=20, scale=0.5)).predict(np.zeros((150, 400)))
+    Segmenter(model, SegmentConfig(tile=100, tile_overlap=20, scale=0.5)).predict(
+        np.random.default_rng(0).random((150, 400))
+    )
     assert model.network.seen == [(75, 80)] * 3
 
 
@@ -147,14 +149,34 @@ def test_what_is_no_plane_is_refused(shape, message):
         Segmenter(fake_model()).predict(np.zeros(shape))
 
 
+def test_of_several_tiles_blank_and_unwanted_ones_are_left_out():
+    image, steps = np.zeros((100, 500), np.float32), []
+    image[20:40, 30:50], image[20:40, 330:350] = 1, 0.8
+    wanted = np.zeros(image.shape, bool)
+    wanted[25:30, 335:340] = True
+    model = fake_model()
+    segmenter = Segmenter(model, SegmentConfig(tile=100, tile_overlap=20))
+    whole = segmenter.predict(image, lambda done, total: steps.append((done, total)))
+    assert len(model.network.seen) == steps[-1][1] == 3 < len(segmenter.tiles(image.shape))
+    assert sorted(whole.boxes[:, 0].tolist()) == [30, 330]
+    np.testing.assert_array_equal(whole.compose().labels > 0, image > 0)
+    model.network.seen.clear()
+    part = segmenter.predict(image, wanted=wanted)
+    assert len(model.network.seen) == 2
+    assert part.boxes.tolist() == [[330, 20, 350, 40]]
+    nowhere = segmenter.predict(np.zeros((100, 500)))
+    assert (len(nowhere.boxes), nowhere.compose().labels.shape) == (0, (100, 500))
+
+
 def test_progress_counts_tiles_and_cancel_stops_before_the_next():
     model, steps = fake_model(), []
     segmenter = Segmenter(model, TILED)
-    segmenter.predict(np.zeros((100, 200)), lambda done, total: steps.append((done, total)))
+    image = np.random.default_rng(0).random((100, 200))
+    segmenter.predict(image, lambda done, total: steps.append((done, total)))
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
     model.network.seen.clear()
     with pytest.raises(Cancelled):
-        segmenter.predict(np.zeros((100, 200)), cancelled=lambda: len(model.network.seen) == 2)
+        segmenter.predict(image, cancelled=lambda: len(model.network.seen) == 2)
     assert len(model.network.seen) == 2
 
 

@@ -147,7 +147,8 @@ class Engine:
         start = time.perf_counter()
         try:
             pointer.segmenter = segmenter = sized(pointer.segmenter, pointer.image, request.plane.pixel_size, cancelled)
-            pointer.prediction = predict(segmenter, pointer.image, progress, cancelled, pointer.keep)
+            wanted = request.plane.inside
+            pointer.prediction = predict(segmenter, pointer.image, progress, cancelled, pointer.keep, wanted)
         finally:
             empty_cache(pointer.segmenter.device)
         device = segmenter.device.type.upper()

@@ -83,7 +83,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--plane", type=int, metavar="N", help="of stacks and series: which plane, from 0, counted through all axes"
     )
     planes.add_argument(
-        "--all-planes", action="store_true", help="of stacks and series: every plane; not of large ones"
+        "--all-planes", action="store_true", help="of stacks and series: every plane, of up to 64 Mpx each"
     )
     parser.add_argument("--link", action="store_true", help="with --all-planes: a nucleus has one number on all planes")
     parser.add_argument(
@@ -144,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     if options.link and not options.all_planes:
         raise ValueError("--link needs --all-planes")
     config = _config(options)
-    jobs = find_jobs(options.inputs, options.plane, options.link)
+    jobs = find_jobs(options.inputs, options.plane, options.link, lambda path: _by_planes(path, options))
     protect(jobs, options.output, options.overwrite)
     cluster = _connect(options)
     if cluster is not None:  # workers may have started in other folders
@@ -158,6 +158,20 @@ def run(options: argparse.Namespace) -> int:
     if failed:
         tell(f"{failed} of {len(jobs)} files failed", sys.stderr)
     return 1 if failed else 0
+
+
+def _by_planes(path: Path, options: argparse.Namespace) -> bool:
+    """Whether all planes of a stack are wanted, and each fits into memory."""
+    if not options.all_planes:
+        return False
+    from napari_pffnet.io.images import ImageError
+    from napari_pffnet.io.lazy import LARGE, open_stack
+
+    try:
+        with open_stack(path, options.channel, options.axes) as stack:
+            return len(stack.places) > 1 and stack.shape[-2] * stack.shape[-1] <= LARGE
+    except ImageError:  # said when it is read
+        return False
 
 
 def _config(options: argparse.Namespace) -> SegmentConfig:
@@ -251,7 +265,9 @@ def _segment_large(segmenter: Segmenter, job: Job, options: argparse.Namespace, 
         with open_stack(path, options.channel, options.axes) as stack:
             count = len(stack.places)
         if count > 1:
-            raise ValueError(f"--all-planes is not for large images; choose one of the {count} planes with --plane N")
+            raise ValueError(
+                f"--all-planes is not for planes of over 64 Mpx; choose one of the {count} planes with --plane N"
+            )
     source = Source(str(path.resolve()), options.channel, job.plane, options.level or 0, options.axes)
     if options.level is None:
         source, segmenter = _on_its_level(source, segmenter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,11 +89,19 @@ def write(targets: Sequence[Path], overwrite: bool, found: Found) -> None:
             write_table(file, found.linked)
 
 
-def find_jobs(inputs: Sequence[Path], plane: int | None = None, linked: bool = False) -> list[Job]:
-    """Return a job for each image of `find_images`; `plane` and `linked` as of `Job`."""
+def find_jobs(
+    inputs: Sequence[Path],
+    plane: int | None = None,
+    linked: bool = False,
+    by_planes: Callable[[Path], bool] = lambda _path: False,
+) -> list[Job]:
+    """Return a job for each image of `find_images`; `plane` and `linked` as of `Job`.
+
+    `by_planes`: of an image that is read by windows, whether it is a stack whose planes fit into memory.
+    """
     from napari_pffnet.io.lazy import LARGE, is_lazy
 
-    return [Job(path, is_lazy(path, LARGE), plane, linked) for path in find_images(inputs)]
+    return [Job(path, is_lazy(path, LARGE) and not by_planes(path), plane, linked) for path in find_images(inputs)]
 
 
 def find_images(inputs: Sequence[Path]) -> list[Path]:

@@ -265,7 +265,9 @@ def open_stack(path: Path, channel: int | None = None, axes: str | None = None) 
         It cannot be read; the message names the fix.
     """
     if is_zarr(path) or path.suffix.lower() in TIFF:
-        array, letters, sizes, close, *_ = _open(Source(str(path), channel, axes=axes), stack=True)
+        array, letters, sizes, close, _, _, colours = _open(Source(str(path), channel, axes=axes), stack=True)
+        if is_zarr(path) and channel is None and not axes and not are_stains(colours):
+            letters = name_colours(array, letters)
         return LazyStack(path, array, letters, channel, sizes, close)
     pixels, own, _ = read_image(path)
     return LazyStack(path, pixels, own, channel)

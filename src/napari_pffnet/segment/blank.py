@@ -57,7 +57,8 @@ def _is_flat(plane: Array, means: Array, side: int) -> bool:
 def nothing() -> Parts:
     """Return the detections of what is blank."""
     none = np.zeros(0, np.float32)
-    return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": none.reshape(0, 28, 28)}
+    masks = np.zeros((0, 28, 28), np.float16)
+    return {"boxes": none.reshape(0, 4), "scores": none, "quality": none, "masks": masks}
 
 
 def _levelled(means: Array) -> Array:

@@ -18,6 +18,7 @@ from napari_pffnet.library import Model
 from napari_pffnet.memory import is_out_of_memory
 from napari_pffnet.model.pffnet import STRIDE, Features
 from napari_pffnet.model.precision import short_float
+from napari_pffnet.segment.blank import is_blank, nothing
 from napari_pffnet.segment.features import TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.seams import in_image, merge
@@ -76,8 +77,9 @@ class Segmenter:
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         keep: Callable[[TileFeatures], None] | None = None,
+        wanted: Array | None = None,
     ) -> Prediction:
-        """Find the nuclei of an image.
+        """Find the nuclei of an image; of several tiles the network leaves out those that are blank.
 
         Parameters
         ----------
@@ -89,6 +91,8 @@ class Segmenter:
             Asked before each batch of tiles.
         keep : callable, optional
             Given the features of each tile, to look at places again (`Pointer`).
+        wanted : ndarray, optional
+            bool H×W; tiles without a pixel of it are left out.
 
         Raises
         ------
@@ -111,7 +115,7 @@ class Segmenter:
         while True:
             self.config = held_to_memory(self.config, self.model)
             try:
-                return self._predict(image, bounds, progress or ignore, cancelled or never, keep or ignore)
+                return self._predict(image, bounds, progress or ignore, cancelled or never, keep or ignore, wanted)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -129,24 +133,32 @@ class Segmenter:
         progress: Callable[[int, int], None],
         cancelled: Callable[[], bool],
         keep: Callable[[TileFeatures], None],
+        wanted: Array | None,
     ) -> Prediction:
         shape = (image.shape[0], image.shape[1])
         if 0 in shape:
             raise ValueError(f"the image has no pixels (shape {shape[0]}×{shape[1]})")
         tiles = self.tiles(shape)
         semantic = np.zeros(shape, np.float16)
-        found: list[dict[str, Array]] = []
+        seen = tiles if len(tiles) == 1 else [tile for tile in tiles if self._may_hold(image, tile, bounds, wanted)]
+        found: dict[Tile, dict[str, Array]] = {}
         with steady(self.model.network, self.statistics(image, bounds) if len(tiles) > 1 else {}):
-            for batch in batches(tiles, self.tiles_at_once):
-                progress(len(found), len(tiles))
+            for batch in batches(seen, self.tiles_at_once):
+                progress(len(found), len(seen))
                 if cancelled():
                     raise Cancelled
                 for tile, result in zip(batch, self._look(image, [t.window for t in batch], bounds, keep), strict=True):
                     semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
-                    found.append(in_image(result, tile, self.margin))
-        progress(len(tiles), len(tiles))
-        whole = merge(found, tiles) if len(tiles) > 1 else found[0]
+                    found[tile] = in_image(result, tile, self.margin)
+        progress(len(seen), len(seen))
+        whole = merge([found.get(tile) or nothing() for tile in tiles], tiles) if len(tiles) > 1 else found[tiles[0]]
         return Prediction(**whole, semantic=semantic, config=self.config, bounds=bounds)
+
+    def _may_hold(self, image: Array, tile: Tile, bounds: tuple[float, float], wanted: Array | None) -> bool:
+        """Whether a tile of several may hold nuclei that are wanted."""
+        if wanted is not None and not wanted[tile.window].any():
+            return False
+        return not is_blank(image[tile.window], bounds, self.typical_diameter)
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """Return the tiles of an image of that height and width, those of one shape together."""

@@ -51,6 +51,7 @@ def predict_plane(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     keep: Callable[[TileFeatures], None] | None = None,
+    wanted: Array | None = None,
 ) -> Prediction:
     """Find the nuclei of a plane of a stack; one that is blank has none, and the network does not look at it.
 
@@ -62,7 +63,7 @@ def predict_plane(
         return Prediction(
             **nothing(), semantic=np.zeros(pixels.shape[:2], np.float16), config=segmenter.config, bounds=bounds
         )
-    return segmenter.predict(image, progress, cancelled, keep)
+    return segmenter.predict(image, progress, cancelled, keep, wanted)
 
 
 class StackComposer:
