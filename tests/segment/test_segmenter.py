@@ -114,10 +114,8 @@ def test_the_network_sees_the_zoomed_image_and_results_are_in_image_pixels(confi
 
 
 def test_tiles_are_counted_in_pixels_of_the_zoomed_image():
-    model = fake_model()
-    Segmenter(model, SegmentConfig(tile=100, tile_overlap=20, scale=0.5)).predict(
-        np.random.default_rng(0).random((150, 400))
-    )
+    model, image = fake_model(), np.random.default_rng(0).random((150, 400))
+    Segmenter(model, SegmentConfig(tile=100, tile_overlap=20, scale=0.5)).predict(image)
     assert model.network.seen == [(75, 80)] * 3
 
 
