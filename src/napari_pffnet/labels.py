@@ -11,6 +11,7 @@ from napari_pffnet.config import SegmentConfig
 
 Array = np.ndarray[Any, Any]
 BOXES_AT_ONCE = 256
+PIXELS_AT_ONCE = 2**20
 #: pixels of a semantic map that count in no loss
 IGNORE = 255
 LEAST_IOU, LEAST_SHARE = 0.3, 0.75
@@ -97,11 +98,16 @@ def renumber(labels: Array) -> tuple[Array, Array]:
     if labels.size and labels.max() > 4 * labels.size:
         ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
         return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)
-    flat = labels.ravel().astype(np.int64, copy=False)  # before numpy 2.2, bincount takes no uint64
-    present = np.bincount(flat, minlength=1) > 0
+    flat, numbers = labels.ravel(), np.empty(labels.size, np.int32)
+    parts = [slice(start, start + PIXELS_AT_ONCE) for start in range(0, labels.size, PIXELS_AT_ONCE)]
+    present = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    for part in parts:  # as a whole, the indices would take twice the memory of the labels
+        present[flat[part].astype(np.int64)] = True
     present[0] = False
     table = np.where(present, np.cumsum(present), 0).astype(np.int32)
-    return table[labels], np.flatnonzero(present)
+    for part in parts:
+        numbers[part] = table[flat[part].astype(np.int64)]
+    return numbers.reshape(labels.shape), np.flatnonzero(present)
 
 
 def areas(labels: Array) -> Array:

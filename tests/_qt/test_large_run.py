@@ -115,6 +115,24 @@ def test_stopped_it_goes_on_where_it_was(viewer, tmp_path):
     controller.view.ask.assert_not_called()
 
 
+def test_a_run_whose_image_is_closed_is_stopped_and_its_work_kept(viewer, tmp_path):
+    controller = make(viewer, tmp_path)
+
+    def close_in_the_middle(title, job, *, progressed, **callbacks):
+        def told(done, total):
+            progressed(done, total)
+            if done == 3 and "slide 1/2" in viewer.layers:
+                viewer.layers.remove("slide 1/2")
+
+        at_once(title, job, progressed=told, **callbacks)
+
+    controller.background = close_in_the_middle
+    controller.run()
+    status = controller.view.last("set_status").args[0]
+    assert status.startswith("Stopped: 'slide 1/2' was closed. Segment goes on from here")
+    assert (tmp_path / "slide 1_2-nuclei.partial").is_dir()
+
+
 def test_other_settings_begin_anew_only_if_the_user_says_so(viewer, tmp_path):
     controller = make(viewer, tmp_path, answer=False)
 

@@ -264,6 +264,14 @@ def test_labels_that_lie_elsewhere_than_the_image_are_no_annotation_of_it(tmp_pa
         assert "'theirs' is not taken: 'image' has the size of these labels, but another" in status(controller)
 
 
+def test_of_labels_that_cannot_be_edited_a_copy_is_asked_for(tmp_path):
+    controller = opened(tmp_path)
+    layer = controller.viewer.add_labels([TWO_NUCLEI.labels, TWO_NUCLEI.labels[::2, ::2]], name="pyramid")
+    controller.viewer.layers.selection = {layer}
+    controller.offers.use_layer()
+    assert status(controller).startswith("'pyramid' has several resolutions: press 'Edit a copy'")
+
+
 def test_labels_elsewhere_do_not_become_the_annotation_of_a_projects_image(tmp_path):
     controller = opened(tmp_path)
     layer = controller.viewer.add_labels(TWO_NUCLEI.labels.copy(), name="theirs", translate=(0, 30))

@@ -179,8 +179,6 @@ def _name(file: Path) -> str:
 
 def _read(file: Path, options: argparse.Namespace) -> Labels:
     """Read labels with their own ids, and where they lie in their image."""
-    import numpy as np
-
     if _is_outlines(file):
         return _draw(file, options.images)
 
@@ -190,8 +188,7 @@ def _read(file: Path, options: argparse.Namespace) -> Labels:
 
     labels = LabelFile(file)
     place = Place.of_all(labels.shape, _axes(file) if len(labels.shape) > 2 else "YX")
-    parts = list(labels.parts())
-    array = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    array = labels.whole()
     planes = array.reshape(-1, *array.shape[-2:])
     if (first := next((plane for plane in planes if plane.any()), None)) is not None:
         check_pieces(file, first)

@@ -245,6 +245,8 @@ def _tell(job: Job, options: argparse.Namespace, count: int, seconds: float, fau
     path = job.path
     if fault:
         fault = fault.removeprefix(f"{path}: ").removeprefix(f"{path.absolute()}: ")
+        if job.large and (options.output / f"{job.name}.partial").exists():
+            fault += "; what is done is kept, and the same command goes on there"
         tell(f"failed: {path}: {fault}", sys.stderr)
         return False
     for note in notes_on(path, options):

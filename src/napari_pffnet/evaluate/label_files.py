@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,18 @@ class LabelFile:
                 raise DataError(f"{self.path}: cannot be read ({error})") from error
             check_signs(self.path, part)
             yield part
+
+    def whole(self) -> Array:
+        """Read all of it; what is on disk part by part, so that it is in memory once."""
+        parts = self.parts()
+        first = next(parts)
+        if len(first) == self.shape[0]:
+            return first
+        array, row = np.empty(self.shape, first.dtype), 0
+        for part in chain((first,), parts):
+            array[row : row + len(part)] = part
+            row += len(part)
+        return array
 
 
 def overlaps_of_files(truth: LabelFile, prediction: LabelFile) -> Overlaps:

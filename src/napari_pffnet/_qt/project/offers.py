@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
+from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.image_under import ELSEWHERE
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.project.image import ImageKeeper
@@ -105,6 +106,9 @@ class Offers:
         found = layer is not None and place_in(image, layer) is not None
         if layer is not None and found and is_partial(layer):
             self._join(image, layer)
+            return
+        if layer is not None and role is not None and (reason := hindrance(layer)):
+            self.keeper.view.set_status(f"{reason}: press 'Edit a copy' (Correct), and take the copy.")
             return
         if layer is None or role is None or as_plane(layer, image.shape) is None:
             self.keeper.view.set_status("Select a Labels layer of the image's size first.")

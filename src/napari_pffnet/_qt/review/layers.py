@@ -98,6 +98,11 @@ class ReviewLayers:
         return bool(self._outlines.plane == self.review.candidate_plane)
 
 
+def _value(number: int) -> np.uint16:
+    """Return the pixel value of a candidate; of very many, some share one."""
+    return np.uint16(FIRST + number % (np.iinfo(np.uint16).max - FIRST))
+
+
 class Outlines:
     """Outlines of candidates and of the object being looked at, on one plane.
 
@@ -118,7 +123,7 @@ class Outlines:
         """Outline these candidates (by their numbers), and no others."""
         data = np.zeros(self.plane.pixels.shape, np.uint16)
         for number, candidate in candidates.items():
-            data[candidate.indices] = (number + FIRST) % np.iinfo(data.dtype).max
+            data[candidate.indices] = _value(number)
         if self._marked:
             self._marked = (self._marked[0], data[self._marked[0]])
             data[self._marked[0]] = CURRENT
@@ -136,7 +141,7 @@ class Outlines:
             return
         marked = self._marked[0] if self._marked else None
         self.mark(None)
-        self._paint(candidate.indices, np.uint16(number + FIRST if shown else 0))
+        self._paint(candidate.indices, _value(number) if shown else np.uint16(0))
         self.mark(marked)
 
     def mark(self, indices: tuple[Array, Array] | None) -> None:

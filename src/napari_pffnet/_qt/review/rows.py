@@ -96,7 +96,7 @@ class ReviewList:
         self._stack = tuple(axis for axis, i in enumerate(plane.index) if not isinstance(i, slice))
         self._sizes = tuple(self.layer.data.shape[axis] for axis in self._stack)
         self.here = self.number(plane)
-        self.whole = self.layer.data.size <= MOST_PIXELS
+        self.whole = not self.several or self.layer.data.size <= MOST_PIXELS
         self.candidates: list[Candidate] = insight.candidates(plane.pixels) if insight else []
         self._dismissed: set[int] = set()
         self.rows = self._all_rows()

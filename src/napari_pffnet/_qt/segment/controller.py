@@ -183,7 +183,7 @@ class SegmentController:
         )
 
     def _run_large(self, image: Image, request: LargeRequest) -> None:
-        cancel = self._start(request.model)
+        cancel = self._start(request.model, image)
         self.large.begin(image, request, source(image, request))
         self.background(
             f"PFFNet: {image.name}",
@@ -311,7 +311,7 @@ class SegmentController:
         self.large.failed(image, request, error)
         self._fail(error)
         if isinstance(error, Cancelled):
-            self.view.set_status("Stopped. Segment goes on from here, also after a restart.")
+            self.view.set_status(f"{self._stopped(image)} Segment goes on from here, also after a restart.")
 
     def _fail(self, error: Exception, image: Image | None = None) -> None:
         self._set_running(False)
