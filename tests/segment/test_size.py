@@ -10,7 +10,7 @@ from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
 from napari_pffnet.segment import Cancelled, Segmenter, estimate_diameter, sized
-from napari_pffnet.segment.size import liveliest
+from napari_pffnet.segment.size import liveliest, liveliness
 
 
 def squares(side, shape=(512, 512)):
@@ -111,3 +111,12 @@ def test_what_is_not_finite_is_not_lively():
     y, x = liveliest(image, 100)
     assert (y, x) == (slice(200, 300), slice(100, 200))
     assert liveliest(np.full((300, 500), np.nan), 100) == (slice(0, 100), slice(0, 100))
+
+
+def test_nuclei_are_livelier_than_the_edge_of_tissue():
+    image = np.full((512, 1536, 3), 240, np.uint8)
+    image[:, 300:] = 90  # tissue; the edge is in the first of three windows
+    image[:, 1024:][squares(12) > 0] = 60
+    assert liveliest(image, 512) == (slice(0, 512), slice(1024, 1536))
+    assert liveliest(image[..., 0].astype(np.float32), 512) == (slice(0, 512), slice(1024, 1536))
+    assert [liveliness(np.zeros(shape)) for shape in ((1, 1), (3, 200), (70, 3))] == [0, 0, 0]

@@ -28,6 +28,10 @@ PIXELS = (0.05, 5.0)
 LEAST, TYPICAL, MOST = 2.0, 8.0, 30.0
 
 
+#: for `liveliness`: each so many-th pixel counts, so many of them along a cell
+THINNED, CELL = 4, 16
+
+
 class Look(NamedTuple):
     """What one look found: the zoom, the typical diameter as the network saw it, and how much of the part it explains.
 
@@ -122,10 +126,19 @@ def liveliest(image: Array, side: int) -> tuple[slice, slice]:
 
 
 def liveliness(pixels: Array) -> float:
-    """How much intensities vary; what is not finite does not count."""
-    some = pixels[::8, ::8]
-    finite = some[np.isfinite(some)]
-    return float(np.std(finite, dtype=np.float64)) if finite.size else 0.0
+    """How much intensities vary within cells of 64×64 pixels, on average: an edge of tissue is in few of them.
+
+    What is not finite does not count.
+    """
+    some = pixels[::THINNED, ::THINNED].astype(np.float64).reshape(*(-(-n // THINNED) for n in pixels.shape[:2]), -1)
+    finite = np.isfinite(some)
+    if not finite.any():
+        return 0.0
+    some = np.where(finite, some, some[finite].mean())
+    rows, columns = (max(1, length // CELL) for length in some.shape[:2])
+    cells = some[: rows * min(CELL, len(some)), : columns * min(CELL, some.shape[1])]
+    cells = cells.reshape(rows, -1, columns, cells.shape[1] // columns, cells.shape[2])
+    return float(cells.std((1, 3)).mean())
 
 
 def _looks(segmenter: Segmenter, part: Array, cancelled: Callable[[], bool] | None) -> Iterator[Look]:

@@ -14,8 +14,9 @@ from napari_pffnet.segment.features import TileFeatures
 from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
+from napari_pffnet.segment.size import liveliness
 
-LOOKED_AT, THINNED = 9, 256
+LOOKED_AT = 9
 MEANS = ["score", "quality", "mask_score", "overlap"]
 Place = tuple[int | slice, ...]
 P = TypeVar("P")
@@ -23,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 
 def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:
-    """Return where the plane is that shows most, to tell the size of a stack's nuclei: that whose values spread most.
+    """Return where the plane is that shows most, to tell the size of a stack's nuclei: the liveliest.
 
     Of many planes nine are looked at, evenly spaced; the first and the last of a stack are often empty.
 
@@ -36,13 +37,7 @@ def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:
     """
     count = len(places)
     numbers = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
-    return max([places[int(number)] for number in numbers], key=lambda place: _spread(read(place)))
-
-
-def _spread(plane: Array) -> float:
-    steps = [max(1, length // THINNED) for length in plane.shape[:2]]
-    thinned = plane[:: steps[0], :: steps[1]].astype(np.float64)
-    return float(np.std(thinned[np.isfinite(thinned)])) if np.isfinite(thinned).any() else 0.0
+    return max([places[int(number)] for number in numbers], key=lambda place: liveliness(read(place)))
 
 
 def predict_plane(
