@@ -1,4 +1,4 @@
-"""Changing layers without taking the selection from the user."""
+"""Adding and removing layers without taking anything from the user."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from napari.components import ViewerModel
+from napari.layers import Layer
 
 
 @contextmanager
@@ -20,3 +21,9 @@ def keep_selection(viewer: ViewerModel) -> Iterator[None]:
             selection.clear()
             selection.update(before & set(viewer.layers))
             selection.active = active if active in viewer.layers else None
+
+
+def remove_if_there(viewer: ViewerModel, layer: Layer | None) -> None:
+    """Remove a layer unless the user has done so."""
+    if layer is not None and layer in viewer.layers:
+        viewer.layers.remove(layer)

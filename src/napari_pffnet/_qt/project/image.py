@@ -12,6 +12,7 @@ from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
 from napari_pffnet._qt.layers.planes import PLACEMENT
+from napari_pffnet._qt.layers.selection import remove_if_there
 from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes, rows_among
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet._qt.project.texts import LOST, MARKED, NOT_WHOLE, WHOLE_AGAIN
@@ -121,8 +122,7 @@ class ImageKeeper:
             return False
         self._forget(image)
         for layer in image.layers.values():
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+            remove_if_there(self.viewer, layer)
         return True
 
     def bring_back(self) -> None:

@@ -13,6 +13,7 @@ from napari_pffnet._qt.layers.label_rows import rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin, made_of
 from napari_pffnet._qt.layers.planes import PLACEMENT, PlaneError
 from napari_pffnet._qt.layers.searched import searched_in
+from napari_pffnet._qt.layers.selection import remove_if_there
 from napari_pffnet._qt.project.layers import OpenImage, plane_of
 from napari_pffnet.curate.calibration import deleted_nuclei, forget_prediction
 from napari_pffnet.curate.joining import join
@@ -77,8 +78,7 @@ def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
         if image.role(each) is not None:  # the semantic map of an earlier result, which shows this one's now
             continue
         each.visible = False
-        if each in active.viewer.layers:
-            active.viewer.layers.remove(each)
+        remove_if_there(active.viewer, each)
     return len(joined.ids)
 
 

@@ -8,6 +8,7 @@ from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.image_under import ELSEWHERE
 from napari_pffnet._qt.layers.planes import PlaneError
+from napari_pffnet._qt.layers.selection import remove_if_there
 from napari_pffnet._qt.project.image import ImageKeeper
 from napari_pffnet._qt.project.joining import is_partial, join_found, place_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
@@ -129,7 +130,6 @@ class Offers:
             return
         if layer is not before:
             self.keeper.adopt(layer, role)
-            if before in self.viewer.layers:
-                self.viewer.layers.remove(before)
+            remove_if_there(self.viewer, before)
         if self.keeper.save():
             self.keeper.view.set_status(f"'{layer}' is in the project now.")

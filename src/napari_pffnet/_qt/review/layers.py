@@ -13,7 +13,7 @@ from napari.utils.colormaps import Colormap, DirectLabelColormap
 from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.planes import placement
-from napari_pffnet._qt.layers.selection import keep_selection
+from napari_pffnet._qt.layers.selection import keep_selection, remove_if_there
 from napari_pffnet._qt.review.rows import Key, ReviewList
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Array
@@ -209,9 +209,3 @@ def in_stack(values: Array, plane: LabelPlane) -> Array:
     """Return H×W values with axes of length 1 where the plane's layer has axes of a stack."""
     sizes = iter(values.shape)
     return values.reshape([next(sizes) if isinstance(i, slice) else 1 for i in plane.index])
-
-
-def remove_if_there(viewer: ViewerModel, layer: Layer | None) -> None:
-    """Remove a layer unless the user has done so."""
-    if layer is not None and layer in viewer.layers:
-        viewer.layers.remove(layer)

@@ -12,6 +12,7 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.engine import LargeOutcome
 from napari_pffnet._qt.layers.planes import Plane
+from napari_pffnet._qt.layers.selection import remove_if_there
 from napari_pffnet._qt.segment.results import OUTLINE_WIDTH, semantic_colours
 from napari_pffnet.readers import FEATURES
 
@@ -79,8 +80,7 @@ class LargeLayers:
     def remove(self) -> None:
         """Take the layers away: the files that they show are to be replaced."""
         for layer in self._layers.values():
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+            remove_if_there(self.viewer, layer)
         self._layers.clear()
 
     def draw_outlines(self, outlines: bool) -> None:

@@ -12,8 +12,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from scipy.ndimage import find_objects
 
 from napari_pffnet._qt.layers.camera import camera
-from napari_pffnet._qt.layers.selection import keep_selection
-from napari_pffnet._qt.review.layers import remove_if_there
+from napari_pffnet._qt.layers.selection import keep_selection, remove_if_there
 from napari_pffnet.evaluate.metrics import overlaps
 
 Array = np.ndarray[Any, Any]
