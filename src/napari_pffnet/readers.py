@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Layer = tuple[Any, dict[str, Any], str]
 IN_PROJECT = "napari-pffnet project"
 NUCLEI, SEMANTIC, COMPLETE = "nuclei", "semantic", "complete here"
+NUCLEI_OPACITY = 0.7
 FOREGROUND_COLOUR, IGNORE_COLOUR = (0.0, 0.62, 0.45, 1.0), (0.9, 0.62, 0.0, 1.0)
 COMPLETE_COLOUR = "#e69f00"
 FEATURES = ["index", "score", "quality", "mask_score", "overlap", "area"]
@@ -61,17 +62,16 @@ def read_result(path: str | list[str]) -> list[Layer]:
     except (OSError, ValueError):  # the masks open without it
         rows = pd.DataFrame()
     features = {"features": rows[[name for name in FEATURES if name in rows]]} if "index" in rows else {}
-    classes = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
     content = {"metadata": {"napari-pffnet": {"content": "semantic"}}}
     return [
         (
             label_levels(folder, SEMANTIC),
-            {"name": f"{folder.stem} {SEMANTIC}", **common, **classes, **content},
+            {"name": f"{folder.stem} {SEMANTIC}", **common, **semantic_look(), **content},
             "labels",
         ),
         (
             label_levels(folder, NUCLEI),
-            {"name": f"{folder.stem} {NUCLEI}", "opacity": 0.7, **common, **features},
+            {"name": f"{folder.stem} {NUCLEI}", "opacity": NUCLEI_OPACITY, **common, **features},
             "labels",
         ),
     ]
@@ -124,13 +124,13 @@ def image_layers(
 
     layers = [layer("image", pixels, name, "image", rgb=pixels.ndim == 3), complete_layer(regions, layer)]
     if annotation.semantic is not None:
-        look = {"visible": False, "opacity": 0.4, "colormap": colours_of_semantic()}
         content = {"napari-pffnet": {"content": "semantic", "image": name}}
-        layers.append(layer("semantic", annotation.semantic, SEMANTIC, "labels", metadata=content, **look))
+        layers.append(layer("semantic", annotation.semantic, SEMANTIC, "labels", metadata=content, **semantic_look()))
     if annotation.labels.any() or annotation.rows or regions.whole or regions.areas:
         table = {"features": _features(annotation)} if annotation.rows else {}
         content = {"napari-pffnet": {"image": name}}
-        layers.append(layer("labels", annotation.labels, NUCLEI, "labels", metadata=content, opacity=0.7, **table))
+        look = {"opacity": NUCLEI_OPACITY, **table}
+        layers.append(layer("labels", annotation.labels, NUCLEI, "labels", metadata=content, **look))
     layers[-1][1]["metadata"][IN_PROJECT]["last"] = True
     return layers
 
@@ -151,9 +151,10 @@ def complete_layer(regions: Regions, layer: Callable[..., Layer]) -> Layer:
     return layer("regions", data or None, COMPLETE, "shapes", **shapes, **kinds)
 
 
-def colours_of_semantic() -> dict[int | None, tuple[float, ...]]:
-    """Return the colours of a semantic map: foreground and ignored, told apart by the colour-blind too."""
-    return {None: (0.0,) * 4, 0: (0.0,) * 4, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR}
+def semantic_look() -> dict[str, Any]:
+    """Return how a semantic map looks: hidden; foreground and ignored are told apart by the colour-blind too."""
+    colours = {None: (0.0,) * 4, 0: (0.0,) * 4, 1: FOREGROUND_COLOUR, 255: IGNORE_COLOUR}
+    return {"visible": False, "opacity": 0.4, "colormap": colours}
 
 
 def _features(annotation: Annotation) -> Any:

@@ -9,7 +9,7 @@ from users import CONTROL, NOTHING, SHIFT, settle, start
 
 from label_planes import TURNED, ids, squares
 from napari_pffnet._qt.correct.tools import Tool
-from napari_pffnet._qt.segment.results import semantic_colours
+from napari_pffnet.readers import semantic_look
 
 
 @pytest.mark.parametrize("arguments", [{}, TURNED])
@@ -146,7 +146,7 @@ def test_space_moves_the_image_while_a_tool_waits(make_napari_viewer, qtbot):
 
 @pytest.mark.parametrize("arguments", [{}, TURNED])
 def test_classes_of_the_semantic_layer_are_painted(make_napari_viewer, qtbot, arguments):
-    facts = {"metadata": {"napari-pffnet": {"content": "semantic"}}, "colormap": semantic_colours()}
+    facts = {"metadata": {"napari-pffnet": {"content": "semantic"}}, "colormap": semantic_look()["colormap"]}
     before = (squares(np.uint8) > 0).astype(np.uint8)
     user, panel = start(make_napari_viewer, qtbot, before.copy(), **facts, **arguments)
     view = panel.correct

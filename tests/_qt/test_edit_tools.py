@@ -11,10 +11,9 @@ from label_planes import INTEGERS, TURNED, ids, squares
 from napari_pffnet._qt.correct.tools import Edit, Later, Tool
 from napari_pffnet._qt.layers.image_under import grey_under
 from napari_pffnet._qt.layers.label_plane import label_plane
-from napari_pffnet._qt.segment.results import semantic_colours
 from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.operations import delete
-from napari_pffnet.readers import FOREGROUND_COLOUR, IGNORE_COLOUR
+from napari_pffnet.readers import FOREGROUND_COLOUR, IGNORE_COLOUR, semantic_look
 
 SEMANTIC = {"metadata": {"napari-pffnet": {"content": "semantic"}}}
 LEFT_AND_MIDDLE = [(0, 0), (0, 15), (9, 15), (9, 0)]
@@ -287,7 +286,7 @@ def seen_by(colour, eyes):
 
 @pytest.mark.parametrize("eyes", ["all cones", "protan", "deutan", "tritan"])
 def test_ignored_and_foreground_differ_in_all_eyes(eyes):
-    colours = semantic_colours()
+    colours = Labels(np.zeros((2, 2), int), **semantic_look()).colormap
     assert colours.map(255).tolist() == pytest.approx(IGNORE_COLOUR)
     assert colours.map(1).tolist() == pytest.approx(FOREGROUND_COLOUR)
     assert colours.map(0)[3] == 0

@@ -17,7 +17,7 @@ from napari_pffnet.data.cellpose import read_seg
 from napari_pffnet.data.checks import check_shape
 from napari_pffnet.data.other_files import holds_annotation, image_name, is_seg
 from napari_pffnet.data.outlines import draw_plane, draw_planes, read_objects
-from napari_pffnet.readers import NUCLEI, Layer
+from napari_pffnet.readers import NUCLEI, NUCLEI_OPACITY, Layer
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
@@ -48,7 +48,7 @@ def read_layer(path: str | list[str]) -> list[Layer]:
         )
     labels, on = _draw(file, image, viewer)
     facts: dict[str, Any] = {**image_facts(image), "position": on.position, "place": on.place.note(on.shape)}
-    look = {"name": f"{NUCLEI} of {file.stem}", "opacity": 0.7, "metadata": {"napari-pffnet": facts}}
+    look = {"name": f"{NUCLEI} of {file.stem}", "opacity": NUCLEI_OPACITY, "metadata": {"napari-pffnet": facts}}
     return [(labels.reshape(on.shape), {**on.placement, **look}, "labels")]
 
 

@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
+from napari_pffnet._qt.layers.contours import Contours
 from napari_pffnet._qt.layers.label_plane import LabelPlane, check_to_edit, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
@@ -20,7 +21,6 @@ from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.brush import Brush
 from napari_pffnet._qt.review.candidates import Candidates
-from napari_pffnet._qt.review.contours import Contours
 from napari_pffnet._qt.review.counts import Counts
 from napari_pffnet._qt.review.layers import ReviewLayers
 from napari_pffnet._qt.review.present import Present

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
+from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.planes import placement
@@ -20,7 +21,6 @@ from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.disagreement import disagreement
 from napari_pffnet.curate.queue import CANDIDATE
 
-OUTLINE_WIDTH = 2
 CURRENT, FIRST = 1, 2
 CANDIDATE_COLOUR = (0.90, 0.62, 0.0, 1.0)
 CURRENT_COLOUR = (0.0, 1.0, 1.0, 1.0)

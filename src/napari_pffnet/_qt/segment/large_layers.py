@@ -11,10 +11,10 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_pffnet._qt.engine import LargeOutcome
+from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.planes import Plane
 from napari_pffnet._qt.layers.selection import remove_if_there
-from napari_pffnet._qt.segment.results import OUTLINE_WIDTH, semantic_colours
-from napari_pffnet.readers import FEATURES
+from napari_pffnet.readers import FEATURES, NUCLEI_OPACITY, semantic_look
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.large import Shown
@@ -99,17 +99,15 @@ class LargeLayers:
                 self._lifted(semantic),
                 name=f"semantic{self.about}",
                 multiscale=True,
-                visible=False,
-                opacity=0.4,
-                colormap=semantic_colours(),
                 metadata=classes,
+                **semantic_look(),
                 **placed,
             ),
             "nuclei": Labels(
                 self._lifted(nuclei),
                 name=f"nuclei{self.about}",
                 multiscale=True,
-                opacity=0.7,
+                opacity=NUCLEI_OPACITY,
                 metadata={"napari-pffnet": self.source},
                 **placed,
             ),

@@ -9,17 +9,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 
+from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.label_rows import is_worked_on
 from napari_pffnet._qt.layers.planes import PLACEMENT, Plane, Stack, is_image
 from napari_pffnet._qt.layers.searched import note_searched
-from napari_pffnet.readers import FEATURES, IN_PROJECT, colours_of_semantic
+from napari_pffnet.readers import FEATURES, IN_PROJECT, NUCLEI_OPACITY, semantic_look
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation
 
-OUTLINE_WIDTH = 2
 _FINGERPRINTS: WeakKeyDictionary[Labels, tuple[str, int]] = WeakKeyDictionary()
 
 
@@ -56,11 +55,11 @@ class ResultLayers:
         classes = {**common, "metadata": {"napari-pffnet": {**source, "content": "semantic"}}}
         self._semantic.show(
             result.semantic.reshape(self.plane.shape),
-            {"visible": False, "opacity": 0.4, "colormap": semantic_colours(), **classes},
+            {**semantic_look(), **classes},
         )
         kept = self._nuclei.show(
             result.labels.reshape(self.plane.shape),
-            {"opacity": 0.7, **common},
+            {"opacity": NUCLEI_OPACITY, **common},
             result.table[FEATURES],
         )
         self.draw_outlines(outlines)
@@ -168,8 +167,3 @@ def _covers(layer: Labels, other: Labels) -> bool:
     (first, last), (least, most) = layer.extent.world, other.extent.world
     slack = 0.5 * np.abs(layer.scale)
     return bool((first <= least + slack).all() and (most <= last + slack).all())
-
-
-def semantic_colours() -> DirectLabelColormap:
-    """Return the colours of a semantic layer."""
-    return DirectLabelColormap(color_dict=colours_of_semantic())

@@ -12,6 +12,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from scipy.ndimage import find_objects
 
 from napari_pffnet._qt.layers.camera import camera
+from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.selection import keep_selection, remove_if_there
 from napari_pffnet.evaluate.metrics import overlaps
 
@@ -20,7 +21,6 @@ Colour = tuple[float, float, float, float]
 
 FOUND_IOU = 0.5
 CONTENT = "comparison"
-OUTLINE_WIDTH = 2
 GAP = 0.03
 RING, SMALLEST_RING, RING_WIDTH = 1.6, 0.04, 0.1
 BRIGHTEST = 99.8

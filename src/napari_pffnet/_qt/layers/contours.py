@@ -10,7 +10,8 @@ from psygnal import Signal
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 
-WIDTH = 2
+#: of nuclei, pixels
+OUTLINE_WIDTH = 2
 
 
 class Contours:
@@ -42,7 +43,7 @@ class Contours:
     def switch(self) -> None:
         """Show outlines instead of filled nuclei, or the other way round."""
         if self.layer is not None:
-            self.layer.contour = 0 if self.layer.contour else WIDTH
+            self.layer.contour = 0 if self.layer.contour else OUTLINE_WIDTH
             self.changed.emit(self.layer.contour > 0)
 
     def _begin(self, layer: Labels | None) -> None:
