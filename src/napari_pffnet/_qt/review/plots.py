@@ -9,6 +9,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import QPointF, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from napari_pffnet._qt.plot import Plot
 from napari_pffnet.curate.change import Array
 
 BARS = 20
@@ -16,7 +17,7 @@ HEIGHT = 110
 MOST = 99.0
 
 
-class Histogram(pg.PlotWidget):  # type: ignore[misc]
+class Histogram(Plot):
     """Bars of one value.
 
     Parameters
@@ -29,19 +30,12 @@ class Histogram(pg.PlotWidget):  # type: ignore[misc]
     chosen = Signal(float, float)
 
     def __init__(self, title: str) -> None:
-        super().__init__()
+        super().__init__(HEIGHT, left=28)
         self.title = title
         self.edges, self.counts = np.array([0.0, 1.0]), np.zeros(1)
         self._bars = pg.BarGraphItem(x=[], height=[], width=[])
         self._colours = ("#262930", "#f0f1f2", "#5a9bd4")
         self.addItem(self._bars)
-        self.setMenuEnabled(False)
-        self.setMouseEnabled(False, False)
-        self.hideButtons()
-        self.getAxis("left").setWidth(28)
-        for name in ("left", "bottom"):
-            self.getAxis(name).enableAutoSIPrefix(False)
-        self.setFixedHeight(HEIGHT)
         self.scene().sigMouseClicked.connect(self._click)
 
     def set_values(self, values: Array) -> None:
@@ -65,13 +59,9 @@ class Histogram(pg.PlotWidget):  # type: ignore[misc]
 
     def _draw(self) -> None:
         background, text, bars = self._colours
-        self.setBackground(background)
+        self.colour(background, text)
         widths = np.diff(self.edges)
         self._bars.setOpts(x=self.edges[:-1] + widths / 2, height=self.counts, width=widths * 0.9, brush=bars, pen=None)
-        for name in ("left", "bottom"):
-            axis = self.getAxis(name)
-            axis.setPen(text)
-            axis.setTextPen(text)
         self.setLabel("bottom", self.title, color=text)
         self.setXRange(float(self.edges[0]), float(self.edges[-1]), padding=0.02)
         self.setYRange(0, max(float(self.counts.max(initial=0)), 1.0), padding=0.05)

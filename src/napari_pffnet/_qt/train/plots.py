@@ -7,6 +7,7 @@ from typing import Any
 import pyqtgraph as pg
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from napari_pffnet._qt.plot import Plot
 from napari_pffnet._qt.train.progress import TOTAL, Curve
 
 HEIGHTS = {"losses": 100, "metrics": 104, "axis": 20}
@@ -15,7 +16,7 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#c
 SYMBOLS = {"AP50": "o", "PQ": "s"}
 
 
-class Curves(pg.PlotWidget):  # type: ignore[misc]
+class Curves(Plot):
     """Lines, named under the plot in their colours.
 
     Parameters
@@ -25,19 +26,12 @@ class Curves(pg.PlotWidget):  # type: ignore[misc]
     """
 
     def __init__(self, height: int) -> None:
-        super().__init__()
+        super().__init__(height, left=34)
         self.lines: dict[str, Any] = {}
         self.names = QLabel()
         self.names.setWordWrap(True)
         self.names.setObjectName("pffnet_quiet")
         self._text = "#f0f1f2"
-        self.setMenuEnabled(False)
-        self.setMouseEnabled(False, False)
-        self.hideButtons()
-        self.getAxis("left").setWidth(34)
-        for name in ("left", "bottom"):
-            self.getAxis(name).enableAutoSIPrefix(False)
-        self.setFixedHeight(height)
 
     def set_curves(self, curves: dict[str, Curve]) -> None:
         """Draw these, and no others."""
@@ -54,10 +48,7 @@ class Curves(pg.PlotWidget):  # type: ignore[misc]
     def set_colours(self, background: str, text: str) -> None:
         """Take over the colours of a theme."""
         self._text = text
-        self.setBackground(background)
-        for name in ("left", "bottom"):
-            self.getAxis(name).setPen(text)
-            self.getAxis(name).setTextPen(text)
+        self.colour(background, text)
         self._paint()
 
     def _paint(self) -> None:
