@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Labels
 
-from napari_pffnet._qt.correct.edit_tools import class_tools, nucleus_tools
+from napari_pffnet._qt.correct.edit_tools import Settings, class_tools, nucleus_tools
 from napari_pffnet._qt.correct.gestures import NOTHING, Canvas, Gestures
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
@@ -24,19 +24,13 @@ UNDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyZ))
 REDO = str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ))
 
 
-class View(Protocol):
+class View(Settings, Protocol):
     """What the controller needs of a view; signals have ``connect``."""
 
     tool_chosen: Any
     undo_requested: Any
     copy_requested: Any
     keys_requested: Any
-
-    def pixels(self) -> int:
-        """By how much to grow or shrink."""
-
-    def replace_neighbours(self) -> bool:
-        """Whether new nuclei are painted over their neighbours."""
 
     def add_tool(self, tool: Tool) -> None:
         """Show a button for a tool."""
