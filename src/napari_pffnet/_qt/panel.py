@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from napari_pffnet._qt.background import Threads
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.correct.controller import CorrectController
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.correct.point_tools import PointTools
@@ -153,15 +154,12 @@ class Panel(QWidget):
         self._connect_steps()
         self._add_keys()
         still_open, connections = self._open, self._viewer_connections()
-        for signal, slot in connections:
-            signal.connect(slot)
 
         def let_go() -> None:
             while still_open:
                 still_open.pop(0).close()
             engine.close()
-            for signal, slot in connections:
-                signal.disconnect(slot)
+            connections.close()
 
         self.destroyed.connect(let_go)
 
@@ -187,10 +185,10 @@ class Panel(QWidget):
         self.segment.offer_library(self.librarian.open)
         self.train.guard(viewer.window._qt_window, self.trainer.others)
 
-    def _viewer_connections(self) -> list[tuple[Any, Callable[..., None]]]:
-        """Pairs of the viewer's signals and what follows them; the panel lets go of these when it is closed."""
+    def _viewer_connections(self) -> Connections:
+        """Follow the viewer's signals; the panel lets go of these when it is closed."""
         events = self._viewer.events
-        return [(events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys)]
+        return Connections((events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys))
 
     def _connect_steps(self) -> None:
         """Let one step follow another, and make room for those that are unfolded."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Labels
 
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.correct.edit_tools import Settings, class_tools, nucleus_tools
 from napari_pffnet._qt.correct.gestures import NOTHING, Canvas, Gestures
 from napari_pffnet._qt.correct.keys import Keys
@@ -79,7 +80,7 @@ class CorrectController:
         self.gestures = Gestures(self.viewer, keys, canvas, self._use, told=view.set_status, changed=view.set_tool)
         self._layer: Labels | None = None
         self._working, self._closed = 0, False
-        self._connections: list[tuple[Any, Callable[..., None]]] = [
+        self._connections = Connections(
             (active.switched, self._switch),
             (self.viewer.layers.events.renamed, self._show_layer),
             (view.tool_chosen, self.choose),
@@ -87,9 +88,7 @@ class CorrectController:
             (view.copy_requested, self.copy),
             (view.keys_requested, self._show_keys),
             (keys.changed, self._show_key),
-        ]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        )
         own = (*nucleus_tools(view, lambda plane: grey_under(self.viewer, plane)), *class_tools())
         for tool in (*tools, *own):
             self.add(tool)
@@ -99,8 +98,7 @@ class CorrectController:
 
     def close(self) -> None:
         """Let go of the viewer and its layers."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
+        self._connections.close()
         self.gestures.end()
         self._listen(None)
         self._closed = True

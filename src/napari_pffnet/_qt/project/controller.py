@@ -11,6 +11,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.project import adding, texts
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
@@ -83,7 +84,7 @@ class ProjectController:
         self.adder = adding.Adder(self.keeper, view, self._run_long, self._added)
         self._tried: str | None = None
         self._busy = False
-        self._connections: list[tuple[Any, Callable[..., Any]]] = [
+        self._connections = Connections(
             (self.viewer.layers.events.inserted, self._inserted),
             (view.new_requested, self.new),
             (view.open_requested, self.open),
@@ -98,9 +99,7 @@ class ProjectController:
             (view.area_requested, self.keeper.mark_area),
             (view.use_layer_requested, self.offers.use_layer),
             (view.segmenting_chosen, self._want_nuclei),
-        ]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        )
         self._show()
         self.view.set_status(texts.NO_PROJECT)
         self._take_from_viewer()
@@ -121,9 +120,7 @@ class ProjectController:
 
     def close(self) -> None:
         """Save the image in view and let go of everything; its layers stay."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
-        self._connections = []
+        self._connections.close()
         self.adder.close()
         self.keeper.close()
         if self.project:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from napari.layers import Labels, Layer, Shapes
 
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.history import writes
 from napari_pffnet._qt.layers.label_rows import LabelRows, RowsChange
@@ -56,15 +57,11 @@ class ImageKeeper:
         self.adding = self._unsaved = False
         self._rows: LabelRows | None = None
         layers = self.viewer.layers.events
-        self._connections = [(active.switched, self._follow_rows), (layers.removed, self._removed)]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        self._connections = Connections((active.switched, self._follow_rows), (layers.removed, self._removed))
 
     def close(self) -> None:
         """Save and let go; the layers stay."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
-        self._connections = []
+        self._connections.close()
         self.view = AfterThePanel()
         self.save()
         if self.image:

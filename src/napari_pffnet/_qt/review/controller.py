@@ -10,6 +10,7 @@ import pandas as pd
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.correct.keys import Keys
 from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 from napari_pffnet._qt.layers.camera import CameraVisits
@@ -70,11 +71,11 @@ class ReviewController:
         self._brush = Brush(keys)
         self._counts = Counts(active)
         self.contours = Contours(active, view.set_outlines)
-        self._layer_connections: list[tuple[Any, Callable[..., None]]] = []
+        self._layer_connections = Connections()
         actions = {name: getattr(self, name) for name in KEYS}
         for name, (key, title) in KEYS.items():
             keys.add(f"review_{name}", key, f"Review: {title}", actions[name])
-        self._connections: list[tuple[Any, Callable[..., None]]] = [
+        self._connections = Connections(
             (active.switched, self._switch),
             (self.viewer.dims.events.order, self._start),
             (self.viewer.layers.events.removed, self._removed),
@@ -87,16 +88,13 @@ class ReviewController:
             (view.disagreement_toggled, self.show_disagreement),
             (keys.changed, self._show_keys),
             (self.viewer.events.theme, self._follow_theme),
-        ]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        )
         self._show_keys()
         self._follow_theme()
 
     def close(self) -> None:
         """Let go of the viewer and take the review's layers away."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
+        self._connections.close()
         self.contours.close()
         self._release()
 
@@ -282,7 +280,7 @@ class ReviewController:
             return
         self._brush.let_go()
         if layer is None and review is not None and review.layer in self.viewer.layers:
-            self._disconnect_layer()
+            self._layer_connections.close()
             return
         again = review is not None and layer == review.layer
         key, row = self._present.key, self._present.row
@@ -333,7 +331,7 @@ class ReviewController:
 
     def _release(self) -> None:
         """Let go of the layer and take the review's own layers away; the view may be gone already."""
-        self._disconnect_layer()
+        self._layer_connections.close()
         if self._layers:
             self._layers.remove()
         self._list = self._layers = None
@@ -349,21 +347,14 @@ class ReviewController:
         self.view.set_network(False)
 
     def _connect_layer(self, layer: Labels) -> None:
-        self._disconnect_layer()
+        self._layer_connections.close()
         assert self.active.rows is not None
-        self._layer_connections = [
+        self._layer_connections = Connections(
             (self.active.rows.changed, self._follow),
             (self.active.rows.turned, self._go_back),
             (layer.events.features, self._rescore),
             (layer.events.data, self._start_afresh),
-        ]
-        for signal, slot in self._layer_connections:
-            signal.connect(slot)
-
-    def _disconnect_layer(self) -> None:
-        for signal, slot in self._layer_connections:
-            signal.disconnect(slot)
-        self._layer_connections = []
+        )
 
     def _start_afresh(self, _event: Any = None) -> None:
         """The layer got other labels: review these."""

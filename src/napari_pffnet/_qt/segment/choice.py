@@ -8,6 +8,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.layers.planes import (
     Array,
@@ -57,8 +58,7 @@ class ImageChoice:
     def close(self) -> None:
         """Let go of the viewer."""
         self._listen(None)
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
+        self._connections.close()
 
     def refresh(self, _event: Any = None) -> None:
         """Offer the image layers; keep the chosen one, else take the active or the topmost."""
@@ -102,9 +102,9 @@ class ImageChoice:
         options = self.view.options()
         return Request(self.plane(image, part), options.model, options.device, options.config)
 
-    def _connect(self) -> list[tuple[Any, Callable[..., None]]]:
+    def _connect(self) -> Connections:
         layers, dims = self.viewer.layers.events, self.viewer.dims.events
-        pairs: list[tuple[Any, Callable[..., None]]] = [
+        return Connections(
             (layers.inserted, self.refresh),
             (layers.removed, self.refresh),
             (layers.reordered, self.refresh),
@@ -115,10 +115,7 @@ class ImageChoice:
             (dims.axis_labels, self._name_axes),
             (dims.ndisplay, self._update_facts),
             (self.view.image_chosen, self._choose),
-        ]
-        for signal, slot in pairs:
-            signal.connect(slot)
-        return pairs
+        )
 
     def _follow_active(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active

@@ -13,6 +13,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager, 
 from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
@@ -78,15 +79,13 @@ class SegmentController:
         self.choice = ImageChoice(viewer, view, self._image_changed)
         self.shown = ShownResults(viewer, view, engine, background, self.insights, lambda: self._running)
         self.large = LargeRuns(viewer, view)
-        self._connections: list[tuple[Any, Callable[..., None]]] = [
+        self._connections = Connections(
             (view.run_requested, self.run),
             (view.cancel_requested, self.cancel),
             (view.thresholds_changed, self.recompose),
             (view.outlines_changed, self._draw_outlines),
             (viewer.layers.events.removed, self._forget),
-        ]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        )
         self.choice.refresh()
         self._find_choices()
 
@@ -100,8 +99,7 @@ class SegmentController:
         """Let go of the viewer and stop a run."""
         self._cancel.set()
         self.choice.close()
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
+        self._connections.close()
 
     def run(self) -> None:
         """Segment what the user wants of the chosen image: a plane or all, the whole or a part."""

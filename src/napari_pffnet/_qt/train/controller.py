@@ -15,6 +15,7 @@ from napari.utils.notifications import ErrorNotification, notification_manager
 from psygnal import Signal
 
 from napari_pffnet._qt.background import Background
+from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.train.choice import MaterialChoice
@@ -98,7 +99,7 @@ class TrainController:
         self.choice = MaterialChoice(view, self._in_background)
         self.comparing = Comparing(view, self._in_background, side_by_side)
         self.past = PastTrainings(view, self._in_background, self._follow)
-        self._connections: list[tuple[Any, Callable[..., Any]]] = [
+        self._connections = Connections(
             (projects.changed, self.follow_project),
             (projects.leaving, self.end_comparison),
             (view.opened, self.set_open),
@@ -117,17 +118,13 @@ class TrainController:
             (view.keep_requested, self.keep_old),
             (view.compare_requested, self.compare),
             *self.past.connections,
-        ]
-        for signal, slot in self._connections:
-            signal.connect(slot)
+        )
         self._idle()
         self.follow_project()
 
     def close(self) -> None:
         """Let go of everything; a run goes on."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
-        self._connections = []
+        self._connections.close()
         self.comparing.end()
         self.view.set_watching(False)
 

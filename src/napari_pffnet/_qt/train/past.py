@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from napari_pffnet._qt.connections import Pair
 from napari_pffnet._qt.train.choice import InBackground
 from napari_pffnet._qt.train.protocol import View
 from napari_pffnet._qt.train.runs import Past, discard, past
@@ -31,7 +31,7 @@ class PastTrainings:
         self.view, self.background, self._show = view, background, show
         self._project: Path | None = None
         self._trainings: list[Past] = []
-        self.connections: list[tuple[Any, Callable[..., Any]]] = [
+        self.connections: list[Pair] = [
             (view.past_chosen, self.look_again),
             (view.past_unwanted, self.delete),
         ]
