@@ -20,6 +20,7 @@ from napari_pffnet._qt.correct.keys_view import KeysDialog
 from napari_pffnet._qt.correct.tools import Tool
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.layers.label_plane import Content
+from napari_pffnet._qt.widgets import make_button, make_label
 
 TIPS = {
     "pixels": "Width of the rim for Grow and Shrink, in pixels.",
@@ -50,14 +51,12 @@ class CorrectView(QWidget):
         self.buttons: dict[str, QPushButton] = {}
         self._tools: dict[str, Tool] = {}
         self._busy = False
-        self.layer, self.status = QLabel(), QLabel()
-        for label in (self.layer, self.status):
-            label.setObjectName("pffnet_quiet")
-        self.status.setWordWrap(True)
-        self.undo_button, self.keys_button = _small("Undo", "undo"), _small("Keys…", "keys")
+        self.layer, self.status = make_label(wraps=False), make_label()
+        self.undo_button = make_button("Undo", TIPS["undo"], "tool")
+        self.keys_button = make_button("Keys…", TIPS["keys"], "tool")
         self.undo_button.clicked.connect(lambda: self.undo_requested.emit())
         self.keys_button.clicked.connect(lambda: self.keys_requested.emit())
-        self.copy_button = _small("Edit a copy", "copy")
+        self.copy_button = make_button("Edit a copy", TIPS["copy"], "tool")
         self.copy_button.clicked.connect(lambda: self.copy_requested.emit())
         self.replace = QCheckBox("Replace neighbours")
         self.replace.setToolTip(TIPS["replace"])
@@ -149,13 +148,6 @@ class CorrectView(QWidget):
         layout.addLayout(head)
         for part in (self.nuclei, self.semantic, self.status, self.copy_button):
             layout.addWidget(part)
-
-
-def _small(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setObjectName("pffnet_tool")
-    button.setToolTip(TIPS[tip])
-    return button
 
 
 def _grid() -> QGridLayout:

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QMessageBox,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pffnet._qt.tooltip import plain
+from napari_pffnet._qt.widgets import ask
 from napari_pffnet.library import Entry, date_of, describe, headline, parent
 
 NAME, QUALITY, PARENT, DATE, NOTE = range(5)
@@ -89,7 +89,7 @@ class ModelsView(QDialog):
 
     def ask(self, question: str) -> bool:
         """Ask yes or no."""
-        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+        return ask(self, question)
 
     def present(self) -> None:
         """Come to the front."""

@@ -12,16 +12,15 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QMenu,
-    QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_pffnet._qt.widgets import ask, make_button, make_label
 from napari_pffnet.io.images import SUFFIXES
 
 TIPS = {
@@ -90,10 +89,7 @@ class ProjectView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.name, self.status = QLabel(), QLabel()
-        for label in (self.name, self.status):
-            label.setObjectName("pffnet_quiet")
-        self.status.setWordWrap(True)
+        self.name, self.status = make_label(wraps=False), make_label()
         self.new_button = self._button("New…", "new", self._ask_new)
         self.open_button = self._button("Open…", "open", self._ask_open)
         self.save_as_button = self._button("Save As…", "save_as", self._ask_save_as)
@@ -169,12 +165,10 @@ class ProjectView(QWidget):
 
     def ask(self, question: str) -> bool:
         """Ask something that is answered with yes or no."""
-        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+        return ask(self, question)
 
     def _button(self, text: str, tip: str, clicked: object = None) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName("pffnet_tool")
-        button.setToolTip(TIPS[tip])
+        button = make_button(text, TIPS[tip], "tool")
         if callable(clicked):
             button.clicked.connect(lambda _checked: clicked())
         return button

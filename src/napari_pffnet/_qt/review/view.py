@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSizePolicy,
@@ -26,6 +25,7 @@ from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, OPEN, Wanted
 from napari_pffnet._qt.review.table import ReviewTable
 from napari_pffnet._qt.theme import plot_colours
+from napari_pffnet._qt.widgets import make_label
 from napari_pffnet.curate.change import Array
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ class ReviewView(QWidget):
         self._plots_place = QVBoxLayout()
         self.step = Fold("Review", self.body, "step", tip="Go through nuclei and likely misses, the worst first.")
         self.statistics = Fold("Statistics", self._plots_place, tip="Distributions of scores and sizes.")
-        self.counts, self.status = QLabel(), QLabel()
-        for label in (self.counts, self.status):
-            label.setObjectName("pffnet_quiet")
-        self.status.setWordWrap(True)
+        self.counts, self.status = make_label(wraps=False), make_label()
         self.text, self.show_box, self.range_button = QLineEdit(), QComboBox(), QPushButton()
         self.table = ReviewTable()
         self.buttons = {name: QPushButton() for name in BUTTONS}

@@ -12,12 +12,8 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
-    QLabel,
-    QMessageBox,
     QProgressBar,
-    QPushButton,
     QSizePolicy,
     QSpinBox,
     QStackedWidget,
@@ -31,6 +27,7 @@ from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.layers.planes import Channel
 from napari_pffnet._qt.segment.protocol import THRESHOLDS, Options
 from napari_pffnet._qt.tooltip import plain
+from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
 from napari_pffnet.config import SegmentConfig
 
 FROM_FILE = "from a file…"
@@ -91,10 +88,9 @@ class SegmentView(QWidget):
             "overlap_threshold": _fraction("overlap_threshold", defaults.overlap_threshold),
             "min_area": _area(defaults.min_area),
         }
-        self.facts, self.status, self.size_hint = _quiet_label(), _quiet_label(), _quiet_label()
-        self.run_button = _tip(QPushButton("Segment"), "run")
-        self.run_button.setObjectName("pffnet_primary")
-        self.cancel_button = _tip(QPushButton("Cancel"), "cancel")
+        self.facts, self.status, self.size_hint = make_label(), make_label(), make_label()
+        self.run_button = make_button("Segment", TIPS["run"], "primary")
+        self.cancel_button = make_button("Cancel", TIPS["cancel"])
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self._show_library: Callable[[], None] | None = None
@@ -193,7 +189,7 @@ class SegmentView(QWidget):
 
     def ask(self, question: str) -> bool:
         """Ask something that is answered with yes or no."""
-        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+        return ask(self, question)
 
     def ask_folder(self, title: str, start: str) -> str:
         """Ask for a folder; "" if there is none."""
@@ -201,7 +197,7 @@ class SegmentView(QWidget):
 
     def _lay_out(self) -> None:
         self._planes_row = _row(self.planes, self.linked)
-        self._form = _form(
+        self._form = make_form(
             [
                 ("Image", self.image),
                 ("", self.facts),
@@ -222,8 +218,8 @@ class SegmentView(QWidget):
         self._action.addWidget(self.run_button)
         self._action.addWidget(_row(self.progress, self.cancel_button))
         self._action.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        thresholds = _form([("Score", self.controls["score_threshold"])])
-        advanced = _form(
+        thresholds = make_form([("Score", self.controls["score_threshold"])])
+        advanced = make_form(
             [
                 ("Smallest area", self.controls["min_area"]),
                 ("Mask threshold", self.controls["mask_threshold"]),
@@ -290,9 +286,7 @@ class SegmentView(QWidget):
 
 
 def _combo(name: str) -> QComboBox:
-    combo: QComboBox = _tip(QComboBox(), name)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
+    combo = make_combo(TIPS[name])
     combo.setPlaceholderText("…")
     return combo
 
@@ -341,22 +335,6 @@ def _fraction(name: str, value: float) -> QLabeledDoubleSlider:
     slider.setDecimals(2)
     slider.setValue(value)
     return slider
-
-
-def _quiet_label() -> QLabel:
-    label = QLabel()
-    label.setObjectName("pffnet_quiet")
-    label.setWordWrap(True)
-    return label
-
-
-def _form(rows: list[tuple[str, QWidget]]) -> QFormLayout:
-    form = QFormLayout()
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    form.setContentsMargins(0, 0, 0, 0)
-    for title, widget in rows:
-        form.addRow(title, widget)
-    return form
 
 
 def _row(*widgets: QWidget) -> QWidget:

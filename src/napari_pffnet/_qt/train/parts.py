@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -103,30 +102,6 @@ def make_table(name: str, columns: int) -> QTreeWidget:
             mode = QHeaderView.ResizeMode.ResizeToContents if column else QHeaderView.ResizeMode.Stretch
             header.setSectionResizeMode(column, mode)
     return table
-
-
-def make_combo(name: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setToolTip(TIPS[name])
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    return combo
-
-
-def make_button(title: str, tip: str, primary: bool = False) -> QPushButton:
-    button = QPushButton(title)
-    button.setToolTip(TIPS[tip])
-    if primary:
-        button.setObjectName("pffnet_primary")
-    return button
-
-
-def make_label(quiet: bool) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    if quiet:
-        label.setObjectName("pffnet_quiet")
-    return label
 
 
 def make_column(*parts: QWidget | QVBoxLayout | QFormLayout | QHBoxLayout) -> QWidget:

@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QTreeWidgetItem, QVBoxLayout
 
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.tooltip import plain
-from napari_pffnet._qt.train.parts import TIPS, make_button, make_row, make_table, old_and_new
+from napari_pffnet._qt.train.parts import TIPS, make_row, make_table, old_and_new
 from napari_pffnet._qt.train.runs import Past
+from napari_pffnet._qt.widgets import make_button
 
 NAME_ROLE = Qt.ItemDataRole.UserRole
 
@@ -27,7 +28,8 @@ class PastList(Fold):
     def __init__(self, choose: Callable[[str], None], delete: Callable[[str], None]) -> None:
         self.table = make_table("past", 3)
         self.table.setHeaderLabels(["date", "AP50", "became"])
-        self.again_button, self.delete_button = make_button("Show again", "again"), make_button("Delete", "unwanted")
+        self.again_button = make_button("Show again", TIPS["again"])
+        self.delete_button = make_button("Delete", TIPS["unwanted"])
         body = QVBoxLayout()
         body.addWidget(self.table)
         body.addLayout(make_row(self.again_button, self.delete_button))

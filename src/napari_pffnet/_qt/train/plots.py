@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pffnet._qt.plot import Plot
 from napari_pffnet._qt.train.progress import TOTAL, Curve
+from napari_pffnet._qt.widgets import make_label
 
 HEIGHTS = {"losses": 100, "metrics": 104, "axis": 20}
 #: Okabe and Ito's colours, readable for the colour-blind and on dark and light.
@@ -28,9 +29,7 @@ class Curves(Plot):
     def __init__(self, height: int) -> None:
         super().__init__(height, left=34)
         self.lines: dict[str, Any] = {}
-        self.names = QLabel()
-        self.names.setWordWrap(True)
-        self.names.setObjectName("pffnet_quiet")
+        self.names = make_label()
         self._text = "#f0f1f2"
 
     def set_curves(self, curves: dict[str, Curve]) -> None:

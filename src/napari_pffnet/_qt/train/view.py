@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
     QLineEdit,
-    QMessageBox,
     QPlainTextEdit,
     QProgressBar,
     QTabWidget,
@@ -31,10 +30,7 @@ from napari_pffnet._qt.train.parts import (
     ask_closing,
     completeness,
     gate_row,
-    make_button,
     make_column,
-    make_combo,
-    make_label,
     make_row,
     make_table,
     suggest,
@@ -42,6 +38,7 @@ from napari_pffnet._qt.train.parts import (
 from napari_pffnet._qt.train.past_list import PastList
 from napari_pffnet._qt.train.progress import Curve
 from napari_pffnet._qt.train.runs import Options, Page, Past
+from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
 from napari_pffnet.curate.material import Material
 from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 from napari_pffnet.train.gate import MEASURES, Gate
@@ -84,7 +81,7 @@ class TrainView(QWidget):
         self.images.itemChanged.connect(lambda _item, _column: self.choice_changed.emit())
         self.gate.setHeaderLabels(["image", *MEASURES.values()])
         self.past = PastList(self.past_chosen.emit, self.past_unwanted.emit)
-        self.base, self.effort, self.device = make_combo("base"), make_combo("effort"), make_combo("device")
+        self.base, self.effort, self.device = (make_combo(TIPS[name]) for name in ("base", "effort", "device"))
         for effort in EFFORTS:
             self.effort.addItem(effort, effort)
         self.effort.setCurrentIndex(self.effort.findData(USUAL_EFFORT))
@@ -93,15 +90,13 @@ class TrainView(QWidget):
         self.settings.setPlaceholderText("optimizer.rate=1e-4")
         self.settings.setToolTip(TIPS["settings"])
         self.settings.setFixedHeight(3 * self.fontMetrics().height() + 12)
-        self.summary, self.status, self.verdict, self.cause = (
-            make_label(quiet) for quiet in (True, True, False, False)
-        )
+        self.summary, self.status = make_label(), make_label()
+        self.verdict, self.cause = make_label(quiet=False), make_label(quiet=False)
         #: In a word how training stands, for beside the title.
-        self.brief = make_label(True)
-        self.brief.setWordWrap(False)
+        self.brief = make_label(wraps=False)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
-        self.told = make_label(True)
+        self.told = make_label()
         self.all_box = QCheckBox("All losses")
         self.all_box.setToolTip(TIPS["all"])
         self.all_box.toggled.connect(self._show_all)
@@ -265,7 +260,7 @@ class TrainView(QWidget):
 
     def ask(self, question: str) -> bool:
         """Ask a yes-or-no question."""
-        return QMessageBox.question(self, "PFFNet", question) == QMessageBox.StandardButton.Yes
+        return ask(self, question)
 
     def guard(self, window: QObject, others: Callable[[], Sequence[str]]) -> None:
         """Ask what becomes of a run, and of those of the projects that `others` names, before this window closes."""
@@ -324,22 +319,21 @@ class TrainView(QWidget):
             self.plots.show_all(on)
 
     def _make_buttons(self) -> None:
-        self.start_button = make_button("Fine-tune", "start", primary=True)
-        self.command_button = make_button("Copy command", "command")
+        self.start_button = make_button("Fine-tune", TIPS["start"], "primary")
+        self.command_button = make_button("Copy command", TIPS["command"])
         self.command_button.clicked.connect(lambda: self.command_requested.emit())
-        self.pause_button, self.stop_button = make_button("Pause", "pause"), make_button("Stop, keep the best", "stop")
+        self.pause_button = make_button("Pause", TIPS["pause"])
         self.pause_button.setCheckable(True)
-        self.accept_button, self.keep_button = (
-            make_button("Accept", "accept", primary=True),
-            make_button("Keep the old", "keep"),
-        )
-        self.side_button = make_button("Show side by side", "side")
+        self.stop_button = make_button("Stop, keep the best", TIPS["stop"])
+        self.accept_button = make_button("Accept", TIPS["accept"], "primary")
+        self.keep_button = make_button("Keep the old", TIPS["keep"])
+        self.side_button = make_button("Show side by side", TIPS["side"])
         self.side_button.setCheckable(True)
         self.side_button.toggled.connect(self._ask_side)
         self.gate.currentItemChanged.connect(lambda: self._ask_side(self.side_button.isChecked()))
-        self.resume_button = make_button("Go on", "resume", primary=True)
-        self.finish_button = make_button("Keep the best", "finish")
-        self.discard_buttons = [make_button("Discard", "discard") for _ in range(2)]
+        self.resume_button = make_button("Go on", TIPS["resume"], "primary")
+        self.finish_button = make_button("Keep the best", TIPS["finish"])
+        self.discard_buttons = [make_button("Discard", TIPS["discard"]) for _ in range(2)]
         self.start_button.clicked.connect(lambda: self.start_requested.emit())
         self.pause_button.clicked.connect(self.pause_requested.emit)
         self.stop_button.clicked.connect(lambda: self.stop_requested.emit())
@@ -351,11 +345,7 @@ class TrainView(QWidget):
             button.clicked.connect(lambda: self.discard_requested.emit())
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setContentsMargins(0, 0, 0, 0)
-        for title, combo in (("Start from", self.base), ("Effort", self.effort), ("Device", self.device)):
-            form.addRow(title, combo)
+        form = make_form([("Start from", self.base), ("Effort", self.effort), ("Device", self.device)])
         advanced = QVBoxLayout()
         advanced.addWidget(self.settings)
         named = QFormLayout()
