@@ -11,7 +11,6 @@ from napari.layers import Image
 from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Request
 from napari_pffnet._qt.layers.planes import (
-    Array,
     Part,
     Plane,
     PlaneError,
@@ -78,10 +77,10 @@ class ImageChoice:
         self._update_facts()
         self.changed(another)
 
-    def plane(self, image: Image, part: Part | None = None, inside: Array | None = None) -> Plane:
+    def plane(self, image: Image, part: Part | None = None) -> Plane:
         """Take the plane in view of the channel that the user wants; see `take_plane`."""
         dims = self.viewer.dims
-        return take_plane(image, dims.point, dims.order, self.view.options().channel, part, inside)
+        return take_plane(image, dims.point, dims.order, self.view.options().channel, part)
 
     def slice_in_view(self, image: Image) -> dict[str, int]:
         """Return where the sliders are along the image's stack axes, by name; empty if they are off it."""
