@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari_pffnet._qt.layers.planes import PlaneError, channels, pixel_size, plane_count, take_plane, take_stack
 from napari_pffnet._qt.project.pairing import sizes_of
 from napari_pffnet._qt.segment.facts import describe
+from napari_pffnet.io.stains import hematoxylin
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
 
@@ -77,7 +78,19 @@ def test_channels_are_found():
     assert [value for _, value in channels(Image(STACK))] == ["view", 0, 1, 2, "colour"]
     assert channels(Image(STACK, axis_labels=("z", "y", "x"))) == []
     assert channels(Image(np.zeros((20, 4, 5)))) == []
-    assert channels(Image(np.zeros((4, 5, 3), np.uint8), rgb=True)) == []
+    assert [value for _, value in channels(Image(np.zeros((4, 5, 3), np.uint8), rgb=True))] == ["view", "hematoxylin"]
+
+
+def test_of_colours_hematoxylin_alone_can_be_taken():
+    image = np.random.default_rng(0).integers(0, 255, (2, 8, 9, 3), np.uint8)
+    layer = Image(image, rgb=True)
+    plane = take_plane(layer, (1, 0, 0), (0, 1, 2), "hematoxylin")
+    np.testing.assert_array_equal(plane.read(), hematoxylin(image[1]))
+    assert plane.channel == "hematoxylin"
+    stack = take_stack(layer, (1, 0, 0), (0, 1, 2), "hematoxylin")
+    np.testing.assert_array_equal(stack.plane(stack.places[0]).read(), hematoxylin(image[0]))
+    grey = Image(image[..., 0])
+    np.testing.assert_array_equal(take_plane(grey, (1, 0, 0), (0, 1, 2), "hematoxylin").read(), image[1, ..., 0])
 
 
 def test_slider_outside_the_image_is_named():

@@ -97,6 +97,19 @@ def test_planes_are_a_choice_of_stacks_only(view, qtbot):
     assert not view.planes.isVisible()
 
 
+def test_the_stain_stays_chosen_from_one_colour_image_to_the_next(view):
+    colours = [("all colours", "view"), ("hematoxylin alone", "hematoxylin")]
+    view.set_channels(colours)
+    assert view.options().channel == "view"
+    view.channel.setCurrentIndex(1)
+    view.set_channels(colours)
+    assert view.options().channel == "hematoxylin"
+    view.set_channels([("the one in view", "view"), ("1", 0)])
+    assert view.options().channel == "view"
+    view.set_channels([])
+    assert view.options().channel == "view"
+
+
 def test_linking_applies_at_once(view, qtbot):
     with qtbot.waitSignal(view.thresholds_changed):
         view.linked.click()

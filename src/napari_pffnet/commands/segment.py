@@ -24,6 +24,7 @@ from napari_pffnet.commands.segment_files import (
 )
 from napari_pffnet.commands.segment_notes import notes_on
 from napari_pffnet.commands.segment_stack import segment_stack
+from napari_pffnet.io.stains import HEMATOXYLIN, Channel
 from napari_pffnet.io.terminal import IN_FILES, tell
 
 Progress = Callable[[int, int], None]
@@ -69,7 +70,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score", type=float, help="lowest mask_score of a nucleus, 0 to 1 (default: 0.5)")
     parser.add_argument("--min-area", type=int, help="smallest nucleus, pixels (default: 0)")
     parser.add_argument(
-        "--channel", type=int, metavar="N", help="of images with several channels, or colours: which one, from 0"
+        "--channel",
+        type=_channel,
+        metavar="N",
+        help="of images with several channels, or colours: which one, from 0; of colours also hematoxylin, that stain"
+        " alone, where others such as brown DAB around the nuclei hide them",
     )
     parser.add_argument(
         "--axes",
@@ -133,6 +138,15 @@ def _level(text: str) -> int | None:
         return None
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no level; give a number, 0 is the largest, or auto")
+    return int(text)
+
+
+def _channel(text: str) -> Channel:
+    """Number of a channel, or the stain that takes its place."""
+    if text == HEMATOXYLIN:
+        return HEMATOXYLIN
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no channel; give a number, from 0, or {HEMATOXYLIN}")
     return int(text)
 
 

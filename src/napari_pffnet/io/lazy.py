@@ -24,11 +24,11 @@ from napari_pffnet.io.images import (
     pixel_sizes_of,
     read_image,
     tiff_axes,
-    to_plane,
 )
 from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 from napari_pffnet.io.opened import Opened, are_stains, check_level, name_colours, open_zarr
 from napari_pffnet.io.place import place_columns
+from napari_pffnet.io.stains import HEMATOXYLIN, Channel, hematoxylin
 from napari_pffnet.wording import dimensions
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ class Source:
     """
 
     path: str
-    channel: int | None = None
+    channel: Channel | None = None
     plane: int | None = None
     level: int = 0
     axes: str | None = None
@@ -91,7 +91,7 @@ class LazyPlane:
         self,
         array: Any,
         axes: str | None = None,
-        channel: int | None = None,
+        channel: Channel | None = None,
         plane: int | None = None,
         pixel_size: float | None = None,
         close: Callable[[], object] | None = None,
@@ -102,15 +102,19 @@ class LazyPlane:
         self._array, self.pixel_size, self.path = array, pixel_size, path
         self.placement = placement or _placed({"X": pixel_size} if pixel_size else {})
         self._close = weakref.finalize(self, close) if close is not None else None  # also where nobody closes it
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel, plane is not None)
+        index = index_of(channel)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, index, plane is not None)
         sizes = dict(zip(self._axes, array.shape, strict=True))
         if 0 in array.shape:
             raise ImageError(f"{path}: has no pixels (shape {dimensions(array.shape)})")
-        self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, channel, plane, full)
+        self._fixed = fix_axes(tuple(map(int, array.shape)), self._axes, index, plane, full)
         self.place = _place_of(full or array.shape, self._axes, plane or 0)
         self.shape: tuple[int, int] = (int(sizes["Y"]), int(sizes["X"]))
         self.dtype = np.dtype(array.dtype)
         self.colours = sizes.get("S", 1) >= 3
+        self._stained = channel == HEMATOXYLIN
+        if self._stained and not self.colours:
+            raise ImageError(f"{path}: is no colour image; choose one of its channels instead of {HEMATOXYLIN}")
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +141,8 @@ class LazyPlane:
             part = np.asarray(self._array[tuple(places)])
         left = [axis for p, axis in enumerate(self._axes) if p not in self._fixed]
         part = part.transpose([left.index(axis) for axis in "YXS" if axis in left])
+        if self._stained:
+            return hematoxylin(part)
         return part if part.ndim == 2 or self.colours else part[..., 0]
 
 
@@ -169,13 +175,13 @@ class LazyStack:
         path: Path,
         array: Any,
         axes: str | None = None,
-        channel: int | None = None,
+        channel: Channel | None = None,
         pixel_sizes: Mapping[str, float] | None = None,
         close: Callable[[], object] | None = None,
     ) -> None:
         self.path, self.pixel_sizes = path, pixel_sizes or {}
         self._array, self._channel, self._close = array, channel, close
-        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, channel, stack=True)
+        self._axes = name_axes(tuple(array.shape), axes or "Q" * array.ndim, index_of(channel), stack=True)
         sizes = list(zip(self._axes, map(int, array.shape), strict=True))
         stacked = [(axis, size) for axis, size in sizes if axis not in "CYXS"]
         self.axes = "".join(axis for axis, _ in stacked)
@@ -202,6 +208,11 @@ class LazyStack:
         """Return a plane, H×W or H×W×3; ImageError if it cannot be read, or the choice of the channel is missing."""
         plane = LazyPlane(self._array, self._axes, self._channel, self.places.index(place), path=self.path)
         return plane.read((slice(None), slice(None)))
+
+
+def index_of(channel: Channel | None) -> int | None:
+    """Return which channel of the file is wanted; None if it is none of them, but a stain of its colours."""
+    return channel if isinstance(channel, int) else None
 
 
 def is_lazy(path: Path, above: int) -> bool:
@@ -233,13 +244,13 @@ def open_plane(source: Source) -> LazyPlane:
     """
     path = Path(source.path)
     array, axes, sizes, close, full, placement, colours = _open(source, source.plane is not None)
-    if is_zarr(path) and source.channel is None and not source.axes and not are_stains(colours):
+    if is_zarr(path) and index_of(source.channel) is None and not source.axes and not are_stains(colours):
         axes = name_colours(array, axes)
     return LazyPlane(array, axes, source.channel, source.plane, sizes.get("X"), close, path, full, placement)
 
 
 def read_plane(
-    path: Path, channel: int | None = None, plane: int | None = None, axes: str | None = None
+    path: Path, channel: Channel | None = None, plane: int | None = None, axes: str | None = None
 ) -> tuple[Array, Mapping[str, float]]:
     """Read one plane of an image file, and nothing else of a TIFF; with the sizes of its pixels as of `LazyStack`.
 
@@ -253,10 +264,11 @@ def read_plane(
         with LazyPlane(array, letters, channel, plane, close=close, path=path) as opened:
             return opened.read((slice(None), slice(None))), sizes
     pixels, own, _ = read_image(path)
-    return to_plane(pixels, own, channel, plane), {}  # pictures say what their axes are
+    plane_of = LazyPlane(pixels, own, channel, plane, path=path)
+    return plane_of.read((slice(None), slice(None))), {}  # pictures say what their axes are
 
 
-def open_stack(path: Path, channel: int | None = None, axes: str | None = None) -> LazyStack:
+def open_stack(path: Path, channel: Channel | None = None, axes: str | None = None) -> LazyStack:
     """Open all planes of an image; those of TIFF and Zarr are read one at a time.
 
     Raises
@@ -266,7 +278,7 @@ def open_stack(path: Path, channel: int | None = None, axes: str | None = None) 
     """
     if is_zarr(path) or path.suffix.lower() in TIFF:
         array, letters, sizes, close, _, _, colours = _open(Source(str(path), channel, axes=axes), stack=True)
-        if is_zarr(path) and channel is None and not axes and not are_stains(colours):
+        if is_zarr(path) and index_of(channel) is None and not axes and not are_stains(colours):
             letters = name_colours(array, letters)
         return LazyStack(path, array, letters, channel, sizes, close)
     pixels, own, _ = read_image(path)

@@ -228,7 +228,7 @@ class PointTools:
 
 def _settings(request: Request) -> tuple[object, ...]:
     plane = request.plane
-    return plane.part, plane.position, request.model, request.device, request.config
+    return plane.part, plane.position, plane.channel, request.model, request.device, request.config
 
 
 def _inside(point: tuple[float, float], plane: LabelPlane) -> bool:

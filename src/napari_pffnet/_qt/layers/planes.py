@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import dask.array as da
@@ -13,9 +13,10 @@ from napari.layers import Image
 from napari.utils.transforms import Affine
 
 from napari_pffnet.io.place import CHANNELS, Place
+from napari_pffnet.io.stains import HEMATOXYLIN, Hematoxylin
 
 Array = np.ndarray[Any, Any]
-Channel = int | Literal["view", "colour"]
+Channel = int | Literal["view", "colour", "hematoxylin"]
 MOST_UNNAMED_CHANNELS = 4
 #: What places a layer in the world.
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -58,6 +59,8 @@ class Plane:
         Height of a pixel in µm, where the layer's units say so.
     inside : ndarray, optional
         bool H×W: nuclei that lie mostly outside are not wanted.
+    channel : int or str
+        As of `take_plane`.
     """
 
     pixels: Any
@@ -68,6 +71,7 @@ class Plane:
     place: Place
     pixel_size: float | None = None
     inside: Array | None = None
+    channel: Channel = "view"
 
     def read(self) -> Array:
         """Load the pixels, H×W or H×W×3/4; PlaneError if what they are read from fails."""
@@ -97,6 +101,8 @@ class Stack:
         Of each plane; as those of `Plane`.
     place : Place
         Where the label array lies in the image.
+    channel : int or str
+        As of `take_stack`.
     """
 
     layer: Image
@@ -107,6 +113,7 @@ class Stack:
     part: Part
     inside: Array | None
     place: Place
+    channel: Channel
     _index: list[int | slice]
     _shown: list[int]
 
@@ -115,7 +122,7 @@ class Stack:
         first = self.layer.ndim - len(self.shape)
         axes = stack_axes(self.layer, self._shown)
         index = [place[axis - first] if axis in axes else i for axis, i in enumerate(self._index)]
-        return _plane(self.layer, index, self._shown, self.part, self.inside)
+        return _stained(_plane(self.layer, index, self._shown, self.part, self.inside), self.layer, self.channel)
 
     def begins(self, place: tuple[int | slice, ...]) -> bool:
         """Whether a plane is the first along the last stack axis."""
@@ -142,6 +149,8 @@ def channel_axis(layer: Image) -> int | None:
 
 def channels(layer: Image) -> list[tuple[str, Channel]]:
     """Choices of channel, as (title, value); empty if there is nothing to choose."""
+    if layer.rgb:
+        return [("all colours", "view"), ("hematoxylin alone", HEMATOXYLIN)]
     axis = channel_axis(layer)
     if axis is None:
         return []
@@ -168,8 +177,8 @@ def take_plane(
         Position of the viewer's sliders, world coordinates (``viewer.dims.point``).
     order : sequence of int
         Order of the viewer's axes; the last two are on the screen (``viewer.dims.order``).
-    channel : int, "view" or "colour"
-        Index along the channel axis; the slider's; or all three as red, green, blue.
+    channel : int, "view", "colour" or "hematoxylin"
+        Index along the channel axis; the slider's; all three as red, green, blue; or, of RGB images, that stain alone.
     part, inside : Part, ndarray, optional
         As in `Plane`; all of the largest level if not given.
 
@@ -180,7 +189,7 @@ def take_plane(
     """
     shown = on_screen(layer, order)
     index = _index(layer, level_shape(layer), point, shown, channel)
-    return _plane(layer, index, shown, part or whole(layer, shown), inside)
+    return _stained(_plane(layer, index, shown, part or whole(layer, shown), inside), layer, channel)
 
 
 def take_stack(
@@ -207,7 +216,13 @@ def take_stack(
     names = axis_names(layer)
     position = {names[axis]: i for axis, i in fixed.items()}
     placement, place = placed(layer, corner, first, shown, part), _place(layer, corner, first, shown, part)
-    return Stack(layer, places, shape, placement, position, part, inside, place, index, shown)
+    return Stack(layer, places, shape, placement, position, part, inside, place, channel, index, shown)
+
+
+def _stained(plane: Plane, layer: Image, channel: Channel) -> Plane:
+    """Return the plane as the channel wants it seen: perhaps one stain of its colours."""
+    stained = channel == HEMATOXYLIN and layer.rgb
+    return replace(plane, channel=channel, pixels=Hematoxylin(plane.pixels) if stained else plane.pixels)
 
 
 def plane_count(layer: Image, order: Sequence[int]) -> int:
@@ -405,7 +420,7 @@ def _index(
     place = np.round(layer.world_to_data(point)).astype(int)[-layer.ndim :]
     index: list[int | slice] = [slice(None) if axis in shown else int(place[axis]) for axis in range(layer.ndim)]
     colours = channel_axis(layer)
-    if colours is not None and colours not in shown and channel != "view":
+    if colours is not None and colours not in shown and (channel == "colour" or isinstance(channel, int)):
         index[colours] = slice(None) if channel == "colour" else channel
     for axis, i in enumerate(index):
         if isinstance(i, int) and axis not in every and not 0 <= i < shape[axis]:

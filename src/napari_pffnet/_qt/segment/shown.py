@@ -202,6 +202,7 @@ def source(
         "model": request.model,
         "origin": model_origin(request.model),
         "position": request.plane.position,
+        "channel": request.plane.channel,
         "place": request.plane.place.note(request.plane.shape),
         "partial": request.plane.inside is not None,
         "config": (config or request.config).model_dump(mode="json"),

@@ -29,6 +29,7 @@ from napari_pffnet._qt.segment.protocol import THRESHOLDS, Options
 from napari_pffnet._qt.tooltip import plain
 from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.io.stains import HEMATOXYLIN
 
 FROM_FILE = "from a file…"
 MANAGE = "manage models…"
@@ -43,7 +44,8 @@ TIPS = {
     "where": "Segment all of the image, what of it is on the screen, or what is drawn in a Shapes layer\n"
     "(all its shapes, or those picked with its selection tools). Nuclei that lie mostly outside are left out.",
     "level": "Resolution of the result. 'automatic' takes the smallest on which nuclei are well seen.",
-    "channel": "Which channel shows the nuclei.",
+    "channel": "Which channel shows the nuclei. Of colour images, 'hematoxylin alone' is for other stains that hide\n"
+    "the nuclei, such as brown DAB around them; where DAB stains nuclei themselves, leave all colours.",
     "model": "The network. Rest on a name to see what is known of it. 'from a file…' is for a model\n"
     "file (.safetensors); 'manage models…' shows all models: rename, note, export, import, delete.",
     "device": "Where the network runs. 'automatic' takes a GPU if there is one.",
@@ -148,7 +150,10 @@ class SegmentView(QWidget):
 
     def set_channels(self, titles: list[tuple[str, Channel]]) -> None:
         """Offer channels; the row is hidden if there are none."""
+        chosen = self.channel.currentData()
         _fill(self.channel, titles)
+        if chosen == HEMATOXYLIN:  # what stains the nuclei is the same in the next image
+            self.channel.setCurrentIndex(max(self.channel.findData(chosen), 0))
         self._form.setRowVisible(self.channel, bool(titles))
 
     def set_planes(self, count: int) -> None:
