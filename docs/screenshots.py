@@ -105,10 +105,11 @@ class Window:
         self.viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False)
 
 
-def segment(sample: str, theme: str, name: str) -> None:
-    """The panel after a run."""
+def segment(sample: str, theme: str, name: str, channel: int = 0) -> None:
+    """The panel after a run; `channel`: which of those that are offered."""
     window = Window(theme, sample)
     window.panel.segment.outlines.setChecked(True)
+    window.panel.segment.channel.setCurrentIndex(channel)
     window.segment()
     window.save(name)
     window.viewer.close()
@@ -248,7 +249,7 @@ def annotated_project(folder: Path) -> Path:
 
 if __name__ == "__main__":
     segment("u2os", "dark", "panel")
-    segment("histology", "light", "panel_histology")
+    segment("histology", "light", "panel_histology", channel=1)
     large()
     correct()
     review()
