@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from panel_fakes import FakeEngine, FakeView, at_once, options
+from skimage.color import hed2rgb
 
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.segment.controller import ELSEWHERE, NO_IMAGE, NOT_KEPT, SegmentController
@@ -39,6 +40,20 @@ def test_run_adds_nuclei_and_semantic(viewer):
     assert viewer.layers[-1] is nuclei
     assert nuclei.metadata["napari-pffnet"]["model"] == "default"
     assert semantic.metadata["napari-pffnet"]["content"] == "semantic"
+
+
+def test_what_is_brown_is_told_until_hematoxylin_is_taken_alone(viewer):
+    brown = hed2rgb(np.full((40, 50, 3), (0, 0, 0.1)))
+    viewer.add_image((brown * 255).astype(np.uint8), name="brown", rgb=True)
+    controller = make(viewer)
+    controller.run()
+    assert "much is brown: if that hides nuclei" in controller.view.last("set_status").args[0]
+    assert viewer.layers["nuclei of brown"].metadata["napari-pffnet"]["channel"] == "view"
+    controller.view.now = replace(options(), channel="hematoxylin")
+    controller.run()
+    assert controller.engine.requests[-1].plane.read().min() > 200, "the brown is gone"
+    assert "brown" not in controller.view.last("set_status").args[0]
+    assert viewer.layers["nuclei of brown"].metadata["napari-pffnet"]["channel"] == "hematoxylin"
 
 
 def test_what_covers_the_image_is_hidden_and_what_one_sees_through_is_not(viewer):

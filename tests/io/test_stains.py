@@ -9,7 +9,7 @@ from skimage.color import hed2rgb
 
 from napari_pffnet.io.images import ImageError
 from napari_pffnet.io.lazy import LazyPlane, Source, open_plane, open_stack, read_plane
-from napari_pffnet.io.stains import Hematoxylin, hematoxylin
+from napari_pffnet.io.stains import Hematoxylin, hematoxylin, is_brown
 
 
 def stained(height=300, width=40):
@@ -38,6 +38,14 @@ def test_types_of_pixels(change):
         other = image / np.float32(255) if change is np.float32 else image.astype(np.uint16) * 257
     np.testing.assert_allclose(hematoxylin(other), hematoxylin(image), atol=1)
     assert hematoxylin(np.full((2, 2, 3), np.nan)).shape == (2, 2, 3)
+
+
+def test_brown_images_are_known():
+    brown, _ = stained()
+    other = hed2rgb(np.dstack([np.eye(60), 0.1 * np.ones((60, 60)), np.zeros((60, 60))]))
+    assert is_brown(brown)
+    assert is_brown(np.tile(brown, (3, 30, 1)))
+    assert not any(map(is_brown, (hematoxylin(brown), (other * 255).astype(np.uint8), brown[..., 0], brown[:0])))
 
 
 def test_parts_are_those_of_the_whole():

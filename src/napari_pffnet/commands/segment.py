@@ -369,10 +369,13 @@ def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int
 def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, progress: Progress) -> Found:
     from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.io.lazy import open_stack, read_plane
+    from napari_pffnet.io.stains import is_brown
     from napari_pffnet.io.tables import linked_nuclei
     from napari_pffnet.segment import sized
 
     image, sizes = read_plane(job.path, options.channel, job.plane, options.axes)
+    if options.channel != HEMATOXYLIN and is_brown(image):
+        _note(f"{job.path}: much is brown, as DAB is; if that hides nuclei, say --channel {HEMATOXYLIN}")
     seen = sized(segmenter, image, sizes.get("X")).predict(image, progress)
     result, place = seen.compose(segmenter.config), dict[str, int]()
     if job.plane is not None:
