@@ -94,7 +94,7 @@ def paste(boxes: Array, masks: Array, shape: tuple[int, int]) -> Iterator[tuple[
 
 
 def renumber(labels: Array) -> tuple[Array, Array]:
-    """Give ids 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
+    """Give ids (0 and more) 1..N without gaps, in the order of the old ones: (int32 H×W, int64 N old ids)."""
     if labels.size and labels.max() > 4 * labels.size:
         ids, inverse = np.unique(np.append(labels.ravel(), labels.dtype.type(0)), return_inverse=True)
         return inverse[:-1].reshape(labels.shape).astype(np.int32), ids[1:].astype(np.int64)

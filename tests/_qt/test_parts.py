@@ -13,6 +13,7 @@ from project_fakes import crashed, on_disk, opened, status
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.project.controller import ProjectController
 from napari_pffnet._qt.segment.controller import SegmentController
+from napari_pffnet.curate.project import Project
 from napari_pffnet.io.regions import Regions
 
 CORNERS = np.array([[0, 0], [0, 40], [20, 40], [20, 0]])
@@ -139,7 +140,7 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
 
 
 def test_what_was_deleted_does_not_come_back_with_a_new_result(tmp_path):
-    controller = opened(tmp_path)
+    controller = opened(tmp_path, names=("a", "b"))
     segment = segmenting(controller)
     segment.choice.choose(controller.image.layers["image"])
     segment.view.now = options(score_threshold=0.3)
@@ -153,6 +154,59 @@ def test_what_was_deleted_does_not_come_back_with_a_new_result(tmp_path):
     controller.offers.use_layer()
     assert controller.image.layers["labels"] is own
     np.testing.assert_array_equal(own.data > 0, before == other)
+    assert "1 nucleus left out where you had deleted some" in status(controller)
+    controller.active.rows.undo()
+    segment.run()
+    controller.offers.use_layer()
+    np.testing.assert_array_equal(own.data > 0, before == other)
+    draw(controller.viewer, np.array([[0, 0], [0, 64], [48, 64], [48, 0]]))
+    segment.view.now = drawn(score_threshold=0.3)
+    segment.run()
+    np.testing.assert_array_equal(own.data > 0, before == other)
+    controller.open_image("b")
+    controller.open_image("a")
+    own = controller.image.layers["labels"]
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=0.3)
+    segment.run()
+    controller.offers.use_layer()
+    np.testing.assert_array_equal(controller.image.layers["labels"].data > 0, before == other)
+
+
+def test_a_deletion_that_is_undone_is_none(tmp_path):
+    controller = opened(tmp_path)
+    segment = segmenting(controller)
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=0.3)
+    segment.run()
+    own = controller.image.layers["labels"]
+    before = own.data.copy()
+    own.data_setitem(np.nonzero(before == before.max()), 0)
+    assert controller.image.deletions.mask.sum() == 25
+    controller.active.rows.undo()
+    assert not controller.image.deletions.mask.any()
+
+
+def test_a_result_changes_an_image_that_is_done_or_read_only_as_is_said(tmp_path, monkeypatch):
+    controller = opened(tmp_path)
+    segment = segmenting(controller)
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=0.7)
+    segment.run()
+    own = controller.image.layers["labels"]
+    own.data_setitem((np.array([1]), np.array([1])), 0)
+    controller.toggle_done()
+    segment.view.now = options(score_threshold=0.3)
+    segment.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "readonly", True)
+        controller.offers.use_layer()
+    assert "reading only" in status(controller)
+    assert len(np.unique(own.data)) == 2
+    controller.offers.use_layer()
+    assert "'a' is done; it will be in work again" in controller.view.ask.call_args.args[0]
+    assert controller.project.entry("a").state == "in work"
+    assert len(np.unique(own.data)) == 3
 
 
 def test_nobody_is_disturbed_in_the_middle_of_work(project_image):

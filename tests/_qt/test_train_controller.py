@@ -32,7 +32,7 @@ from napari_pffnet.io.project import PROJECT_FILE, Manifest, find_image, manifes
 from napari_pffnet.io.regions import Regions
 from napari_pffnet.library import pixel_print
 from napari_pffnet.train.__main__ import build_parser
-from napari_pffnet.train.child import find
+from napari_pffnet.train.child import find, start
 from napari_pffnet.train.gate import gate_file
 from projects import SHAPE
 
@@ -494,6 +494,16 @@ def test_an_end_without_a_model_offers_none(make, tmp_path):
     (controller.run.output / "best.safetensors").unlink()
     poll(controller, lambda: controller.view.page == "failed")
     assert controller.view.last("set_failure")[0] == NO_MODEL
+
+
+def test_a_run_that_was_started_by_hand_meanwhile_is_found(make, tmp_path):
+    folder = corrected(tmp_path)
+    controller = make(folder, "steps=100000", "seconds=0.01")
+    output = folder / "training" / "by hand"
+    other = start(fake_command("hang")(None, output, None, None), output)
+    controller.start()
+    assert controller.run.output == other.output, "no second one is started"
+    other.kill()
 
 
 def test_discarding_needs_a_yes(make, tmp_path):

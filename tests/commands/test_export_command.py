@@ -171,8 +171,11 @@ def test_outlines_of_other_programs_become_label_images(results, capsys):
     assert export(results / "drawn" / "a.geojson", "--to", "coco", "--images", results) == 0
     source = open_source(results / "drawn" / "a_coco.json")
     np.testing.assert_array_equal(source.read(0).labels > 0, LABELS > 0)
+    np.save(results / "sets" / "b_seg.npy", {"masks": LABELS})
+    assert export(results / "sets", "--to", "labels", "--images", results, "--overwrite") == 0
+    np.testing.assert_array_equal(tifffile.imread(results / "sets" / "b_labels.tif"), LABELS)
     assert export(results, "--to", "labels") == 2
-    assert "no outlines (.geojson, .zip, .roi) in" in capsys.readouterr().err
+    assert "no outlines (.geojson, .zip, .roi) or _seg.npy in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("linked", [True, False])

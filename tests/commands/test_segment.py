@@ -293,6 +293,8 @@ def test_all_planes_of_a_stack_in_zarr(segment, tmp_path):
     np.testing.assert_array_equal(np.roll(labels[0], 1, 0)[1:], labels[1][1:])
     assert labels[0].any()
     assert (tmp_path / "out" / "z_linked.csv").is_file()
+    for level in (1, "auto"):
+        assert segment(tmp_path / "z.zarr", "--all-planes", "--level", level) == 1
     assert segment(tmp_path / "z.zarr", "--plane", 1, "--scale", 1) == 0
     assert (tmp_path / "out" / "z_plane1.zarr").is_dir()
 

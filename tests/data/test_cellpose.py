@@ -70,6 +70,12 @@ def test_other_files_are_refused(tmp_path, content):
             read_seg(save_seg(path, masks))
 
 
+def test_one_plane_is_no_stack_and_ids_are_positive(tmp_path):
+    np.testing.assert_array_equal(read_seg(save_seg(tmp_path / "a_seg.npy", MASKS[None]), MASKS.shape), MASKS)
+    with pytest.raises(DataError, match=r"a_seg.npy: labels are negative"):
+        read_seg(save_seg(tmp_path / "a_seg.npy", -MASKS.astype(np.int32)))
+
+
 def test_a_folder_trains_on_them(tmp_path):
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()

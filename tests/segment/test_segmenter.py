@@ -162,7 +162,8 @@ def test_of_several_tiles_blank_and_unwanted_ones_are_left_out():
     part = segmenter.predict(image, wanted=wanted)
     assert len(model.network.seen) == 2
     assert part.boxes.tolist() == [[330, 20, 350, 40]]
-    nowhere = segmenter.predict(np.zeros((100, 500)))
+    nowhere = segmenter.predict(np.zeros((100, 500)), lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (1, 1), "who computes a share is told a number"
     assert (len(nowhere.boxes), nowhere.compose().labels.shape) == (0, (100, 500))
 
 

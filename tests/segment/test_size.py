@@ -119,4 +119,8 @@ def test_nuclei_are_livelier_than_the_edge_of_tissue():
     image[:, 1024:][squares(12) > 0] = 60
     assert liveliest(image, 512) == (slice(0, 512), slice(1024, 1536))
     assert liveliest(image[..., 0].astype(np.float32), 512) == (slice(0, 512), slice(1024, 1536))
+    noise = np.random.default_rng(0).normal(0, 1, (2, 512, 512))
+    few = np.zeros((512, 512))
+    few[100:112, 100:112] = few[300:312, 400:412] = 90
+    assert liveliness(few + 3 * noise[0]) > liveliness(6 * noise[1]), "noise is no nuclei"
     assert [liveliness(np.zeros(shape)) for shape in ((1, 1), (3, 200), (70, 3))] == [0, 0, 0]

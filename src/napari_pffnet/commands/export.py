@@ -142,6 +142,7 @@ def _prepare(target: Path, overwrite: bool) -> None:
 
 def _find(inputs: Sequence[Path], to: str) -> list[Path]:
     from napari_pffnet.data.folder import RESULTS, image_of, list_images
+    from napari_pffnet.data.other_files import holds_annotation
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.ome_zarr import is_result
 
@@ -150,7 +151,7 @@ def _find(inputs: Sequence[Path], to: str) -> list[Path]:
         if not path.is_dir() or is_zarr(path):
             files.append(path)
         elif to == "labels":
-            files += sorted(file for file in path.iterdir() if _is_outlines(file) and not file.name.startswith("."))
+            files += sorted(file for file in path.iterdir() if holds_annotation(file) and not file.name.startswith("."))
         else:
             files += [file for stem, found in list_images(path).items() if image_of(stem) != stem for file in found]
             files += sorted(folder for folder in path.glob("*.zarr") if is_result(folder))
@@ -158,7 +159,7 @@ def _find(inputs: Sequence[Path], to: str) -> list[Path]:
     if twice:
         raise ValueError(f"several label images are named {', '.join(twice[:3])}; export them one by one")
     if not files:
-        wanted = "outlines (.geojson, .zip, .roi)" if to == "labels" else f"NAME{RESULTS[0]}.tif"
+        wanted = "outlines (.geojson, .zip, .roi) or _seg.npy" if to == "labels" else f"NAME{RESULTS[0]}.tif"
         raise ValueError(f"no {wanted} in {', '.join(map(str, inputs))}; give files by their names")
     return files
 

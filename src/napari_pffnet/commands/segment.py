@@ -345,8 +345,10 @@ def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> Spread
 def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.io.lazy import open_stack
+    from napari_pffnet.io.lazy import is_zarr, open_stack
 
+    if options.all_planes and (options.level or (options.level is None and is_zarr(job.path))):
+        raise ValueError("--all-planes takes those of level 0; leave out --level")
     if options.level:
         raise ValueError(f"--level {options.level} is for OME-Zarr folders and TIFFs over 64 Mpx; leave it out")
     unit, quiet = "plane" if options.all_planes else "tile", not sys.stderr.isatty()

@@ -40,8 +40,6 @@ PRIOR = 60
 UNTOUCHED = ("", "accepted")
 #: So many touched nuclei may be there already when a prediction is kept.
 MOST_TOUCHED = 2
-#: A predicted nucleus of which so much is background now was deleted.
-DELETED = 0.75
 
 
 class Pairs(NamedTuple):
@@ -150,35 +148,6 @@ def keep_prediction(folder: Path, name: str, labels: Array, rows: Rows) -> bool:
     return True
 
 
-def deleted_nuclei(folder: Path, name: str, labels: Array) -> NDArray[np.bool_]:
-    """Return where a model had found nuclei in an image that were deleted since, as far as its prediction is kept.
-
-    Parameters
-    ----------
-    folder, name : Path, str
-        The project's, and the image's.
-    labels : ndarray
-        int H×W, what is annotated now.
-
-    Returns
-    -------
-    ndarray
-        bool H×W.
-    """
-    kept = _read_prediction(folder, name)
-    if kept is None or kept[0].shape != labels.shape:
-        return np.zeros(labels.shape, bool)
-    predicted, rows = kept
-    codes, ids = renumber(predicted)
-    empty = share_inside(codes, labels == 0)[1:] >= DELETED
-    return np.isin(predicted, ids[empty & np.isin(ids, list(rows))])
-
-
-def forget_prediction(folder: Path, name: str) -> None:
-    """Let go of what a model found in an image: another one has replaced it."""
-    (folder / "journal" / name / ROWS_FILE).unlink(missing_ok=True)
-
-
 def project_pairs(folder: Path) -> Pairs:
     """Collect the pairs of a project's images, as far as they are done or complete.
 
@@ -207,11 +176,10 @@ def measured_fit(predicted: Array, corrected: Array) -> dict[int, float]:
 
 
 def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
-    kept = _read_prediction(folder, entry.name)
-    if kept is None:
-        return None
-    predicted, rows = kept
+    place = folder / "journal" / entry.name
     try:
+        rows = read_rows((place / ROWS_FILE).read_bytes())
+        predicted = read_pixels(place / LABELS_FILE, indices=True)
         corrected = read_pixels(annotation_file(folder, "labels", entry.name), indices=True)
         regions = read_regions(annotation_file(folder, "regions", entry.name))
     except (OSError, ValueError):  # also DataError and ProjectError
@@ -223,15 +191,6 @@ def _image_pairs(folder: Path, entry: ImageEntry) -> Pairs | None:
     fits = measured_fit(predicted, corrected)
     chosen = [label for label in rows if label in settled_ids]
     return Pairs(np.array([_fit(rows[label]) for label in chosen]), np.array([fits[label] for label in chosen]))
-
-
-def _read_prediction(folder: Path, name: str) -> tuple[Array, Rows] | None:
-    """Return the labels and rows that were kept of a prediction; None if there is none, or it cannot be read."""
-    place = folder / "journal" / name
-    try:
-        return read_pixels(place / LABELS_FILE, indices=True), read_rows((place / ROWS_FILE).read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def _inside(labels: Array, settled: NDArray[np.bool_]) -> set[int]:

@@ -1,4 +1,4 @@
-"""Putting nuclei that were found in a part of an image among those of the whole image."""
+"""Putting nuclei that were found in an image, or a part of it, among those that are there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from napari_pffnet.curate.change import Array, Change, Window, change, new_ids, 
 
 
 class Joined(NamedTuple):
-    """`change` of the plane; `ids`: new id by id among the found nuclei; those that are left out are not in there."""
+    """`change` of the plane; `ids`: new id by id among the found nuclei; those that are left out are not in there.
+
+    `unwanted`: how many were left out because of where they lie.
+    """
 
     change: Change
     ids: dict[int, int]
+    unwanted: int
 
 
 def join(
@@ -56,11 +60,13 @@ def join(
     free = (place == 0) & (found != 0)
     ids, sizes = np.unique(found[found != 0], return_counts=True)
     wrong = np.zeros(found.shape, bool) if unwanted is None else unwanted
-    fits = ids[(2 * _counts(found[free], ids) >= sizes) & (2 * _counts(found[wrong], ids) < sizes)]
+    fits, refused = 2 * _counts(found[free], ids) >= sizes, 2 * _counts(found[wrong], ids) >= sizes
+    left_out = int(np.count_nonzero(fits & refused))
+    fits = ids[fits & ~refused]
     new = new_ids(plane, len(fits))
     painted = free & np.isin(found, fits)
     place[painted] = new[np.searchsorted(fits, found[painted])]
-    return Joined(change(plane, around, edited), dict(zip(fits.tolist(), new.tolist(), strict=True)))
+    return Joined(change(plane, around, edited), dict(zip(fits.tolist(), new.tolist(), strict=True)), left_out)
 
 
 def _hull(window: Window, other: Window | None) -> Window:

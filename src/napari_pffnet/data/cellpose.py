@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pffnet.data.checks import check_shape
+from napari_pffnet.data.checks import check_shape, check_signs
 from napari_pffnet.data.sources import DataError
 
 END = "_seg.npy"
@@ -57,6 +57,8 @@ def read_seg(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.int
         raise DataError(
             f"{path}: not a file of Cellpose, or damaged; in Cellpose save the masks as PNG or TIFF"
         ) from error
+    masks = masks[0] if masks.ndim > 2 and len(masks) == 1 else masks
+    check_signs(path, masks)
     if shape is not None:
         check_shape(path, "masks are", masks.shape, shape)
     return masks.astype(np.int32)

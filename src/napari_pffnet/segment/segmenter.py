@@ -150,7 +150,7 @@ class Segmenter:
                 for tile, result in zip(batch, self._look(image, [t.window for t in batch], bounds, keep), strict=True):
                     semantic[tile.core] = result.pop("semantic")[tile.core_in_tile]
                     found[tile] = in_image(result, tile, self.margin)
-        progress(len(seen), len(seen))
+        progress(max(len(seen), 1), max(len(seen), 1))
         whole = merge([found.get(tile) or nothing() for tile in tiles], tiles) if len(tiles) > 1 else found[tiles[0]]
         return Prediction(**whole, semantic=semantic, config=self.config, bounds=bounds)
 

@@ -12,6 +12,7 @@ from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image
 from napari_pffnet.data.sizes import diameters, spread, suitable_zoom
 from napari_pffnet.labels import areas
+from napari_pffnet.segment.blank import MEDIAN
 from napari_pffnet.segment.segmenter import Segmenter
 
 Array = np.ndarray[Any, Any]
@@ -26,8 +27,6 @@ FEWEST = 3
 PIXELS = (0.05, 5.0)
 #: µm: from yeast (2) over fibroblasts (10) upwards (Milo, Phillips: Cell Biology by the Numbers, How big are nuclei?)
 LEAST, TYPICAL, MOST = 2.0, 8.0, 30.0
-
-
 #: for `liveliness`: each so many-th pixel counts, so many of them along a cell
 THINNED, CELL = 4, 16
 
@@ -126,11 +125,12 @@ def liveliest(image: Array, side: int) -> tuple[slice, slice]:
 
 
 def liveliness(pixels: Array) -> float:
-    """How much intensities vary within cells of 64×64 pixels, on average: an edge of tissue is in few of them.
+    """How much intensities vary within cells of 64×64 pixels, on average and beyond the noise.
 
-    What is not finite does not count.
+    An edge of tissue is in few cells. What is not finite does not count.
     """
-    some = pixels[::THINNED, ::THINNED].astype(np.float64).reshape(*(-(-n // THINNED) for n in pixels.shape[:2]), -1)
+    rows, columns = pixels.shape[:2]
+    some = pixels[::THINNED, ::THINNED].astype(np.float64).reshape(-(-rows // THINNED), -(-columns // THINNED), -1)
     finite = np.isfinite(some)
     if not finite.any():
         return 0.0
@@ -138,7 +138,10 @@ def liveliness(pixels: Array) -> float:
     rows, columns = (max(1, length // CELL) for length in some.shape[:2])
     cells = some[: rows * min(CELL, len(some)), : columns * min(CELL, some.shape[1])]
     cells = cells.reshape(rows, -1, columns, cells.shape[1] // columns, cells.shape[2])
-    return float(cells.std((1, 3)).mean())
+    steps = np.abs(np.diff(pixels[:: 2 * THINNED].astype(np.float64), axis=1))
+    steps = steps[np.isfinite(steps)]
+    noise = float(np.median(steps)) / MEDIAN if steps.size else 0.0
+    return float(np.sqrt((cells.var((1, 3)) - noise**2).clip(0)).mean())
 
 
 def _looks(segmenter: Segmenter, part: Array, cancelled: Callable[[], bool] | None) -> Iterator[Look]:

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from napari_pffnet.data.sources import DataError
     from napari_pffnet.library import LibraryError
     from napari_pffnet.model.convert import ConvertError
-    from napari_pffnet.train.child import leave
+    from napari_pffnet.train.child import INTERRUPTED, leave
     from napari_pffnet.train.state import TrainingError
 
     code = 1
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"stopped; go on with --resume auto --output {options.output}", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED
     finally:
         leave(options.output, code)
     return code

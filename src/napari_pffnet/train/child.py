@@ -40,6 +40,8 @@ LOCK_FILE = "run.lock"
 OUTPUT_VARIABLE = "NAPARI_PFFNET_RUN"
 State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
+#: exit code of a training that the user has interrupted at the terminal
+INTERRUPTED = 130
 LOG_LINES = 20
 SAID_LINES = 4
 NICE = 10
@@ -128,7 +130,11 @@ class Run:
             return
         if self._about.get("host") != socket.gethostname():
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
-        _end(self._about)
+        trainer = _read(self.output / PROCESS_FILE)
+        if _lives(self._about):
+            _end(int(self._about["pid"]), alone=bool(self._about.get("by_hand")))
+        if _lives(trainer):  # nobody watches over it any more
+            _end(int(trainer["pid"]), alone=True)
         _write_exit(self.output, -int(signal.SIGTERM), by_user=True)
 
     def forget(self) -> None:
@@ -200,7 +206,7 @@ def start(arguments: Sequence[str], output: str | Path) -> Run:
         write_atomic(output / RUN_FILE, json.dumps(_about(watcher.pid, arguments)).encode())
     except OSError as error:
         if watcher is not None:
-            _end({"pid": watcher.pid})  # without its file nobody could find it
+            _end(watcher.pid, alone=False)  # without its file nobody could find it
         raise _cannot_start(output, error) from None
     finally:
         lock.release()
@@ -242,16 +248,20 @@ def register(output: Path, arguments: Sequence[str]) -> None:
     arguments : sequence of str
         Of the training's command, after its name.
     """
-    (output / EXIT_FILE).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "napari_pffnet.train", *arguments]
+    for name in (EXIT_FILE, OUTPUT_FILE):
+        (output / name).unlink(missing_ok=True)
+    files = {each: str(Path(each).absolute()) for each in arguments if each.endswith(".safetensors")}
+    command = [sys.executable, "-m", "napari_pffnet.train", *(files.get(each, each) for each in arguments)]
     write_atomic(output / RUN_FILE, json.dumps({**_about(os.getpid(), command), "by_hand": True}).encode())
 
 
 def leave(output: Path, code: int) -> None:
     """Note how this process ends, if it is the run of a folder; see `register`."""
     about = _read(output / RUN_FILE)
-    if about.get("by_hand") and (about.get("pid"), about.get("host")) == (os.getpid(), socket.gethostname()):
-        _write_exit(output, code)
+    own = {"pid": os.getpid(), "started": started(os.getpid()), "host": socket.gethostname()}
+    if about.get("by_hand") and own.items() <= about.items():
+        with suppress(OSError):
+            _write_exit(output, code, by_user=code == INTERRUPTED)
 
 
 def _cannot_start(output: Path, error: OSError) -> RunError:
@@ -304,11 +314,11 @@ def _lives(about: dict[str, Any]) -> bool:
     return alive(pid, about.get("started"))
 
 
-def _end(about: dict[str, Any]) -> None:
-    pid = int(about["pid"])
+def _end(pid: int, alone: bool) -> None:
+    """End a process and those that it has started; `alone`: its group may be that of the user's terminal."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], check=False, capture_output=True)
-    elif about.get("by_hand"):  # its group may be that of the user's terminal
+    elif alone:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             for each in (*process.children(recursive=True), process):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pint
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
@@ -26,6 +27,8 @@ from napari_pffnet.curate.change import Array
 
 SAME = 0.1
 NEAR = 0.5
+#: sizes of pixels are rounded in files
+ROUNDED = 1e-4
 ELSEWHERE = (
     "'{}' has the size of these labels, but another scale or place. If they belong together: right-click it in the "
     "layer list, Copy scale and transforms › Copy all to clipboard; then the labels, Apply scale/transforms from "
@@ -82,9 +85,17 @@ def lies_elsewhere(layer: Labels, image: Image, shown: Sequence[int]) -> bool:
     own = [axis - (image.ndim - layer.ndim) for axis in shown]
     own = own if own[0] >= 0 else [layer.ndim - 2, layer.ndim - 1]
     theirs, ours = _in_world(layer, own, corners), _in_world(image, shown, corners)
-    unplaced = np.allclose(ours, corners) and np.allclose(theirs, corners * np.asarray(layer.scale)[own])
-    pixel = np.abs(np.asarray(image.scale)[list(shown)])
-    return not (unplaced or np.allclose(theirs, corners) or bool((np.abs(ours - theirs) <= NEAR * pixel).all()))
+    pixel, their_pixel = np.abs(np.asarray(image.scale)[list(shown)]), np.abs(np.asarray(layer.scale)[own])
+    unplaced = np.allclose(ours, corners) and (np.abs(theirs - corners * their_pixel) <= NEAR * their_pixel).all()
+    units = [_unit(image, axis) / _unit(layer, other) for axis, other in zip(shown, own, strict=True)]
+    near = np.abs(ours * units - theirs) <= NEAR * pixel * units + ROUNDED * np.abs(theirs)
+    return not (unplaced or np.allclose(theirs, corners) or bool(near.all()))
+
+
+def _unit(layer: Image | Labels, axis: int) -> float:
+    """Return the length of a layer's unit along an axis in µm; 1 of what is no length."""
+    unit = pint.Unit(str(layer.units[axis]))
+    return float((1 * unit).to("micrometer").magnitude) if unit.is_compatible_with("micrometer") else 1.0
 
 
 def _in_world(layer: Image | Labels, shown: Sequence[int], corners: Array) -> Array:

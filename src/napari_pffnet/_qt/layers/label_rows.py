@@ -30,11 +30,15 @@ NAMED = 3
 
 
 class RowsChange(NamedTuple):
-    """What an edit, undo, redo or new state changed: pixels, rows as they are now (by id), ids that have none now."""
+    """What an edit, undo, redo or new state changed: pixels, rows as they are now (by id), ids that have none now.
+
+    `turned`: it was an undo or redo.
+    """
 
     writes: list[Write]
     rows: pd.DataFrame
     gone: list[int]
+    turned: bool = False
 
 
 Moved = dict[tuple[int, int], int]
@@ -176,12 +180,12 @@ class LabelRows:
         written = writes(item, undone=undone)
         box = box_of(written)
         if step:
-            self._show(step.ids, step.before if undone else step.after, written)
+            self._show(step.ids, step.before if undone else step.after, written, turned=True)
             return Done(step.text, step.ids, box)
         moved = transitions(item)
         if undone:
             moved = {(after, before): count for (before, after), count in moved.items()}
-        self._show(_ids(moved), self._edited(moved), written)
+        self._show(_ids(moved), self._edited(moved), written, turned=True)
         return Done("an earlier edit", _ids(moved), box)
 
     def _told(self, ids: list[int], after: pd.DataFrame) -> str:
@@ -241,7 +245,7 @@ class LabelRows:
         self._frame = self.layer.features
         self._ids = pd.Index(self._frame["index"])
 
-    def _show(self, ids: list[int], rows: pd.DataFrame, done: list[Write]) -> None:
+    def _show(self, ids: list[int], rows: pd.DataFrame, done: list[Write], turned: bool = False) -> None:
         """Replace the rows of `ids`, in the columns that the table still has, and tell."""
         with self.layer.events.features.blocker():  # told last: who follows `changed` too has done all by then
             self._take_over_table()
@@ -256,7 +260,8 @@ class LabelRows:
                 frame["index"] = index.to_numpy()
                 _fill(frame, index.get_indexer(rows.index), rows)
                 self._put(frame)
-        self.changed.emit(RowsChange(done, self._rows(rows.index.tolist()), sorted(set(ids) - set(rows.index))))
+        gone = sorted(set(ids) - set(rows.index))
+        self.changed.emit(RowsChange(done, self._rows(rows.index.tolist()), gone, turned))
         self.layer.events.features()
 
 

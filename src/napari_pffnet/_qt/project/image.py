@@ -18,6 +18,7 @@ from napari_pffnet._qt.project.layers import OpenImage, note_place, read_shapes,
 from napari_pffnet._qt.project.teller import AfterThePanel, Teller
 from napari_pffnet._qt.project.texts import LOST, MARKED, NOT_WHOLE, WHOLE_AGAIN
 from napari_pffnet.curate.calibration import keep_prediction
+from napari_pffnet.curate.deletions import Deletions
 from napari_pffnet.curate.edit import Plane
 from napari_pffnet.curate.project import Project, ProjectError
 from napari_pffnet.io.errors import reason
@@ -103,6 +104,7 @@ class ImageKeeper:
             self._record_replaced(image)
             self._write_areas(image)
             image.work.save(image.annotation())
+            image.deletions.save()
         except FAULTS as error:
             self._tell_unsaved(error)
             return False
@@ -149,6 +151,7 @@ class ImageKeeper:
             now = self.image.annotation()
             self.image.work.close()
             self.image.work = copy.work(self.image.name, self.image.shape)
+            self.image.deletions = Deletions(copy.folder, self.image.name, self.image.shape)
             self.image.work.now = now
             self.image.stale = {role for role in ("labels", "semantic") if role in self.image.layers}
             if copy.regions(self.image.name) != self.image.regions:
@@ -271,6 +274,8 @@ class ImageKeeper:
             project.check_lock()
             self._record_replaced(image)
             image.work.record(image.edit(plane, change))
+            if role == "labels":
+                image.note_deleted(change)
             self._write_areas(image)
             if self._unsaved:
                 self.view.set_status("All is saved again.")
@@ -289,8 +294,9 @@ class ImageKeeper:
             image.work.record(image.replaced(plane))
             image.stale.discard(role)
         if image.found is not None and self.project and "labels" in image.layers:
-            (labels, table), image.found = image.found, None
+            labels, table = image.found
             keep_prediction(self.project.folder, image.name, labels, rows_among(table, "", labels))
+            image.found = None
 
     def _replaced(self, event: Any) -> None:
         """A layer got other pixels as a whole, as from a new threshold."""

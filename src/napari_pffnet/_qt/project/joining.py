@@ -15,8 +15,7 @@ from napari_pffnet._qt.layers.planes import PLACEMENT, PlaneError
 from napari_pffnet._qt.layers.searched import searched_in
 from napari_pffnet._qt.layers.selection import remove_if_there
 from napari_pffnet._qt.project.layers import OpenImage, plane_of
-from napari_pffnet.curate.calibration import deleted_nuclei, forget_prediction
-from napari_pffnet.curate.joining import join
+from napari_pffnet.curate.joining import Joined, join
 from napari_pffnet.readers import NUCLEI
 
 PREDICTED = ["score", "quality", "mask_score", "overlap"]
@@ -38,11 +37,11 @@ def place_in(image: OpenImage, layer: Labels) -> tuple[slice, slice] | None:
     return None if part.level else (slice(part.y, part.y + part.height), slice(part.x, part.x + part.width))
 
 
-def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
-    """Put the nuclei of a result into the annotation, in place of predicted ones; return how many.
+def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> Joined | None:
+    """Put the nuclei of a result into the annotation, in place of predicted ones; return what came of it.
 
-    Nuclei that were edited, accepted or painted stay, and of the whole image none come back that were deleted. It is
-    one step of the annotation's undo history; the layers of the result are removed.
+    Nuclei that were edited, accepted or painted stay, and those that were deleted do not come back. It is one step of
+    the annotation's undo history; the layers of the result are removed. None if the layer is no result of the image.
 
     Raises
     ------
@@ -51,7 +50,7 @@ def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
     """
     window, found = place_in(image, layer), searched_in(layer)
     if window is None or found is None:
-        return 0
+        return None
     own = _annotation(active.viewer, image, layer)
     if reason := hindrance(own):
         raise PlaneError(reason)
@@ -63,23 +62,24 @@ def join_found(active: ActiveLabels, image: OpenImage, layer: Labels) -> int:
     known = rows.table()
     predicted = known.index[(known["state"] == "") & known["score"].notna()] if "score" in known else known.index[:0]
     plane = LabelPlane(own, (*(0,) * (own.ndim - 2), slice(None), slice(None)))
-    pixels, project = layer.data.reshape(layer.data.shape[-2:]), image.work.folder
-    deleted = None if is_partial(layer) else deleted_nuclei(project, image.name, plane.pixels)
+    pixels, deleted = layer.data.reshape(layer.data.shape[-2:]), image.deletions.mask[window]
     joined = join(plane.pixels, pixels, window, found.inside, predicted.tolist(), deleted)
     if len(joined.change.values):
-        with rows.made_by(layer_origin(layer)):
-            plane.write(joined.change)
+        image.joins = True
+        try:
+            with rows.made_by(layer_origin(layer)):
+                plane.write(joined.change)
+        finally:
+            image.joins = False
         table = rows_by_id(layer).loc[list(joined.ids)].rename(index=joined.ids)
         rows.describe(table[[name for name in PREDICTED if name in table]])
-    if not is_partial(layer):
-        forget_prediction(project, image.name)
     image.note_found()
     for each in (layer, found.semantic):
         if image.role(each) is not None:  # the semantic map of an earlier result, which shows this one's now
             continue
         each.visible = False
         remove_if_there(active.viewer, each)
-    return len(joined.ids)
+    return joined
 
 
 def _annotation(viewer: ViewerModel, image: OpenImage, part: Labels) -> Labels:

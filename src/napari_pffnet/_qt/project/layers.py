@@ -15,6 +15,7 @@ from napari_pffnet._qt.layers.image_under import lies_elsewhere
 from napari_pffnet._qt.layers.label_rows import RowsChange, rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin, made_of
 from napari_pffnet._qt.layers.shapes import outlines
+from napari_pffnet.curate.deletions import Deletions
 from napari_pffnet.curate.edit import Edit, Pixels, Plane
 from napari_pffnet.curate.project import Project
 from napari_pffnet.curate.provenance import Row, Rows, rows_of
@@ -31,7 +32,7 @@ class OpenImage:
     and are not in the journal yet; `unwritten`: so are the complete areas; `found`: nuclei that were taken as they were
     found and are not kept yet, int H×W and rows by id; `declined`: the user did not want the work of a crash back;
     `was_whole`: until an area was drawn it was complete; `told`: files that were changed by others, of which the user
-    knows.
+    knows; `joins`: a result is being put into the annotation; `deletions`: where the user has deleted nuclei.
     """
 
     name: str
@@ -45,6 +46,12 @@ class OpenImage:
     declined: bool = False
     was_whole: bool = False
     told: set[Path] = field(default_factory=set)
+    joins: bool = False
+    deletions: Deletions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what depends on the others."""
+        self.deletions = Deletions(self.work.folder, self.name, self.shape)
 
     def role(self, layer: Layer | None) -> str | None:
         """Return a layer's role; None if it is not of this image."""
@@ -105,6 +112,12 @@ class OpenImage:
         layer, pixels = self.layers.get("labels"), self.plane("labels")
         if isinstance(layer, Labels) and pixels is not None:
             self.found = pixels.copy(), rows_by_id(layer)
+
+    def note_deleted(self, change: RowsChange) -> None:
+        """Remember where nuclei were deleted, or are again."""
+        deleted = bool(change.gone) and not change.turned and not self.joins
+        for write in change.writes:
+            self.deletions.note(write.indices[-2:], write.values, deleted)
 
     def annotation(self) -> Annotation:
         """Return what the layers hold now, without ids under 0; what has no layer is as it was."""

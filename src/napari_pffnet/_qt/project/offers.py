@@ -17,10 +17,12 @@ from napari_pffnet._qt.project.texts import (
     AMONG,
     BESIDE,
     DONE_ALREADY,
+    IN_WORK,
     INSTEAD,
     LEFT,
     NOT_TAKEN,
     OTHERS,
+    READONLY,
     REMOVED,
     STAYS,
 )
@@ -78,12 +80,13 @@ class Offers:
 
     def _join(self, image: OpenImage, layer: Labels) -> None:
         try:
-            count = join_found(self.active, image, layer)
+            joined = join_found(self.active, image, layer)
         except (OperationError, PlaneError) as error:
             self.keeper.view.set_status(f"{NOT_TAKEN} ({error})")
             return
-        if self.keeper.save():
-            self.keeper.view.set_status(f"{count_nuclei(count)} put into the project; {STAYS}.")
+        if joined is not None and self.keeper.save():
+            left = f" {count_nuclei(joined.unwanted)} left out where you had deleted some." if joined.unwanted else ""
+            self.keeper.view.set_status(f"{count_nuclei(len(joined.ids))} put into the project; {STAYS}.{left}")
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
@@ -100,8 +103,11 @@ class Offers:
 
     def use_layer(self) -> None:
         """Take the selected Labels layer as the annotation of the image in view."""
-        image, layer = self.keeper.image, self.active.layer
-        if image is None:
+        image, layer, project = self.keeper.image, self.active.layer, self.keeper.project
+        if image is None or project is None:
+            return
+        if project.readonly:
+            self.keeper.view.set_status(READONLY)
             return
         role = plane_of(layer) if layer is not None else None
         found = layer is not None and place_in(image, layer) is not None
@@ -120,12 +126,17 @@ class Offers:
         if image.is_of_another(layer) and not self.keeper.view.ask(OTHERS.format(layer.name, image.name)):
             return
         before = image.layers.get(role)
-        worked_on = layer is not before and self.keeper.project and self.keeper.project.entry(image.name).state != "new"
-        if before and worked_on and not self.keeper.view.ask((AMONG if found else INSTEAD).format(layer, before)):
-            return
-        if before and worked_on and found:
-            self._join(image, layer)
-            return
+        state = project.entry(image.name).state
+        if before and layer is not before and state != "new":
+            question = (AMONG if found else INSTEAD).format(layer, before)
+            if not self.keeper.view.ask(f"{question}{IN_WORK.format(image.name) if state == 'done' else ''}"):
+                return
+            if state == "done":
+                project.set_state(image.name, "in work")
+                self.keeper.changed()
+            if found:
+                self._join(image, layer)
+                return
         if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
             return
         if layer is not before:

@@ -19,6 +19,8 @@ LOST = "'{}' could not be saved (Save As… keeps it elsewhere). Leave it all th
 REMOVED = "The nuclei of '{}' were removed from the layers, but the project keeps them. Take '{}' in their place?"
 STAYS = "what you have edited, accepted or drawn stays"
 AMONG = f"'{{}}' takes the place of what was predicted in '{{}}'; {STAYS}. Go on?"
+IN_WORK = "\n\n'{}' is done; it will be in work again."
+READONLY = "This project is open for reading only; use Save As… to work on a copy."
 INSTEAD = "'{}' takes the place of '{}' and of all that you have corrected in it. Go on?"
 OTHERS = "'{}' was made of another image than '{}'. Take it all the same?"
 

@@ -132,6 +132,7 @@ class TrainController:
         """Count the images when the step is unfolded, and find models."""
         self._open = is_open
         if is_open:
+            self._look_for_run()
             self.projects.keeper.save()  # what is counted lies in files
             self.find_choices()
             self.choice.count()
@@ -186,6 +187,7 @@ class TrainController:
 
     def start(self) -> None:
         """Save what is in view and train."""
+        self._look_for_run()
         if self._goes_on():
             return
         run = self._prepared()
@@ -297,6 +299,12 @@ class TrainController:
             self.view.set_progress(self.progress.step, self.progress.steps, text)
         else:
             self._ended(run)
+
+    def _look_for_run(self) -> None:
+        """Follow a run that was started by hand meanwhile."""
+        found = open_run(self._project) if self.run is None and self._project else None
+        if found is not None and found.goes_on:
+            self._follow(found)
 
     def _prepared(self) -> tuple[list[str], Path] | None:
         """Save what is in view; return the command of a run and its folder, or None if that is impossible."""
