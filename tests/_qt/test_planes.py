@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pffnet._qt.layers.planes import PlaneError, channels, pixel_size, plane_count, take_plane, take_stack
+from napari_pffnet._qt.layers.axes import channels, pixel_size
+from napari_pffnet._qt.layers.planes import PlaneError, plane_count, take_plane, take_stack
 from napari_pffnet._qt.project.pairing import sizes_of
 from napari_pffnet._qt.segment.facts import describe
 from napari_pffnet.io.stains import hematoxylin
@@ -171,6 +172,6 @@ def test_what_is_asked_of_pixels_on_disk_does_not_touch_them(monkeypatch):
             return STACK[place]
 
     layer = Image(OnDisk(), contrast_limits=(0, 9))
-    monkeypatch.setattr("napari_pffnet._qt.layers.planes.da.from_array", Mock(side_effect=AssertionError))
+    monkeypatch.setattr("napari_pffnet._qt.layers.axes.da.from_array", Mock(side_effect=AssertionError))
     assert len(channels(layer)) == 5
     assert plane_count(layer, (0, 1, 2)) == 1

@@ -14,8 +14,8 @@ from review_fakes import FakeView, features, insight, nuclei, review, square
 from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import napari_has
 from napari_pffnet._qt.layers.active_labels import NO_LAYER
+from napari_pffnet._qt.layers.axes import is_image
 from napari_pffnet._qt.layers.camera import camera
-from napari_pffnet._qt.layers.planes import is_image
 from napari_pffnet._qt.review.controller import ReviewController
 from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted

@@ -13,9 +13,10 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_pffnet._qt.layers.axes import axis_names, channel_axis
 from napari_pffnet._qt.layers.image_under import image_elsewhere, images_under
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet._qt.layers.planes import Array, Part, Plane, axis_names, channel_axis
+from napari_pffnet._qt.layers.planes import Array, Part, Plane
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.engine import Outcome

@@ -11,8 +11,9 @@ from napari import current_viewer
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_pffnet._qt.layers.axes import is_image
 from napari_pffnet._qt.layers.origin import image_facts
-from napari_pffnet._qt.layers.planes import Array, Plane, Stack, is_image, plane_count, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import Array, Plane, Stack, plane_count, take_plane, take_stack
 from napari_pffnet.data.cellpose import read_seg
 from napari_pffnet.data.checks import check_shape
 from napari_pffnet.data.other_files import holds_annotation, image_name, is_seg

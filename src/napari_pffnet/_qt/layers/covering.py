@@ -6,7 +6,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_pffnet._qt.layers.planes import is_image
+from napari_pffnet._qt.layers.axes import is_image
 
 SEE_THROUGH = ("additive", "minimum", "multiplicative")
 

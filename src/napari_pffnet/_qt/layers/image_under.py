@@ -9,20 +9,10 @@ import pint
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_pffnet._qt.layers.axes import is_image, level_count, level_factors, level_shape
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import made_of
-from napari_pffnet._qt.layers.planes import (
-    Part,
-    Plane,
-    PlaneError,
-    in_level,
-    is_image,
-    level_count,
-    level_factors,
-    level_shape,
-    on_screen,
-    take_plane,
-)
+from napari_pffnet._qt.layers.planes import Part, Plane, PlaneError, in_level, on_screen, take_plane
 from napari_pffnet.curate.change import Array
 
 SAME = 0.1

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import dask.array as da
 import numpy as np
-import pint
 from napari.layers import Image
 from napari.utils.transforms import Affine
 
-from napari_pffnet.io.place import CHANNELS, Place
+from napari_pffnet._qt.layers.axes import (
+    Channel,
+    axis_names,
+    channel_axis,
+    level_data,
+    level_factors,
+    level_shape,
+    pixel_size,
+)
+from napari_pffnet.io.place import Place
 from napari_pffnet.io.stains import HEMATOXYLIN, Hematoxylin
 
 Array = np.ndarray[Any, Any]
-Channel = int | Literal["view", "colour", "hematoxylin"]
-MOST_UNNAMED_CHANNELS = 4
 #: What places a layer in the world.
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
@@ -128,35 +133,6 @@ class Stack:
         """Whether a plane is the first along the last stack axis."""
         last = stack_axes(self.layer, self._shown)[-1]
         return bool(place[last - (self.layer.ndim - len(self.shape))] == 0)
-
-
-def is_image(layer: Any) -> bool:
-    """Whether a layer is an image, and not one that the panel has made of results."""
-    return isinstance(layer, Image) and "content" not in layer.metadata.get("napari-pffnet", {})
-
-
-def channel_axis(layer: Image) -> int | None:
-    """Axis that holds channels: so named, or the first of three unnamed axes if it is short (C×H×W)."""
-    if layer.rgb:
-        return None
-    named = [axis for axis, label in enumerate(layer.axis_labels) if label.lower() in CHANNELS]
-    if named:
-        return named[0]
-    if layer.ndim != 3 or not is_unnamed(layer.axis_labels):
-        return None
-    return 0 if 2 <= level_shape(layer)[0] <= MOST_UNNAMED_CHANNELS else None
-
-
-def channels(layer: Image) -> list[tuple[str, Channel]]:
-    """Choices of channel, as (title, value); empty if there is nothing to choose."""
-    if layer.rgb:
-        return [("all colours", "view"), ("hematoxylin alone", HEMATOXYLIN)]
-    axis = channel_axis(layer)
-    if axis is None:
-        return []
-    count = level_shape(layer)[axis]
-    colour: list[tuple[str, Channel]] = [("all three, as red, green, blue", "colour")] if count == 3 else []
-    return [("the one in view", "view"), *((str(i + 1), i) for i in range(count)), *colour]
 
 
 def take_plane(
@@ -346,63 +322,11 @@ def placement(
     }
 
 
-def pixel_size(layer: Image, shown: Sequence[int] = (-2, -1)) -> float | None:
-    """Height of a pixel of the largest level in µm, where the layer's units say so; `shown`: axes on the screen."""
-    return pixel_sizes(layer, shown).get("Y")
-
-
-def pixel_sizes(layer: Image, shown: Sequence[int] = (-2, -1)) -> dict[str, float]:
-    """Sizes of a pixel of the largest level in µm along Y and X, the axes `shown`, where the layer's units say so."""
-    try:
-        sizes = [(layer.scale[axis] * layer.units[axis]).to("micrometer").magnitude for axis in shown]
-    except pint.DimensionalityError:
-        return {}
-    return dict(zip("YX", (abs(float(size)) for size in sizes), strict=True))  # of flipped images they are negative
-
-
-def is_unnamed(labels: Sequence[str]) -> bool:
-    """Whether all axes have the labels that napari gives: -3, or axis -3."""
-    return all(_is_given(label) for label in labels)
-
-
-def _is_given(label: str) -> bool:
-    return label.removeprefix("axis ").lstrip("-").isdigit()
-
-
-def axis_names(layer: Image) -> list[str]:
-    """Names of the layer's axes, "axis i" for those without one; keys of `Plane.position`."""
-    return [f"axis {i}" if _is_given(label) else label for i, label in enumerate(layer.axis_labels)]
-
-
 def _shear(transform: Image | Affine) -> Array:
     """Shear as napari takes it; where there is none, it gives a vector of a length that it refuses."""
     if np.any(transform.shear):
         return np.asarray(transform.shear)
     return np.zeros(transform.ndim * (transform.ndim - 1) // 2)
-
-
-def level_count(layer: Image) -> int:
-    """Return how many levels an image has."""
-    return len(layer.data) if layer.multiscale else 1
-
-
-def level_shape(layer: Image, level: int = 0) -> tuple[int, ...]:
-    """Return the shape of the pixels of a level."""
-    return tuple((layer.data[level] if layer.multiscale else layer.data).shape)
-
-
-def level_data(layer: Image, level: int = 0) -> Any:
-    """Return the pixels of a level; what is on disk is read when it is asked for."""
-    data = layer.data[level] if layer.multiscale else layer.data
-    if isinstance(data, (np.ndarray, da.Array)):
-        return data
-    return da.from_array(data, getattr(data, "chunks", None) or "auto")  # type: ignore[no-untyped-call]
-
-
-def level_factors(layer: Image, level: int) -> Array:
-    """Return how many pixels of the largest level a pixel of a level spans along each axis, float64."""
-    full, sizes = (np.array(level_shape(layer, i)[: layer.ndim]) for i in (0, level))
-    return np.asarray(full / sizes)
 
 
 def _index(

@@ -9,23 +9,25 @@ import numpy as np
 from napari.components import Dims, LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_pffnet._qt.layers.image_under import ELSEWHERE, lies_elsewhere
-from napari_pffnet._qt.layers.label_plane import label_plane
-from napari_pffnet._qt.layers.origin import made_of, nuclei_of
-from napari_pffnet._qt.layers.planes import (
-    Array,
+from napari_pffnet._qt.layers.axes import (
     Channel,
-    Part,
-    Plane,
-    PlaneError,
     axis_names,
     channel_axis,
     is_image,
     is_unnamed,
     level_factors,
     level_shape,
-    on_screen,
     pixel_sizes,
+)
+from napari_pffnet._qt.layers.image_under import ELSEWHERE, lies_elsewhere
+from napari_pffnet._qt.layers.label_plane import label_plane
+from napari_pffnet._qt.layers.origin import made_of, nuclei_of
+from napari_pffnet._qt.layers.planes import (
+    Array,
+    Part,
+    Plane,
+    PlaneError,
+    on_screen,
     placed,
     stack_axes,
     take_plane,

@@ -10,22 +10,16 @@ from napari.layers import Image
 
 from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Request
-from napari_pffnet._qt.layers.planes import (
-    Part,
-    Plane,
-    PlaneError,
+from napari_pffnet._qt.layers.axes import (
     axis_names,
     channel_axis,
     channels,
     is_image,
     is_unnamed,
     level_count,
-    on_screen,
     pixel_size,
-    plane_count,
-    take_plane,
-    whole,
 )
+from napari_pffnet._qt.layers.planes import Part, Plane, PlaneError, on_screen, plane_count, take_plane, whole
 from napari_pffnet._qt.segment.facts import describe, level_titles
 from napari_pffnet._qt.segment.protocol import View
 

@@ -16,18 +16,10 @@ from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.engine import Choices, Engine, LargeOutcome, LargeRequest, Outcome, Request
 from napari_pffnet._qt.insight import Insights
+from napari_pffnet._qt.layers.axes import level_count, level_factors
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.parts import Where, is_large, wanted_part
-from napari_pffnet._qt.layers.planes import (
-    PlaneError,
-    Stack,
-    level_count,
-    level_factors,
-    on_screen,
-    plane_count,
-    take_plane,
-    take_stack,
-)
+from napari_pffnet._qt.layers.planes import PlaneError, Stack, on_screen, plane_count, take_plane, take_stack
 from napari_pffnet._qt.segment.choice import ImageChoice
 from napari_pffnet._qt.segment.large_run import LargeRuns
 from napari_pffnet._qt.segment.protocol import View

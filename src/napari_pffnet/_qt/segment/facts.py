@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Image
 
-from napari_pffnet._qt.layers.planes import Plane, axis_names, level_count, level_factors, level_shape, pixel_size
+from napari_pffnet._qt.layers.axes import axis_names, level_count, level_factors, level_shape, pixel_size
+from napari_pffnet._qt.layers.planes import Plane
 
 
 def describe(layer: Image, plane: Plane) -> str:

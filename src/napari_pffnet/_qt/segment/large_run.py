@@ -12,14 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_pffnet._qt.engine import Engine, LargeOutcome, LargeRequest, Progress
-from napari_pffnet._qt.layers.planes import (
-    Plane,
-    PlaneError,
-    Stack,
-    axis_names,
-    level_count,
-    level_shape,
-)
+from napari_pffnet._qt.layers.axes import axis_names, level_count, level_shape
+from napari_pffnet._qt.layers.planes import Plane, PlaneError, Stack
 from napari_pffnet._qt.segment.large_layers import LargeLayers
 from napari_pffnet._qt.segment.protocol import Options, View
 from napari_pffnet._qt.segment.results import about_image

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_pffnet._qt.engine import Choices
+from napari_pffnet._qt.layers.axes import Channel
 from napari_pffnet._qt.layers.parts import Where
-from napari_pffnet._qt.layers.planes import Channel
 from napari_pffnet.config import SegmentConfig
 
 #: Names in SegmentConfig of what re-applies without the network.

@@ -10,9 +10,10 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_pffnet._qt.layers.axes import is_image
 from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.label_rows import is_worked_on
-from napari_pffnet._qt.layers.planes import PLACEMENT, Plane, Stack, is_image
+from napari_pffnet._qt.layers.planes import PLACEMENT, Plane, Stack
 from napari_pffnet._qt.layers.searched import note_searched
 from napari_pffnet.readers import FEATURES, IN_PROJECT, NUCLEI_OPACITY, semantic_look
 

@@ -24,7 +24,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
-from napari_pffnet._qt.layers.planes import Channel
+from napari_pffnet._qt.layers.axes import Channel
 from napari_pffnet._qt.segment.protocol import THRESHOLDS, Options
 from napari_pffnet._qt.tooltip import plain
 from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
