@@ -15,7 +15,7 @@ from psygnal import Signal
 from train_fakes import CHOICES, FakeView, corrected, fake_command, poll, run_folders
 
 from napari_pffnet._qt.train import controller as train_controller
-from napari_pffnet._qt.train.controller import NO_MODEL, NO_PROJECT, READONLY, TrainController
+from napari_pffnet._qt.train.controller import TrainController
 from napari_pffnet._qt.train.runs import (
     Options,
     again,
@@ -26,6 +26,7 @@ from napari_pffnet._qt.train.runs import (
     past,
     seen,
 )
+from napari_pffnet._qt.train.texts import NO_MODEL, NO_PROJECT, READONLY
 from napari_pffnet.config import ConfigError, TrainConfig, apply_overrides, parse
 from napari_pffnet.curate.project import Project
 from napari_pffnet.io.project import PROJECT_FILE, Manifest, find_image, manifest_bytes, read_manifest
@@ -432,6 +433,22 @@ def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path
     monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
     controller.remember()
     controller.view.choose_base.assert_not_called()
+
+
+def test_a_model_that_is_renamed_stays_that_of_its_project(make, tmp_path, monkeypatch):
+    folder = corrected(tmp_path)
+    (folder / "training" / "2026-01-01").mkdir(parents=True)
+    (folder / "training" / "2026-01-01" / "decision.json").write_text(json.dumps({"accepted": "liver", "date": "then"}))
+    monkeypatch.setattr(train_controller, "available", lambda: {"default": None, "kidney": None})
+    controller = make(folder)
+    assert "'liver', which this project's training brought" in controller.view.last("set_status")[0]
+    controller.find_choices("other", "kidney")
+    controller.remember()
+    assert controller.view.last("choose_base") == ("default",)
+    controller.find_choices("liver", "kidney")
+    controller.remember()
+    assert controller.view.last("choose_base") == ("kidney",)
+    assert json.loads((folder / "training" / "2026-01-01" / "decision.json").read_text())["date"] == "then"
 
 
 def test_the_name_that_is_proposed_is_free(make, tmp_path, monkeypatch):

@@ -34,23 +34,14 @@ from napari_pffnet._qt.train.runs import (
     discard,
     new_folder,
     open_run,
+    rename_accepted,
     resumable,
 )
+from napari_pffnet._qt.train.texts import COPIED, DISCARD, ELSEWHERE, GONE, NO_MODEL, NO_PROJECT, READONLY
 from napari_pffnet.library import DEFAULT, available, free_name
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.control import RESULT
 from napari_pffnet.train.gate import read_gate
-
-NO_PROJECT = "Make or open a project, correct some images and mark them as done: the model learns from them."
-DISCARD = "End this training and delete what it has learnt?"
-ELSEWHERE = "This training runs on another machine ({}), as far as is known here. Forget it and delete its files?"
-GONE = "'{}', which this project's training brought, is no longer in the model library; '{}' is proposed."
-COPIED = (
-    "The command is in the clipboard. It trains exactly as the button does, and the project's 'training' folder, from "
-    "which this panel takes the new model, must be the same."
-)
-NO_MODEL = "Training ended before there was a first model. The model in use stays as it is."
-READONLY = "This project cannot be written; use Save As… in the step Project, and train in the copy."
 
 
 class TrainController:
@@ -140,6 +131,8 @@ class TrainController:
     def find_choices(self, old: str = "", new: str = "") -> None:
         """Offer the models and devices that there are now; the chosen one stays chosen, also under a new name."""
         renamed = new if old and old == self.view.options().base else None
+        if old and new and self._project:
+            rename_accepted(self._project, old, new)
 
         def show(choices: Choices) -> None:
             before = self.view.options().base

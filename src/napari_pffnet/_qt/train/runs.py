@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -214,6 +215,15 @@ def decided(output: Path) -> bool:
 def past(project: Path) -> list[Past]:
     """Return the trainings of a project that are over, the last one first; empty if there are none."""
     return [_past(run) for run in _runs(project) if not run.goes_on]
+
+
+def rename_accepted(project: Path, old: str, new: str) -> None:
+    """Note that a model which a project's training brought has another name in the library now."""
+    for file in (project / RUNS).glob(f"*/{DECISION_FILE}"):
+        with suppress(OSError, ValueError):  # a damaged file, or a project that cannot be written
+            decision = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(decision, dict) and decision.get("accepted") == old:
+                write_atomic(file, json.dumps({**decision, "accepted": new}).encode())
 
 
 def accepted_models(project: Path) -> list[str]:
