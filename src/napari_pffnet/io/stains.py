@@ -49,7 +49,7 @@ def is_brown(pixels: NDArray[Any]) -> bool:
         return False
     from skimage.color import rgb2hed
 
-    steps = [max(1, length // LOOKED_AT) for length in pixels.shape[:2]]
+    steps = [-(-length // LOOKED_AT) for length in pixels.shape[:2]]
     h, e, dab = np.moveaxis(rgb2hed(_as_fractions(pixels[:: steps[0], :: steps[1], :3])), 2, 0)
     return bool(np.mean((dab > LEAST_DAB) & (dab > h) & (dab > e)) > MUCH)
 
