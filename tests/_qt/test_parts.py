@@ -36,6 +36,16 @@ def draw(viewer, corners=CORNERS):
     return viewer.add_shapes([corners], shape_type="polygon")
 
 
+def segmented(tmp_path, threshold, **arguments):
+    """An image of a project whose nuclei were found."""
+    controller = opened(tmp_path, **arguments)
+    segment = segmenting(controller)
+    segment.choice.choose(controller.image.layers["image"])
+    segment.view.now = options(score_threshold=threshold)
+    segment.run()
+    return controller, segment
+
+
 @pytest.fixture
 def project_image(tmp_path):
     controller = opened(tmp_path)
@@ -108,11 +118,7 @@ def test_nothing_is_put_into_an_image_that_is_done_unasked(project_image):
 
 
 def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_corrected(tmp_path):
-    controller = opened(tmp_path)
-    segment = segmenting(controller)
-    segment.choice.choose(controller.image.layers["image"])
-    segment.view.now = options(score_threshold=0.7)
-    segment.run()
+    controller, segment = segmented(tmp_path, 0.7)
     own, semantic = controller.image.layers["labels"], controller.image.layers["semantic"]
     [_, corrected] = np.unique(own.data).tolist()
     place = [int(i) for i in np.argwhere(own.data == corrected)[0]]
@@ -140,11 +146,7 @@ def test_a_new_result_of_the_whole_image_takes_the_place_of_what_was_not_correct
 
 
 def test_what_was_deleted_does_not_come_back_with_a_new_result(tmp_path):
-    controller = opened(tmp_path, names=("a", "b"))
-    segment = segmenting(controller)
-    segment.choice.choose(controller.image.layers["image"])
-    segment.view.now = options(score_threshold=0.3)
-    segment.run()
+    controller, segment = segmented(tmp_path, 0.3, names=("a", "b"))
     own = controller.image.layers["labels"]
     before = own.data.copy()
     wrong, other = np.unique(before)[1:3].tolist()
@@ -174,11 +176,7 @@ def test_what_was_deleted_does_not_come_back_with_a_new_result(tmp_path):
 
 
 def test_a_deletion_that_is_undone_is_none(tmp_path):
-    controller = opened(tmp_path)
-    segment = segmenting(controller)
-    segment.choice.choose(controller.image.layers["image"])
-    segment.view.now = options(score_threshold=0.3)
-    segment.run()
+    controller, _ = segmented(tmp_path, 0.3)
     own = controller.image.layers["labels"]
     before = own.data.copy()
     own.data_setitem(np.nonzero(before == before.max()), 0)
@@ -188,11 +186,7 @@ def test_a_deletion_that_is_undone_is_none(tmp_path):
 
 
 def test_a_result_changes_an_image_that_is_done_or_read_only_as_is_said(tmp_path, monkeypatch):
-    controller = opened(tmp_path)
-    segment = segmenting(controller)
-    segment.choice.choose(controller.image.layers["image"])
-    segment.view.now = options(score_threshold=0.7)
-    segment.run()
+    controller, segment = segmented(tmp_path, 0.7)
     own = controller.image.layers["labels"]
     own.data_setitem((np.array([1]), np.array([1])), 0)
     controller.toggle_done()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,13 @@ class Outcome:
     device: str
     seconds: float
     zoom: float = 1.0
+
+    @cached_property
+    def brown(self) -> bool:
+        """Whether much of the image is brown, and all colours were looked at."""
+        from napari_pffnet.io.stains import HEMATOXYLIN, is_brown
+
+        return self.request.plane.channel != HEMATOXYLIN and is_brown(self.pointer.image)
 
     def compose(self, config: SegmentConfig) -> Segmentation:
         """Apply thresholds; the network is not run. Nuclei outside the part that was wanted are left out."""

@@ -55,10 +55,10 @@ def read_layer(path: str | list[str]) -> list[Layer]:
 
 def _draw(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane | Stack]:
     """Draw the outlines of a file: on the plane in view, or on all if they name theirs."""
-    point, order = viewer.dims.point, range(viewer.dims.ndim)  # z and t are planes, whatever is on the screen
     if is_seg(file):
         return _masks(file, image, viewer)
-    objects = read_objects(file)
+    objects, point = read_objects(file), viewer.dims.point
+    order = range(viewer.dims.ndim)  # z and t are planes, whatever is on the screen
     if not any(each.where for each in objects) or plane_count(image, order) < 2:
         plane = take_plane(image, point, viewer.dims.order)
         return draw_plane(file, objects, (plane.part.height, plane.part.width))[0], plane
@@ -70,9 +70,11 @@ def _draw(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane |
 def _masks(file: Path, image: Image, viewer: ViewerModel) -> tuple[Array, Plane | Stack]:
     """Read Cellpose's masks: on the plane in view, or on all if they are of a stack."""
     masks, point = read_seg(file), viewer.dims.point
-    on: Plane | Stack = take_plane(image, point, viewer.dims.order)
+    on: Plane | Stack
     if masks.ndim > 2:
         on = take_stack(image, point, range(viewer.dims.ndim))
+    else:
+        on = take_plane(image, point, viewer.dims.order)
     check_shape(file, "masks are", masks.shape, tuple(size for size in on.shape[:-2] if size > 1) + on.shape[-2:])
     return masks, on
 

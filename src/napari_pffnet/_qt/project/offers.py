@@ -6,10 +6,9 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.editable import hindrance
-from napari_pffnet._qt.layers.image_under import ELSEWHERE
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet._qt.layers.selection import remove_if_there
-from napari_pffnet._qt.project.image import ImageKeeper
+from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.joining import is_partial, join_found, place_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet._qt.project.pairing import beside
@@ -20,6 +19,7 @@ from napari_pffnet._qt.project.texts import (
     IN_WORK,
     INSTEAD,
     LEFT,
+    MISPLACED,
     NOT_TAKEN,
     OTHERS,
     READONLY,
@@ -27,6 +27,7 @@ from napari_pffnet._qt.project.texts import (
     STAYS,
 )
 from napari_pffnet.curate.change import OperationError
+from napari_pffnet.curate.project import Project
 from napari_pffnet.wording import count_nuclei
 
 
@@ -52,7 +53,7 @@ class Offers:
         if role is None or image is None or as_plane(layer, image.shape) is None or image.is_of_another(layer):
             return
         if image.lies_beside(layer):
-            self.keeper.view.set_status(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
+            self.keeper.view.set_status(MISPLACED.format(layer.name, image.name))
             return
         if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
             layer.visible = False
@@ -78,15 +79,18 @@ class Offers:
         else:
             self.keeper.view.set_status(NOT_TAKEN)
 
-    def _join(self, image: OpenImage, layer: Labels) -> None:
+    def _join(self, image: OpenImage, layer: Labels) -> bool:
+        """Put nuclei into the annotation and save it; False if that could not be done."""
         try:
             joined = join_found(self.active, image, layer)
         except (OperationError, PlaneError) as error:
             self.keeper.view.set_status(f"{NOT_TAKEN} ({error})")
-            return
-        if joined is not None and self.keeper.save():
-            left = f" {count_nuclei(joined.unwanted)} left out where you had deleted some." if joined.unwanted else ""
-            self.keeper.view.set_status(f"{count_nuclei(len(joined.ids))} put into the project; {STAYS}.{left}")
+            return False
+        if joined is None or not self.keeper.save():
+            return False
+        left = f" {count_nuclei(joined.unwanted)} left out where you had deleted some." if joined.unwanted else ""
+        self.keeper.view.set_status(f"{count_nuclei(len(joined.ids))} put into the project; {STAYS}.{left}")
+        return True
 
     def goes_on(self) -> bool:
         """Ask whether results that lie on the image in view, but are not in the project, may be left; hide them."""
@@ -121,7 +125,7 @@ class Offers:
             self.keeper.view.set_status("Select a Labels layer of the image's size first.")
             return
         if layer is not image.layers.get(role) and image.lies_beside(layer):
-            self.keeper.view.set_status(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
+            self.keeper.view.set_status(MISPLACED.format(layer.name, image.name))
             return
         if image.is_of_another(layer) and not self.keeper.view.ask(OTHERS.format(layer.name, image.name)):
             return
@@ -131,11 +135,9 @@ class Offers:
             question = (AMONG if found else INSTEAD).format(layer, before)
             if not self.keeper.view.ask(f"{question}{IN_WORK.format(image.name) if state == 'done' else ''}"):
                 return
-            if state == "done":
-                project.set_state(image.name, "in work")
-                self.keeper.changed()
             if found:
-                self._join(image, layer)
+                if self._join(image, layer):
+                    self._take_up_again(project, image)
                 return
         if role in image.missing() and not self.keeper.view.ask(REMOVED.format(image.name, layer.name)):
             return
@@ -144,3 +146,15 @@ class Offers:
             remove_if_there(self.viewer, before)
         if self.keeper.save():
             self.keeper.view.set_status(f"'{layer}' is in the project now.")
+            if before and layer is not before:
+                self._take_up_again(project, image)
+
+    def _take_up_again(self, project: Project, image: OpenImage) -> None:
+        """Note that an image which was done has other nuclei now, to be looked at."""
+        if project.entry(image.name).state != "done":
+            return
+        try:
+            project.set_state(image.name, "in work")
+        except FAULTS as error:
+            self.keeper.fail(error)
+        self.keeper.changed()

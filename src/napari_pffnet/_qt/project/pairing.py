@@ -19,7 +19,7 @@ from napari_pffnet._qt.layers.axes import (
     level_shape,
     pixel_sizes,
 )
-from napari_pffnet._qt.layers.image_under import ELSEWHERE, lies_elsewhere
+from napari_pffnet._qt.layers.image_under import lies_elsewhere
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.planes import (
@@ -35,6 +35,7 @@ from napari_pffnet._qt.layers.planes import (
 )
 from napari_pffnet._qt.layers.searched import Searched, searched_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
+from napari_pffnet._qt.project.texts import MISPLACED
 from napari_pffnet.io.project import LayerPlace
 from napari_pffnet.io.regions import Area, outlines_of
 
@@ -92,7 +93,7 @@ def find_pair(layers: LayerList, dims: Dims, own: Collection[Layer]) -> Pair | N
             return _part_pair(dims, image, layer, part)
         same_size = layer.data.shape[-2:] == _shape(dims, image)
         if labels is None and same_size and lies_elsewhere(layer, image, on_screen(image, dims.order)):
-            raise PlaneError(f"'{layer.name}' is not taken: {ELSEWHERE.format(image.name)}")
+            raise PlaneError(MISPLACED.format(layer.name, image.name))
         if labels is None:
             raise PlaneError(f"'{layer.name}' does not lie on the plane of '{image.name}' that is in view")
         return Pair(image, _plane(dims, image, _channel(layer, image)), layer, labels)

@@ -1,5 +1,7 @@
 """What the user is told and asked about a project and its image."""
 
+from napari_pffnet._qt.layers.image_under import ELSEWHERE
+
 NO_PROJECT = "Nothing is saved until you make or open a project."
 NO_IMAGES = "Add images, or drop files or folders onto the list."
 BUSY = "Images are being added, or the project is copied. Open the other project when that is done."
@@ -17,6 +19,7 @@ DONE_ALREADY = "'{}' is done. Put what was found in this part in place of what w
 EMPTY = "No nucleus is annotated in '{}'. Mark it as done all the same?"
 LOST = "'{}' could not be saved (Save As… keeps it elsewhere). Leave it all the same? What was changed since is lost."
 REMOVED = "The nuclei of '{}' were removed from the layers, but the project keeps them. Take '{}' in their place?"
+MISPLACED = f"'{{}}' is not taken: {ELSEWHERE}"
 STAYS = "what you have edited, accepted or drawn stays"
 AMONG = f"'{{}}' takes the place of what was predicted in '{{}}'; {STAYS}. Go on?"
 IN_WORK = "\n\n'{}' is done; it will be in work again."

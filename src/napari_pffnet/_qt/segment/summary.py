@@ -11,7 +11,6 @@ from napari_pffnet._qt.layers.planes import Array
 from napari_pffnet._qt.segment.stack_run import StackOutcome
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.errors import Cancelled
-from napari_pffnet.io.stains import HEMATOXYLIN, is_brown
 from napari_pffnet.wording import count_nuclei
 
 
@@ -25,7 +24,7 @@ def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     text = f"{nuclei} · {short(outcome.request.model)} on {outcome.device}{seen} · {outcome.seconds:.1f} s"
     if isinstance(outcome, StackOutcome):
         text = f"{_planes_done(outcome)}{text}"
-    elif outcome.request.plane.channel != HEMATOXYLIN and is_brown(outcome.pointer.image):
+    elif outcome.brown:
         text = f"{text} · much is brown: if that hides nuclei, choose Channel › hematoxylin alone"
     return f"{text} · your edited layer is kept below, hidden" if kept else text
 
