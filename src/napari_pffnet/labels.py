@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 BOXES_AT_ONCE = 256
 PIXELS_AT_ONCE = 2**20
 #: pixels of a semantic map that count in no loss

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 BACKGROUND, BRIGHTNESS, NOISE = 1000.0, 12000.0, 250.0
 ATTEMPTS = 200
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet.io.place import Place
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 # errors are RuntimeErrors: napari takes a ValueError for a format that is not known, and says nothing
 
 

@@ -39,7 +39,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import find_contours
 
 from napari_pffnet.curate.candidates import Candidate, candidates
-from napari_pffnet.curate.change import Array, Change, OperationError
+from napari_pffnet.curate.change import Change, OperationError
 from napari_pffnet.curate.operations import delete
 from napari_pffnet.curate.placing import place
 from napari_pffnet.curate.queue import CANDIDATE, candidate_rows, joined, judged, nucleus_rows, usual_area
@@ -49,6 +49,7 @@ from napari_pffnet.evaluate.metrics import overlaps
 from napari_pffnet.library import load_model, pick_device
 from napari_pffnet.segment import FeatureCache, Found, Pointer, Segmenter
 from napari_pffnet.segment.prediction import Segmentation
+from napari_pffnet.typing import Array
 
 GOOD = 0.7
 ENOUGH_RIGHT = 5

@@ -13,7 +13,6 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -26,12 +25,14 @@ from napari_pffnet.data.opening import open_source
 from napari_pffnet.evaluate.metrics import evaluate_pair, pool
 from napari_pffnet.library import load_model, pick_device
 from napari_pffnet.segment import Segmenter, sized
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Change = Callable[[Array], Array]
 COLOURED = 0.02
 DARK_SIDE = 0.25
 FEWEST = 1 / 3
+#: pixels, and the density (of scikit-image's scale) where there is a mean of eosin
+PATCH, STRONG = 100, 0.06
 
 
 def noise(sigma: float) -> Change:
@@ -81,6 +82,17 @@ def dab(haematoxylin: float, eosin: float) -> Change:
     return change
 
 
+def brown_patches(image: Array) -> Array:
+    """Strong DAB in half of the tissue, little eosin: patches of a hundred pixels around the nuclei."""
+    stains = rgb2hed(image)
+    eosin = gaussian_filter(stains[..., 1], 1).clip(0)
+    rows, columns = np.indices(eosin.shape) / PATCH * np.pi
+    where = 1 / (1 + np.exp(-6 * np.sin(rows) * np.sin(columns)))
+    stains[..., 1] *= 0.2
+    stains[..., 2] += STRONG * where * (eosin / eosin.mean().clip(1e-6)).clip(0, 2)
+    return hed2rgb(stains)
+
+
 def _light(image: Array) -> Array:
     return np.linspace(1, DARK_SIDE, image.shape[1])[:, None]
 
@@ -107,6 +119,7 @@ COLOUR: dict[str, Change] = {
     "0.8 haematoxylin, 1.8 eosin": stain(0.8, 1.8),
     "brown nuclei, little eosin": lambda image: stain(1, 0.3)(dab(0.8, 0)(image)),
     "brown instead of eosin": dab(0, 1),
+    "strong brown in patches": brown_patches,
 }
 
 

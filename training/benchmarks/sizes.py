@@ -25,8 +25,8 @@ from napari_pffnet.evaluate.metrics import evaluate_pair, pool
 from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model, pick_device
 from napari_pffnet.segment import Segmenter, estimate_diameter, sized
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 FACTORS = (0.5, 1.0, 2.0)
 
 

@@ -16,7 +16,8 @@ from napari.layers import Image, Labels
 from napari_pffnet._qt.layers.axes import axis_names, channel_axis
 from napari_pffnet._qt.layers.image_under import image_elsewhere, images_under
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet._qt.layers.planes import Array, Part, Plane
+from napari_pffnet._qt.layers.planes import Part, Plane
+from napari_pffnet.typing import Array
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.engine import Outcome

@@ -13,12 +13,13 @@ from napari.layers import Image
 
 from napari_pffnet._qt.layers.axes import is_image
 from napari_pffnet._qt.layers.origin import image_facts
-from napari_pffnet._qt.layers.planes import Array, Plane, Stack, plane_count, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import Plane, Stack, plane_count, take_plane, take_stack
 from napari_pffnet.data.cellpose import read_seg
 from napari_pffnet.data.checks import check_shape
 from napari_pffnet.data.other_files import holds_annotation, image_name, is_seg
 from napari_pffnet.data.outlines import draw_plane, draw_planes, read_objects
 from napari_pffnet.readers import NUCLEI, NUCLEI_OPACITY, Layer
+from napari_pffnet.typing import Array
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:

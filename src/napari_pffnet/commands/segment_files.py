@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import repeated
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from napari_pffnet.segment.prediction import Segmentation
 
-Array = np.ndarray[Any, Any]
 OUTPUTS = {
     "_labels.tif": "one number per nucleus, 0 is background",
     "_semantic.tif": "1 nucleus, 0 background, as the semantic branch sees it",

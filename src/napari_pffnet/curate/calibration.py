@@ -26,8 +26,8 @@ from napari_pffnet.io.project import PROJECT_FILE, ImageEntry, annotation_file, 
 from napari_pffnet.io.regions import read_regions
 from napari_pffnet.io.tiff import label_tiff
 from napari_pffnet.labels import renumber, share_inside
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Values = NDArray[np.float64]
 
 CALIBRATION_FILE = "calibration.json"

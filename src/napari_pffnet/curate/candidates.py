@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from napari_pffnet.curate.change import Array
 from napari_pffnet.labels import paste
+from napari_pffnet.typing import Array
 
 LOWEST_SCORE = 0.1
 FREE_SHARE = 0.5

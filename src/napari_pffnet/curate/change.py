@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 Window = tuple[slice, slice]
 
 

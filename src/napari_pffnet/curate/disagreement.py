@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 #: Within so many pixels of a nucleus' outline against the background, no difference is shown: the map is too coarse.
 RIM = 2

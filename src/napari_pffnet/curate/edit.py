@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from napari_pffnet.curate.journal import Record
 from napari_pffnet.curate.provenance import Row, Rows
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Plane = Literal["labels", "semantic"]
 PLANES: tuple[Plane, ...] = ("labels", "semantic")
 

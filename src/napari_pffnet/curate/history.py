@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_pffnet.curate.edit import Array, Edit, Plane, from_record, replay_pixels, replay_rows
+from napari_pffnet.curate.edit import Edit, Plane, from_record, replay_pixels, replay_rows
 from napari_pffnet.curate.journal import HEAD, Journal, read_journal
 from napari_pffnet.curate.provenance import read_rows
 from napari_pffnet.io.own_file import OwnFile, link_or_copy
 from napari_pffnet.io.project import FOLDERS, ProjectError
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import dimensions
 
 NUMBERED = "[0-9]" * 6 + ".journal"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_pffnet.curate.change import Array, Change, Window, change, new_ids, window_of
+from napari_pffnet.curate.change import Change, Window, change, new_ids, window_of
+from napari_pffnet.typing import Array
 
 
 class Joined(NamedTuple):

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 HEAD = struct.Struct("<II")
 FAST = 1
 

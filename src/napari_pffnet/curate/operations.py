@@ -13,7 +13,6 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from napari_pffnet.curate.change import (
-    Array,
     Change,
     OperationError,
     Window,
@@ -25,6 +24,7 @@ from napari_pffnet.curate.change import (
     window_of,
 )
 from napari_pffnet.labels import IGNORE, renumber
+from napari_pffnet.typing import Array
 
 BACKGROUND, FOREGROUND = 0, 1
 #: pixels

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pffnet.curate.change import (
-    Array,
-    Change,
-    OperationError,
-    Window,
-    change,
-    new_ids,
-    window_around,
-    window_of,
-)
+from napari_pffnet.curate.change import Change, OperationError, Window, change, new_ids, window_around, window_of
+from napari_pffnet.typing import Array
 
 MOSTLY = 0.5
 TAKEN = "another nucleus is there already; delete it first, or tick 'Replace neighbours' (a drag: hold Shift)"

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet.curate.candidates import Candidate
-from napari_pffnet.curate.change import Array, Window
+from napari_pffnet.curate.change import Window
+from napari_pffnet.typing import Array
 
 #: Gives the fit to expect for predicted ones, float64 N.
 Calibrate = Callable[[Array], Array]

@@ -15,16 +15,8 @@ from skimage.draw import line as pixels_between
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from napari_pffnet.curate.change import (
-    Array,
-    Change,
-    OperationError,
-    Window,
-    change,
-    new_ids,
-    nothing,
-    window_of,
-)
+from napari_pffnet.curate.change import Change, OperationError, Window, change, new_ids, nothing, window_of
+from napari_pffnet.typing import Array
 
 ALL_NEIGHBOURS = np.ones((3, 3), bool)
 WAIST_DEPTH = 0.5

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.curate.edit import PLANES, Array, Edit, Pixels, to_record
+from napari_pffnet.curate.edit import PLANES, Edit, Pixels, to_record
 from napari_pffnet.curate.history import Digests, History
 from napari_pffnet.curate.journal import Journal
 from napari_pffnet.curate.provenance import Rows, rows_bytes
@@ -26,6 +26,7 @@ from napari_pffnet.io.errors import first_line
 from napari_pffnet.io.own_file import OwnFile, beside, digest
 from napari_pffnet.io.project import ProjectError, annotation_file
 from napari_pffnet.io.tiff import label_tiff, tiff
+from napari_pffnet.typing import Array
 
 KINDS = ("labels", "semantic", "provenance")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 SMALL_FROM, SMALL_TO = 0.8, 1.0
 LARGE_FROM, LARGE_TO = 1.5, 1.3
 

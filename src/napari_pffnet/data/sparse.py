@@ -7,14 +7,11 @@ chosen on synthetic images like those of the tests; of 607 training and validati
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_pffnet.data.sizes import spread
+from napari_pffnet.typing import Array
 
-Array = NDArray[Any]
 SIDE, ALONG, CELL = 32, 64, 8
 #: share of a square that lies beyond a limit if a nucleus does
 BEYOND_HIGH, BEYOND_LOW = 0.01, 0.02

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from napari_pffnet.labels import renumber, share_inside
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 MOST_UNKNOWN = 0.25
 
 

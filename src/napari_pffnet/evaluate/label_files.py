@@ -19,8 +19,8 @@ from napari_pffnet.evaluate.metrics import Overlaps, overlaps_of_parts
 from napari_pffnet.io.images import ImageError, read_image
 from napari_pffnet.io.lazy import is_zarr
 from napari_pffnet.io.ome_zarr import open_labels
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 PART = 2**24
 DRAW = "napari-pffnet export --to labels makes label images of outlines"
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(9))
 MEANS = ("aji", "aji_plus", "dice", "dq", "sq", "pq")
 

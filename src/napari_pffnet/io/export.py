@@ -21,8 +21,8 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.place import Place, Spot
 from napari_pffnet.io.tables import one_row_per_plane
 from napari_pffnet.labels import areas, centroids, renumber
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Rows = Mapping[int, Mapping[str, float]]
 DIGITS = 4
 

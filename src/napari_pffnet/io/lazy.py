@@ -12,7 +12,6 @@ from typing import Any, Self
 import numpy as np
 import tifffile
 import zarr
-from numpy.typing import NDArray
 
 from napari_pffnet.io.errors import first_line
 from napari_pffnet.io.images import (
@@ -29,9 +28,9 @@ from napari_pffnet.io.ome_zarr import UNPLACED, Placement, describe
 from napari_pffnet.io.opened import Opened, are_stains, check_level, name_colours, open_zarr
 from napari_pffnet.io.place import place_columns
 from napari_pffnet.io.stains import HEMATOXYLIN, Channel, hematoxylin
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import dimensions
 
-Array = NDArray[Any]
 LARGE = 64_000_000
 LARGEST_CHUNK = 256 * 2**20
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import zarr
 
 from napari_pffnet.io.images import MICROMETRES, ImageError
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 VERSION = "0.5"
 BLOCK = 1024
 #: chunks of smaller levels shrink with them down to this, so that a block does not rewrite what others wrote

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 TIME = ("t", "time", "frame", "frames")
 CHANNELS = ("c", "ch", "channel", "channels")
 #: what tifffile calls axes of which files do not say what they are

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,8 @@ from skimage.segmentation import find_boundaries
 
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.tiff import Sizes, checksum, label_tiff, tiff
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 #: what TIFF and PNG call the software, in files that nobody has touched since a run has written them
 RESULT = "napari-pffnet result"
 #: columns of every table of nuclei, and those that some have

@@ -11,7 +11,8 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 import tifffile
 
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
+
 Sizes = float | Mapping[str, float] | None
 OME_AXES = "TZCYXS"
 CENTIMETRE = 1e4

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from napari_pffnet.data.normalize import scaled
 from napari_pffnet.segment.seams import Parts
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 #: Of the image's range: what squares of a tile may differ by at most, and at least whatever the noise.
 MOST, LEAST = 0.05, 0.005
 #: Times the noise that is left in means of squares: thousands of them differ by nine.

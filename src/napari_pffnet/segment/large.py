@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import Protocol, TypeVar
 
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.io.lazy import LazyPlane
@@ -24,8 +22,8 @@ from napari_pffnet.segment.large_job import RESULT, LargeError, begin, check_fol
 from napari_pffnet.segment.large_tiles import Setting, TileFiles, compute, read
 from napari_pffnet.segment.segmenter import Segmenter, ignore, never
 from napari_pffnet.segment.tiles import Tile, batches
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,8 @@ from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, TileFiles, promising
 from napari_pffnet.segment.seams import Parts, merge
 from napari_pffnet.segment.tiles import Tile
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 ROWS_PER_TILE = 100_000
 FACTS = ("score", "quality", "mask_score", "overlap")
 

@@ -29,8 +29,8 @@ from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, Setting
 from napari_pffnet.segment.segmenter import MOST_SAMPLES, Segmenter, sample_windows
 from napari_pffnet.segment.size import liveliness, sized
 from napari_pffnet.segment.steady import Statistics
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 READ_WHOLE = 16_000_000
 SAMPLES_ALONG, SAMPLE_SIDE = 64, 32

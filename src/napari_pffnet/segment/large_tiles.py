@@ -19,8 +19,8 @@ from napari_pffnet.segment.seams import Parts, in_image
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.steady import Statistics, steady
 from napari_pffnet.segment.tiles import Tile
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 TILES_KEPT = 64
 #: of the threshold of score: what is lower is never drawn, nor does it take a nucleus' place at a seam
 KEPT_BELOW_THRESHOLD = 0.5

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_pffnet.evaluate.metrics import assign, overlaps
 from napari_pffnet.labels import are_one, renumber
-
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
 
 
 class Linked(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from napari_pffnet.model.mask import of_class
 from napari_pffnet.segment.features import FeatureCache, TileFeatures, Window
 from napari_pffnet.segment.prediction import Prediction
 from napari_pffnet.segment.segmenter import Segmenter
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Box = tuple[float, float, float, float]
 ROUNDS = 1
 CENTRED = 8.0

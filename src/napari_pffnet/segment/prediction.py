@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.labels import areas, centroids, compose, share_inside
-
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
 
 
 class Segmentation(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from napari_pffnet.labels import paste
 from napari_pffnet.segment.tiles import Tile
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Parts = dict[str, Array]
 SAME_IOU = 0.3
 EXPLAINED = 0.5

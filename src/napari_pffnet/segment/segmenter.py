@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +31,8 @@ from napari_pffnet.segment.shortage import (
 )
 from napari_pffnet.segment.steady import Statistics, measure, steady, whole_map_norms
 from napari_pffnet.segment.tiles import Tile, batches, make_tiles
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 TILES_ON_GPU = 8
 #: of nuclei as the network sees them, pixels, where the model does not say
 TYPICAL_DIAMETER = 24.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from skimage.segmentation import clear_border
@@ -14,8 +14,8 @@ from napari_pffnet.data.sizes import diameters, spread, suitable_zoom
 from napari_pffnet.labels import areas
 from napari_pffnet.segment.blank import MEDIAN
 from napari_pffnet.segment.segmenter import Segmenter
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 PART = 512
 #: what the user may have set for the sake of time and memory
 HOW = ("precision", "tile", "tile_overlap", "tile_batch")

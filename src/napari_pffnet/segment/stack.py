@@ -15,12 +15,12 @@ from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import liveliness
+from napari_pffnet.typing import Array
 
 LOOKED_AT = 9
 MEANS = ["score", "quality", "mask_score", "overlap"]
 Place = tuple[int | slice, ...]
 P = TypeVar("P")
-Array = np.ndarray[Any, Any]
 
 
 def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from napari_pffnet.labels import IGNORE
 from napari_pffnet.library import Model
 from napari_pffnet.segment import Segmenter, sized
 from napari_pffnet.train.gate import GATE_FOLDER, MEASURES, Compared, Figures, Gate, gate_file
-
-Array = np.ndarray[Any, Any]
+from napari_pffnet.typing import Array
 
 
 @dataclass(frozen=True)

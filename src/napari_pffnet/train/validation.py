@@ -16,13 +16,14 @@ from napari_pffnet.data.parts import Window
 from napari_pffnet.data.sizes import suitable_zoom, typical_diameter
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.evaluate.metrics import ImageScores, pool
-from napari_pffnet.io.results import Array, write_overlay
+from napari_pffnet.io.results import write_overlay
 from napari_pffnet.labels import areas
 from napari_pffnet.library import Model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.segment import Segmenter
 from napari_pffnet.train.compare import measure
 from napari_pffnet.train.gate import NOISE
+from napari_pffnet.typing import Array
 
 LOSS_CROPS = 8
 PREVIEW = 512

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.curate.change import Change
 from napari_pffnet.labels import are_one
+from napari_pffnet.typing import Array
 
 #: pixels around a nucleus in which its neighbours tell whether planes are linked
 AROUND = 256

@@ -10,7 +10,7 @@ import numpy as np
 from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Edit, Gesture, Tool
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.operations import (
     BACKGROUND,
     FOREGROUND,
@@ -27,6 +27,7 @@ from napari_pffnet.curate.operations import (
 )
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
 from napari_pffnet.labels import IGNORE, renumber
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import count_nuclei
 
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."

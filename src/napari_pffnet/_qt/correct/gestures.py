@@ -13,7 +13,7 @@ from napari_pffnet._qt.correct.keys import Keys, napari_keys
 from napari_pffnet._qt.correct.tools import Gesture, Kind, Tool, gesture_of, line_of
 from napari_pffnet._qt.layers.label_plane import LabelPlane, plane_to_edit
 from napari_pffnet._qt.layers.planes import PlaneError
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import counted
 
 NOTHING = np.zeros((0, 2))

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 from vispy.scene import Node, ViewBox
 from vispy.scene.visuals import Line, Markers
 
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 #: A light line on a dark one is seen on any image.
 STROKES = (((0.0, 0.0, 0.0, 0.7), 4.0), ((1.0, 1.0, 1.0, 1.0), 1.8))

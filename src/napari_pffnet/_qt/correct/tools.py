@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from napari_pffnet._qt.layers.label_plane import Content, LabelPlane
-from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.curate.change import Change
+from napari_pffnet.typing import Array
 
 Kind = Literal["now", "click", "path", "lasso", "box", "seeds"]
 DRAGGED: tuple[Kind, ...] = ("path", "lasso", "box")

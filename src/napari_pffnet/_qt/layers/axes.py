@@ -12,8 +12,8 @@ from napari.layers import Image
 
 from napari_pffnet.io.place import CHANNELS
 from napari_pffnet.io.stains import HEMATOXYLIN
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Channel = int | Literal["view", "colour", "hematoxylin"]
 MOST_UNNAMED_CHANNELS = 4
 

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 DIAMETERS_IN_VIEW = 7.0
 ROOM = 1.5

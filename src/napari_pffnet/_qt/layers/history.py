@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 
 class Write(NamedTuple):

@@ -13,7 +13,7 @@ from napari_pffnet._qt.layers.axes import is_image, level_count, level_factors, 
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.origin import made_of
 from napari_pffnet._qt.layers.planes import Part, Plane, PlaneError, in_level, on_screen, take_plane
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 SAME = 0.1
 NEAR = 0.5

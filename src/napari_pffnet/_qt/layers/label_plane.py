@@ -12,7 +12,8 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.planes import PlaneError
-from napari_pffnet.curate.change import Array, Change
+from napari_pffnet.curate.change import Change
+from napari_pffnet.typing import Array
 
 Content = Literal["nuclei", "semantic"]
 OTHER_CONTENT: dict[Content, str] = {

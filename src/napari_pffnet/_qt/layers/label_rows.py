@@ -18,9 +18,9 @@ from napari_pffnet._qt.layers.history import Write, box_of, present, transitions
 from napari_pffnet._qt.layers.label_plane import content_of
 from napari_pffnet._qt.layers.origin import layer_origin
 from napari_pffnet._qt.layers.undo import Beside, Done, Undo
-from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.provenance import TEXT
 from napari_pffnet.io.user import user_name
+from napari_pffnet.typing import Array
 
 EDITED, NEW, ACCEPTED = "edited", "new", "accepted"
 PAINTED = "painted"

@@ -11,9 +11,10 @@ from napari.layers import Image, Shapes
 
 from napari_pffnet._qt.layers.axes import level_factors
 from napari_pffnet._qt.layers.camera import view_corners
-from napari_pffnet._qt.layers.planes import Array, Part, PlaneError, in_level, on_screen, whole
+from napari_pffnet._qt.layers.planes import Part, PlaneError, in_level, on_screen, whole
 from napari_pffnet._qt.layers.shapes import outlines
 from napari_pffnet.io.regions import Area, Regions
+from napari_pffnet.typing import Array
 
 Where = Literal["whole", "view", "drawn"]
 MARGIN = 64

@@ -21,8 +21,8 @@ from napari_pffnet._qt.layers.axes import (
 )
 from napari_pffnet.io.place import Place
 from napari_pffnet.io.stains import HEMATOXYLIN, Hematoxylin
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 #: What places a layer in the world.
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 

@@ -8,7 +8,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Labels
 
-from napari_pffnet._qt.layers.planes import Array, Part, Plane
+from napari_pffnet._qt.layers.planes import Part, Plane
+from napari_pffnet.typing import Array
 
 
 class Searched(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from napari.layers import Shapes
 
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 WITHOUT_AREA = ("line", "path")
 CORNERS_OF_AN_ELLIPSE = 48

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_pffnet._qt.layers.history import present, values, writes
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 #: napari keeps as many steps.
 KEPT = 100

@@ -12,7 +12,7 @@ import pandas as pd
 
 from napari_pffnet._qt.layers.label_rows import rows_by_id
 from napari_pffnet._qt.layers.origin import layer_origin
-from napari_pffnet._qt.layers.planes import Array, Plane, PlaneError
+from napari_pffnet._qt.layers.planes import Plane, PlaneError
 from napari_pffnet._qt.project.image import FAULTS, ImageKeeper
 from napari_pffnet._qt.project.layers import rows_among
 from napari_pffnet._qt.project.pairing import Pair, find_pair, find_stack, name_of, place_of, sizes_of
@@ -20,6 +20,7 @@ from napari_pffnet._qt.project.teller import Teller
 from napari_pffnet.curate.intake import Intake, NewImage
 from napari_pffnet.curate.project import Added, Project
 from napari_pffnet.curate.work import Annotation
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import counted
 
 NOTHING_OPEN = "Open an image in napari first; or add files."

@@ -22,22 +22,13 @@ from napari_pffnet._qt.layers.axes import (
 from napari_pffnet._qt.layers.image_under import lies_elsewhere
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
-from napari_pffnet._qt.layers.planes import (
-    Array,
-    Part,
-    Plane,
-    PlaneError,
-    on_screen,
-    placed,
-    stack_axes,
-    take_plane,
-    whole,
-)
+from napari_pffnet._qt.layers.planes import Part, Plane, PlaneError, on_screen, placed, stack_axes, take_plane, whole
 from napari_pffnet._qt.layers.searched import Searched, searched_in
 from napari_pffnet._qt.project.layers import OpenImage, as_plane, plane_of
 from napari_pffnet._qt.project.texts import MISPLACED
 from napari_pffnet.io.project import LayerPlace
 from napari_pffnet.io.regions import Area, outlines_of
+from napari_pffnet.typing import Array
 
 
 class Pair(NamedTuple):

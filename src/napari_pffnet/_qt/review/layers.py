@@ -17,9 +17,9 @@ from napari_pffnet._qt.layers.planes import placement
 from napari_pffnet._qt.layers.selection import keep_selection, remove_if_there
 from napari_pffnet._qt.review.rows import Key, ReviewList
 from napari_pffnet.curate.candidates import Candidate
-from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.disagreement import disagreement
 from napari_pffnet.curate.queue import CANDIDATE
+from napari_pffnet.typing import Array
 
 CURRENT, FIRST = 1, 2
 CANDIDATE_COLOUR = (0.90, 0.62, 0.0, 1.0)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QPointF, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_pffnet._qt.plot import Plot
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 BARS = 20
 HEIGHT = 110

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from napari_pffnet._qt.review.rows import Wanted
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 #: Default key and title of each action, by its name; the keys are those of `Keys`, named ``review_NAME``.
 KEYS = {

@@ -15,7 +15,7 @@ from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet._qt.layers.undo import Done
 from napari_pffnet._qt.review.windows import Spot, around, box_of, hull, meets, written
 from napari_pffnet.curate.candidates import Candidate
-from napari_pffnet.curate.change import Array, Window
+from napari_pffnet.curate.change import Window
 from napari_pffnet.curate.queue import (
     CANDIDATE,
     DONE,
@@ -28,6 +28,7 @@ from napari_pffnet.curate.queue import (
     rescored,
     usual_area,
 )
+from napari_pffnet.typing import Array
 
 ALL, OPEN, CANDIDATES, EDITED = "all", "open", "candidates", "edited"
 NEW, DISMISSED = "new", "dismissed"

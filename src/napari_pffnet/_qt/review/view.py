@@ -26,7 +26,7 @@ from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, OPEN, Wanted
 from napari_pffnet._qt.review.table import ReviewTable
 from napari_pffnet._qt.theme import plot_colours
 from napari_pffnet._qt.widgets import make_label
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 
 if TYPE_CHECKING:
     from napari_pffnet._qt.review.plots import ReviewPlots

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet._qt.layers.history import Write
-from napari_pffnet.curate.change import Array, Window
+from napari_pffnet.curate.change import Window
+from napari_pffnet.typing import Array
 
 #: Boxes that share so much are of the same object, which edits beside it may have cut.
 SAME = 0.5

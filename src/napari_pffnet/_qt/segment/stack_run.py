@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_pffnet._qt.engine import Engine, Outcome, Progress, Request
-from napari_pffnet._qt.layers.planes import Array, Stack
+from napari_pffnet._qt.layers.planes import Stack
 from napari_pffnet.config import SegmentConfig
+from napari_pffnet.typing import Array
 
 if TYPE_CHECKING:
     from napari_pffnet.segment.prediction import Segmentation

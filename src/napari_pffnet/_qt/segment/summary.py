@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_pffnet._qt.engine import Outcome
-from napari_pffnet._qt.layers.planes import Array
 from napari_pffnet._qt.segment.stack_run import StackOutcome
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.io.errors import Cancelled
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import count_nuclei
 
 

@@ -15,8 +15,8 @@ from napari_pffnet._qt.layers.camera import camera
 from napari_pffnet._qt.layers.contours import OUTLINE_WIDTH
 from napari_pffnet._qt.layers.selection import keep_selection, remove_if_there
 from napari_pffnet.evaluate.metrics import overlaps
+from napari_pffnet.typing import Array
 
-Array = np.ndarray[Any, Any]
 Colour = tuple[float, float, float, float]
 
 FOUND_IOU = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pffnet.curate.change import Array
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import duration
 
 WINDOW_S = 60.0

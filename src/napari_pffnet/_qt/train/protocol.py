@@ -10,9 +10,9 @@ from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.train.compare_layers import Difference
 from napari_pffnet._qt.train.progress import Curve
 from napari_pffnet._qt.train.runs import Options, Page, Past
-from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.material import Material
 from napari_pffnet.train.gate import Gate
+from napari_pffnet.typing import Array
 
 
 class View(Protocol):

@@ -18,7 +18,6 @@ import numpy as np
 import tifffile
 
 from napari_pffnet.config import FIXED, ConfigError, TrainConfig, apply_overrides, parse
-from napari_pffnet.curate.change import Array
 from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
@@ -29,6 +28,7 @@ from napari_pffnet.train.__main__ import build_parser
 from napari_pffnet.train.child import Run, RunError, find
 from napari_pffnet.train.control import RESUME_FILE, USUAL_EFFORT, listed
 from napari_pffnet.train.gate import Compared, Gate, gate_file, read_gate
+from napari_pffnet.typing import Array
 from napari_pffnet.wording import count_nuclei, counted
 
 DECISION_FILE = "decision.json"
