@@ -5,7 +5,7 @@ from unittest.mock import Mock, patch
 import numpy as np
 
 from napari_pffnet._qt.engine import Choices, Engine, Outcome
-from napari_pffnet._qt.segment.protocol import Options
+from napari_pffnet._qt.segment.protocol import SegmentOptions
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.segment import Cancelled, Prediction
 
@@ -79,14 +79,14 @@ class FakeView(Mock):
     """Remembers the last call of each setter."""
 
     def options(self):
-        return self.now if isinstance(self.now, Options) else options()
+        return self.now if isinstance(self.now, SegmentOptions) else options()
 
     def last(self, setter):
         return getattr(self, setter).call_args
 
 
 def options(**config):
-    return Options("default", "auto", "view", SegmentConfig(**config), False)
+    return SegmentOptions("default", "auto", "view", SegmentConfig(**config), False)
 
 
 def dock(viewer, engine=None):

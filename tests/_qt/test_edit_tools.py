@@ -8,7 +8,7 @@ from correct_fakes import make, mouse, point, press, status, waiting
 from napari.layers import Image, Labels
 
 from label_planes import INTEGERS, TURNED, ids, squares
-from napari_pffnet._qt.correct.tools import Edit, Later, Tool
+from napari_pffnet._qt.correct.tools import Later, Tool, ToolEdit
 from napari_pffnet._qt.layers.image_under import grey_under
 from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet.curate.change import OperationError
@@ -316,7 +316,7 @@ def test_tool_from_outside_works_in_the_background_on_the_pixels_of_its_end():
     assert status(controller) == "Looking…"
     controller.view.set_busy.assert_called_once_with(True)
     press(controller, "delete", 4, 10)
-    ready[0](lambda plane: Edit(delete(plane.pixels, np.unique(plane.pixels).tolist()), "Found."))
+    ready[0](lambda plane: ToolEdit(delete(plane.pixels, np.unique(plane.pixels).tolist()), "Found."))
     controller.view.set_busy.assert_called_with(False)
     assert status(controller) == "Found."
     assert ids(layer) == set()

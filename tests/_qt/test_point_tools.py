@@ -19,7 +19,7 @@ from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet._qt.layers.planes import take_plane
 from napari_pffnet.library import LibraryError
-from napari_pffnet.segment import Found
+from napari_pffnet.segment import FoundNucleus
 
 
 class FakePointer:
@@ -39,7 +39,7 @@ class FakePointer:
         if self.corner is None:
             return None
         rows, columns = np.indices((5, 5)).reshape(2, -1)
-        return Found((rows + self.corner[0], columns + self.corner[1]), self.score, 0.9)
+        return FoundNucleus((rows + self.corner[0], columns + self.corner[1]), self.score, 0.9)
 
     nucleus_at = _found
 

@@ -17,7 +17,7 @@ from train_fakes import CHOICES, FakeView, corrected, fake_command, poll, run_fo
 from napari_pffnet._qt.train import controller as train_controller
 from napari_pffnet._qt.train.controller import TrainController
 from napari_pffnet._qt.train.runs import (
-    Options,
+    TrainOptions,
     again,
     check_settings,
     command,
@@ -131,7 +131,7 @@ def test_an_image_that_is_done_later_joins(make, tmp_path):
 
 def test_another_project_starts_with_its_own_images_and_ticks(make, tmp_path, monkeypatch):
     controller = make(corrected(tmp_path / "one", done=("a", "b", "c")))
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b", "c"), ("b",)))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(("a", "b", "c"), ("b",)))
     controller.choice.count()
     assert controller.view.last("set_material")[2] == ["b"], "as the user has ticked"
     jobs = []
@@ -151,7 +151,7 @@ def test_another_base_model_has_another_proposal_unless_the_user_has_chosen(make
     controller = make(corrected(tmp_path, done=("a", "b", "c")))
     assert controller.view.last("set_material")[2] == ["a"]
     chosen = {"held_out": ("a",)}
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b", "c"), **chosen))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(("a", "b", "c"), **chosen))
     chosen["base"] = "mine"
     controller.choice.count()
     assert controller.view.last("set_material")[2] == ["b"], "what the base has learnt is held out last"
@@ -163,7 +163,7 @@ def test_another_base_model_has_another_proposal_unless_the_user_has_chosen(make
 def test_a_base_model_that_is_gone_is_followed_by_another_proposal(make, tmp_path, monkeypatch):
     controller = make(corrected(tmp_path))
     bases = iter(["mine", "mine", *["default"] * 9])
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(("a", "b"), ("a",), next(bases)))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(("a", "b"), ("a",), next(bases)))
     controller.view.set_material.reset_mock()
     controller.find_choices("mine", "")
     controller.view.set_material.assert_called_once()
@@ -187,7 +187,7 @@ def test_an_image_without_nuclei_is_not_proposed_to_check_on(make, tmp_path, mon
     controller = make(folder)
     assert controller.view.last("set_material")[1:] == (["a", "b", "c"], ["b"])
     for used, held, text in (("abc", "a", "no nucleus to check on"), ("abc", "bc", "no nucleus to learn from")):
-        monkeypatch.setattr(FakeView, "options", lambda _self, u=used, h=held: Options(tuple(u), tuple(h)))
+        monkeypatch.setattr(FakeView, "options", lambda _self, u=used, h=held: TrainOptions(tuple(u), tuple(h)))
         controller.choice.summarize()
         assert text in controller.view.last("set_summary")[0]
         assert controller.view.set_summary.call_args.kwargs == {"ready": False}
@@ -218,7 +218,7 @@ def test_images_whose_files_are_gone_cannot_be_learnt_from(make, tmp_path):
 )
 def test_choices_that_cannot_be_trained_are_explained(make, tmp_path, monkeypatch, ticked, held, text):
     controller = make(corrected(tmp_path))
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(ticked, held))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(ticked, held))
     controller.choice.summarize()
     said = controller.view.set_summary.call_args
     assert text in said.args[0]
@@ -322,7 +322,9 @@ def test_deleting_an_earlier_training_needs_a_yes(make, tmp_path):
 def test_what_an_earlier_training_was_told_is_listed(tmp_path):
     output = corrected(tmp_path) / "training" / "2026-01-01_000000"
     output.mkdir(parents=True)
-    stored = command(tmp_path, output, Options(("a", "b"), ("a",), base="mine", effort="quick"), ["finetune.blend=1"])
+    stored = command(
+        tmp_path, output, TrainOptions(("a", "b"), ("a",), base="mine", effort="quick"), ["finetune.blend=1"]
+    )
     (output / "run.json").write_text(json.dumps({"command": stored, "since": "2026-01-01 00:00"}))
     (output / "exit.json").write_text(json.dumps({"code": 2}))
     [training] = past(output.parents[1])
@@ -378,7 +380,7 @@ def test_a_run_that_broke_off_goes_on_in_its_folder(make, tmp_path, monkeypatch)
     run_json = controller.run.output / "run.json"
     about = json.loads(run_json.read_text())
     project, output = str(folder), str(controller.run.output)
-    stored = command(folder, controller.run.output, Options(("a",), (), "mine", "quick", "cpu"), ["batch_size=2"])
+    stored = command(folder, controller.run.output, TrainOptions(("a",), (), "mine", "quick", "cpu"), ["batch_size=2"])
     run_json.write_text(json.dumps({**about, "command": stored}))
     assert again(stored, folder, controller.run.output) == [
         *(sys.executable, "-m", "napari_pffnet.train", "--project", project, "--base", "mine", "--output", output),
@@ -430,7 +432,7 @@ def test_the_model_that_a_project_brought_is_chosen_when_it_opens(make, tmp_path
     assert controller.view.last("choose_base") == ("liver",)
     assert "'deleted', which this project's training brought, is no longer in" in controller.view.last("set_status")[0]
     controller.view.choose_base.reset_mock()
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(base="mine"))
     controller.remember()
     controller.view.choose_base.assert_not_called()
 
@@ -462,7 +464,7 @@ def test_the_name_that_is_proposed_is_free(make, tmp_path, monkeypatch):
 
 def test_a_base_model_that_is_renamed_stays_chosen(make, tmp_path, monkeypatch):
     controller = make(corrected(tmp_path))
-    monkeypatch.setattr(FakeView, "options", lambda _self: Options(base="mine"))
+    monkeypatch.setattr(FakeView, "options", lambda _self: TrainOptions(base="mine"))
     controller.find_choices("mine", "ours")
     assert controller.view.last("set_choices") == (CHOICES, "ours")
     controller.find_choices("other", "new")
@@ -585,7 +587,7 @@ def test_settings_are_lines_and_comments():
 
 
 def test_the_command_says_all_that_was_chosen(tmp_path):
-    options = Options(("a", "b"), ("b",), "mine", "quick", "cpu")
+    options = TrainOptions(("a", "b"), ("b",), "mine", "quick", "cpu")
     text = " ".join(command(tmp_path / "project", tmp_path / "out", options, ["batch_size=2"]))
     for part in ("--base mine", "--effort quick", "--device cpu", "batch_size=2", f"--output {tmp_path / 'out'}"):
         assert part in text
@@ -601,7 +603,7 @@ def test_a_run_that_was_started_by_hand_goes_on_as_the_command_line_would(tmp_pa
 
 @pytest.mark.parametrize("name", ["a", "Zelle 😀", "ü, [1]: 'x'", "1", "null", "b\x7f\x85", "x " * 100])
 def test_the_training_reads_the_names_of_images_as_they_were_chosen(tmp_path, name):
-    arguments = command(tmp_path / "project", tmp_path / "out", Options((name, "b"), (name,)), [])
+    arguments = command(tmp_path / "project", tmp_path / "out", TrainOptions((name, "b"), (name,)), [])
     given = build_parser().parse_intermixed_args(arguments[3:]).overrides
     wanted = parse(TrainConfig, apply_overrides({}, given), "command").finetune
     assert (wanted.images, wanted.held_out) == ((name, "b"), (name,))

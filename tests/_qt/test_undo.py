@@ -6,7 +6,7 @@ import pytest
 from napari.layers import Labels
 
 from label_planes import squares
-from napari_pffnet._qt.layers.undo import KEPT, Beside, Done, Undo
+from napari_pffnet._qt.layers.undo import KEPT, Beside, DoneStep, Undo
 
 
 def paint(layer, place, label):
@@ -99,7 +99,7 @@ def test_edits_are_counted_beyond_what_napari_keeps():
 
 def beside(undo, log, name, lasting=False):
     """A step that changes no pixels; it notes in `log` that it was undone or redone."""
-    undo.add(Beside(Done(name, [], None), lambda: log.append(f"-{name}"), lambda: log.append(f"+{name}"), lasting))
+    undo.add(Beside(DoneStep(name, [], None), lambda: log.append(f"-{name}"), lambda: log.append(f"+{name}"), lasting))
 
 
 def pixels(layer):

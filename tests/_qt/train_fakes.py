@@ -10,7 +10,7 @@ import tifffile
 
 import fake_training
 from napari_pffnet._qt.engine import Choices
-from napari_pffnet._qt.train.runs import Options
+from napari_pffnet._qt.train.runs import TrainOptions
 from napari_pffnet.io.regions import Regions
 from projects import paint, painted, project
 
@@ -40,7 +40,7 @@ class FakeView(Mock):
     def options(self):
         images = self.set_material.call_args
         used, held = images.args[1:] if images else ((), ())
-        return Options(tuple(used), tuple(held), settings=self.text if isinstance(self.text, str) else "")
+        return TrainOptions(tuple(used), tuple(held), settings=self.text if isinstance(self.text, str) else "")
 
     def last(self, setter):
         call = getattr(self, setter).call_args

@@ -25,7 +25,7 @@ from napari_pffnet.io.terminal import IN_FILES
 from napari_pffnet.labels import areas
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
-from napari_pffnet.segment.large import Done
+from napari_pffnet.segment.large import LargeResult
 from projects import project
 
 IMAGE, COUNT = squares_image((200, 240))
@@ -609,7 +609,7 @@ def test_a_diameter_at_level_0_becomes_that_of_the_level_that_is_chosen(segment,
 
     def segment_large(plane, segmenter, *_, **__):
         seen.append((plane.shape, segmenter.config.diameter))
-        return Done(None, None, 0, 1.0)
+        return LargeResult(None, None, 0, 1.0)
 
     monkeypatch.setattr("napari_pffnet.segment.large.segment_large", segment_large)
     path = pyramid(tmp_path / "a.zarr", np.kron(IMAGE, np.ones((2, 2), IMAGE.dtype)), 3)

@@ -12,9 +12,9 @@ import zarr
 from napari_pffnet.io import lazy
 from napari_pffnet.io.images import ImageError, read_image, to_plane
 from napari_pffnet.io.lazy import (
+    FilePlane,
     LazyPlane,
     LazyStack,
-    Source,
     is_lazy,
     is_zarr,
     level_count,
@@ -46,16 +46,16 @@ def ome_zarr(path, array, axes, version="0.5", levels=1, shrinking="yx"):
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_at_any_level(tmp_path, version):
     path = ome_zarr(tmp_path / "a.zarr", np.stack([GREY * 0, GREY])[:, None], "czyx", version, levels=2)
-    plane = open_plane(Source(str(path), channel=1))
+    plane = open_plane(FilePlane(str(path), channel=1))
     np.testing.assert_array_equal(plane.read(WINDOW), GREY[WINDOW])
     assert (plane.shape, plane.colours, plane.pixel_size) == ((70, 90), False, 0.25)
-    smaller = open_plane(Source(str(path), channel=1, level=1))
+    smaller = open_plane(FilePlane(str(path), channel=1, level=1))
     np.testing.assert_array_equal(smaller.read(WINDOW), GREY[::2, ::2][WINDOW])
     assert (smaller.shape, smaller.pixel_size) == ((35, 45), 0.5)
     with pytest.raises(ImageError, match="channel 0 to 1"):
-        open_plane(Source(str(path)))
+        open_plane(FilePlane(str(path)))
     with pytest.raises(ImageError, match="no level 2; give 0 to 1"):
-        open_plane(Source(str(path), channel=1, level=2))
+        open_plane(FilePlane(str(path), channel=1, level=2))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_three_channels_of_8_bits_are_colours_in_a_zarr_only(tmp_path):
     channels = COLOUR.transpose(2, 0, 1)
     zarr.save_array(tmp_path / "a.zarr", channels)
     for path in (ome_zarr(tmp_path / "b.zarr", channels, "cyx"), tmp_path / "a.zarr"):
-        np.testing.assert_array_equal(open_plane(Source(str(path))).read(WINDOW), COLOUR[WINDOW])
-        np.testing.assert_array_equal(open_plane(Source(str(path), channel=2)).read(WINDOW), channels[2][WINDOW])
+        np.testing.assert_array_equal(open_plane(FilePlane(str(path))).read(WINDOW), COLOUR[WINDOW])
+        np.testing.assert_array_equal(open_plane(FilePlane(str(path), channel=2)).read(WINDOW), channels[2][WINDOW])
     tifffile.imwrite(tmp_path / "a.tif", channels, photometric="minisblack", metadata={"axes": "CYX"})
     with pytest.raises(ImageError, match="choose channel 0 to 2"):
-        open_plane(Source(str(tmp_path / "a.tif")))
+        open_plane(FilePlane(str(tmp_path / "a.tif")))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_colours_of_the_metadata_tell_stains_from_colours(tmp_path, third, colou
     channels = [{"color": "FF0000"}, {"color": "00ff00"}, {"color": third}]
     zarr.open_group(path).attrs["omero"] = {"channels": channels}
     if coloured:
-        assert open_plane(Source(str(path))).colours
+        assert open_plane(FilePlane(str(path))).colours
     else:
         with pytest.raises(ImageError, match="choose channel 0 to 2"):
-            open_plane(Source(str(path)))
+            open_plane(FilePlane(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_metadata_that_say_nothing_of_colours_do_no_harm(tmp_path, omero):
     attributes = zarr.open_group(path).attrs
     scales = {**attributes["multiscales"][0], "coordinateTransformations": None}
     attributes.update({"omero": omero, "multiscales": [scales]})
-    assert open_plane(Source(str(path))).colours
+    assert open_plane(FilePlane(str(path))).colours
 
 
 @pytest.mark.parametrize("layout", [{"tile": (16, 32)}, {"tile": (16, 32), "compression": "zlib"}, {}])
 def test_tiff(tmp_path, layout):
     tifffile.imwrite(tmp_path / "a.tif", GREY, **layout)
-    with open_plane(Source(str(tmp_path / "a.tif"))) as plane:
+    with open_plane(FilePlane(str(tmp_path / "a.tif"))) as plane:
         np.testing.assert_array_equal(plane.read(WINDOW), GREY[WINDOW])
 
 
@@ -116,7 +116,7 @@ def test_pyramidal_tiff(tmp_path):
         file.write(COLOUR, tile=(16, 16), subifds=1, photometric="rgb")
         file.write(COLOUR[::2, ::2], tile=(16, 16), subfiletype=1, photometric="rgb")
     for level, wanted in enumerate((COLOUR, COLOUR[::2, ::2])):
-        with open_plane(Source(str(tmp_path / "a.tif"), level=level)) as plane:
+        with open_plane(FilePlane(str(tmp_path / "a.tif"), level=level)) as plane:
             np.testing.assert_array_equal(plane.read(WINDOW), wanted[WINDOW])
 
 
@@ -135,7 +135,7 @@ def test_which_files_are_read_that_way(tmp_path):
 
 def test_a_plane_that_nobody_closes_leaves_no_file_open(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY, tile=(16, 16))
-    plane = open_plane(Source(str(tmp_path / "a.tif")))
+    plane = open_plane(FilePlane(str(tmp_path / "a.tif")))
     plane.read((slice(0, 4), slice(0, 4)))
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -148,10 +148,10 @@ def test_what_is_no_image_is_said(tmp_path):
     zarr.create_group(tmp_path / "empty.zarr")
     for name, message in (("empty.zarr", "holds no image"), ("nothing.zarr", "no such file")):
         with pytest.raises(ImageError, match=message):
-            open_plane(Source(str(tmp_path / name)))
+            open_plane(FilePlane(str(tmp_path / name)))
     zarr.create_array(tmp_path / "flat.zarr", shape=(0, 10), dtype="uint8")
     with pytest.raises(ImageError, match=r"flat.zarr: has no pixels \(shape 0×10\)"):
-        open_plane(Source(str(tmp_path / "flat.zarr")))
+        open_plane(FilePlane(str(tmp_path / "flat.zarr")))
 
 
 class Counting:
@@ -250,24 +250,24 @@ def test_planes_are_counted_through_all_stack_axes(axes):
 def test_samples_of_a_tiff_that_are_no_colours_are_channels(tmp_path):
     samples = RANDOM.integers(0, 999, (70, 90, 12), np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", planarconfig="contig")
-    with open_plane(Source(str(tmp_path / "a.tif"), channel=7)) as plane:
+    with open_plane(FilePlane(str(tmp_path / "a.tif"), channel=7)) as plane:
         np.testing.assert_array_equal(plane.read(WINDOW), samples[..., 7][WINDOW])
     with open_stack(tmp_path / "a.tif", channel=7) as stack:
         np.testing.assert_array_equal(stack.read(()), samples[..., 7])
     with pytest.raises(ImageError, match="choose channel 0 to 11"):
-        open_plane(Source(str(tmp_path / "a.tif")))
+        open_plane(FilePlane(str(tmp_path / "a.tif")))
 
 
 def test_a_channel_of_colours_is_the_sample(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, COLOUR, photometric="rgb")
     np.testing.assert_array_equal(read_plane(path, channel=2)[0], COLOUR[..., 2])
-    with open_plane(Source(str(path), channel=1)) as plane, open_stack(path, channel=1) as stack:
+    with open_plane(FilePlane(str(path), channel=1)) as plane, open_stack(path, channel=1) as stack:
         assert not plane.colours
         np.testing.assert_array_equal(plane.read(WINDOW), COLOUR[..., 1][WINDOW])
         np.testing.assert_array_equal(stack.read(()), COLOUR[..., 1])
     with pytest.raises(ImageError, match="channel=3 does not exist; the image has channel 0 to 2"):
-        open_plane(Source(str(path), channel=3))
+        open_plane(FilePlane(str(path), channel=3))
 
 
 @pytest.mark.parametrize("layout", [{"photometric": "rgb", "planarconfig": "separate"}, {"photometric": "minisblack"}])
@@ -276,7 +276,7 @@ def test_a_short_first_axis_is_one_of_planes_where_planes_are_asked_for(tmp_path
     tifffile.imwrite(path, stack, **layout)
     np.testing.assert_array_equal(read_plane(path, plane=2)[0], stack[2])
     np.testing.assert_array_equal(read_plane(path, channel=1)[0], stack[1])
-    with open_plane(Source(str(path), plane=1)) as plane, open_stack(path) as opened:
+    with open_plane(FilePlane(str(path), plane=1)) as plane, open_stack(path) as opened:
         np.testing.assert_array_equal(plane.read(WINDOW), stack[(1, *WINDOW)])
         assert len(opened.places) == 3
         np.testing.assert_array_equal(opened.read((2,)), stack[2])
@@ -292,27 +292,27 @@ def test_axes_that_are_given_win(tmp_path):
     np.testing.assert_array_equal(read_plane(path, channel=3, plane=1, axes="CTYX")[0], stack[3, 1])
     with open_stack(path, channel=3, axes="CTYX") as opened:
         assert (opened.axes, len(opened.places)) == ("T", 3)
-    with open_plane(Source(str(path), plane=1, axes="TSYX")) as plane:
+    with open_plane(FilePlane(str(path), plane=1, axes="TSYX")) as plane:
         np.testing.assert_array_equal(plane.read(WINDOW), stack[(1, slice(None), *WINDOW)].transpose(1, 2, 0))
     tifffile.imwrite(path, stack[:, 0].transpose(1, 0, 2), photometric="minisblack")
     np.testing.assert_array_equal(read_plane(path, plane=2, axes="YZX")[0], stack[2, 0])
     zarr.save_array(tmp_path / "a.zarr", COLOUR)
-    plane = open_plane(Source(str(tmp_path / "a.zarr"), channel=2, axes="YXC"))
+    plane = open_plane(FilePlane(str(tmp_path / "a.zarr"), channel=2, axes="YXC"))
     np.testing.assert_array_equal(plane.read(WINDOW), COLOUR[(*WINDOW, 2)])
     for bad in (path, tmp_path / "a.zarr"):
         with pytest.raises(ImageError, match="axes=YX names 2 axes, but the image has 3"):
-            open_plane(Source(str(bad), axes="YX"))
+            open_plane(FilePlane(str(bad), axes="YX"))
 
 
 def test_a_number_of_a_plane_means_the_same_place_at_each_level(tmp_path):
     stack = RANDOM.integers(0, 999, (3, 6, 70, 90), np.uint16)
     path = ome_zarr(tmp_path / "a.zarr", stack, "tzyx", levels=3, shrinking="zyx")
     for level in range(3):
-        plane = open_plane(Source(str(path), plane=10, level=level))
+        plane = open_plane(FilePlane(str(path), plane=10, level=level))
         place = 1, 4 // 2**level * 2**level
         np.testing.assert_array_equal(plane.read(WINDOW), stack[place][:: 2**level, :: 2**level][WINDOW])
     with pytest.raises(ImageError, match="the image has plane 0 to 17"):
-        open_plane(Source(str(path), plane=18, level=2))
+        open_plane(FilePlane(str(path), plane=18, level=2))
 
 
 def test_an_array_has_one_level_only(tmp_path):
@@ -320,7 +320,7 @@ def test_an_array_has_one_level_only(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY)
     for name in ("a.zarr", "a.tif"):
         with pytest.raises(ImageError, match=f"{name}: has no level 1; it is no pyramid, its only level is 0"):
-            open_plane(Source(str(tmp_path / name), level=1))
+            open_plane(FilePlane(str(tmp_path / name), level=1))
 
 
 def test_of_a_tiff_one_plane_is_read(tmp_path, monkeypatch):
@@ -345,7 +345,7 @@ def test_one_large_piece_is_refused_only_where_it_would_not_be_read_whole(tmp_pa
     np.testing.assert_array_equal(read_plane(tmp_path / "a.tif")[0], GREY)
     monkeypatch.setattr(lazy, "LARGE", GREY.size - 1)
     with pytest.raises(ImageError, match=r"is stored in one piece of 0\.0 GB; save it as a tiled TIFF"):
-        open_plane(Source(str(tmp_path / "a.tif")))
+        open_plane(FilePlane(str(tmp_path / "a.tif")))
 
 
 def test_planes_know_where_their_pixels_lie(tmp_path):
@@ -356,16 +356,16 @@ def test_planes_know_where_their_pixels_lie(tmp_path):
     axes = [{"name": axis, "type": "space", "unit": unit} for axis, unit in units.items()]
     scales = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [scales]}
-    plane = open_plane(Source(str(tmp_path / "a.zarr")))
+    plane = open_plane(FilePlane(str(tmp_path / "a.zarr")))
     assert plane.placement == ((0.5, 0.25), (100, 200), ("nanometer", "pixel"))
     whole = [{"type": "scale", "scale": [1, 2, 4]}, {"type": "translation", "translation": [0, 1, 2]}]
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{**scales, "coordinateTransformations": whole}]}
-    assert open_plane(Source(str(tmp_path / "a.zarr"))).placement[:2] == ((1, 1), (201, 802))
+    assert open_plane(FilePlane(str(tmp_path / "a.zarr"))).placement[:2] == ((1, 1), (201, 802))
     sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
         file.write(GREY, tile=(16, 16), subifds=1, metadata={"axes": "YX", **sizes})
         file.write(GREY[::2, ::2], tile=(16, 16), subfiletype=1)
-    with open_plane(Source(str(tmp_path / "a.ome.tif"), level=1)) as plane:
+    with open_plane(FilePlane(str(tmp_path / "a.ome.tif"), level=1)) as plane:
         assert plane.placement == ((1, 0.5), (0, 0), ("micrometer", "micrometer"))
     assert LazyPlane(GREY, pixel_size=0.5).placement == ((0.5, 0.5), (0, 0), ("micrometer", "micrometer"))
     assert LazyPlane(GREY).placement == ((1, 1), (0, 0), (None, None))

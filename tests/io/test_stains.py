@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.color import hed2rgb
 
 from napari_pffnet.io.images import ImageError
-from napari_pffnet.io.lazy import LazyPlane, Source, open_plane, open_stack, read_plane
+from napari_pffnet.io.lazy import FilePlane, LazyPlane, open_plane, open_stack, read_plane
 from napari_pffnet.io.stains import Hematoxylin, hematoxylin, is_brown
 
 
@@ -66,7 +66,7 @@ def test_files_are_read_so(tmp_path):
     for name in ("a.tif", "a.png"):
         np.testing.assert_array_equal(read_plane(tmp_path / name, "hematoxylin")[0], whole)
         np.testing.assert_array_equal(read_plane(tmp_path / name)[0], image)
-    with open_plane(Source(str(tmp_path / "a.zarr"), "hematoxylin")) as plane:
+    with open_plane(FilePlane(str(tmp_path / "a.zarr"), "hematoxylin")) as plane:
         np.testing.assert_array_equal(plane.read((slice(None), slice(2, 30))), whole[:, 2:30])
     tifffile.imwrite(tmp_path / "z.tif", np.stack([image, image[::-1]]), photometric="rgb")
     with open_stack(tmp_path / "z.tif", "hematoxylin") as stack:

@@ -12,7 +12,7 @@ from tifffile import imwrite
 
 from napari_pffnet.cli import main
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.io.lazy import Source, open_plane
+from napari_pffnet.io.lazy import FilePlane, open_plane
 from napari_pffnet.library import load_model
 from napari_pffnet.samples import u2os
 from napari_pffnet.segment import Segmenter
@@ -38,10 +38,10 @@ def image(tmp_path):
 
 
 def test_a_killed_worker_changes_nothing(cluster, image, tmp_path):
-    segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(Source(str(image)))
+    segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(FilePlane(str(image)))
     alone = segment_large(plane, segmenter, tmp_path / "alone")
     with distributed.Client(cluster) as client:
-        spread = SpreadTiles(client, Source(str(image)), "default", "cpu")
+        spread = SpreadTiles(client, FilePlane(str(image)), "default", "cpu")
         victims, seen = list(client.run(os.getpid).values())[:1], []
 
         def kill_one(done, total):
@@ -64,9 +64,9 @@ def test_workers_see_what_has_changed_since_the_last_run(cluster, tmp_path):
     def labels(pixels, *, spread):
         imwrite(tmp_path / "new.tif", pixels, tile=(64, 64))
         (tmp_path / "new.tif").replace(image)
-        segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(Source(str(image)))
+        segmenter, plane = Segmenter(load_model(), CONFIG), open_plane(FilePlane(str(image)))
         with distributed.Client(cluster) as client:
-            elsewhere = SpreadTiles(client, Source(str(image)), "default", "cpu") if spread else None
+            elsewhere = SpreadTiles(client, FilePlane(str(image)), "default", "cpu") if spread else None
             done = segment_large(plane, segmenter, tmp_path / "out", spread=elsewhere)
         return zarr.open(done.labels)["labels/nuclei/0"][:]
 

@@ -47,7 +47,7 @@ from napari_pffnet.curate.split import split_by_line
 from napari_pffnet.data.opening import open_source
 from napari_pffnet.evaluate.metrics import overlaps
 from napari_pffnet.library import load_model, pick_device
-from napari_pffnet.segment import FeatureCache, Found, Pointer, Segmenter
+from napari_pffnet.segment import FeatureCache, FoundNucleus, Pointer, Segmenter
 from napari_pffnet.segment.prediction import Segmentation
 from napari_pffnet.typing import Array
 
@@ -193,7 +193,7 @@ class Annotator:
         sides = np.tile(box[2:] - box[:2], 2)
         return tuple(box + self.random.uniform(-SHAKY, SHAKY, 4) * sides)
 
-    def _ask(self, box: tuple[float, ...]) -> Found:
+    def _ask(self, box: tuple[float, ...]) -> FoundNucleus:
         start = time.perf_counter()
         found = self.pointer.nucleus_in(box)
         self.seconds += time.perf_counter() - start

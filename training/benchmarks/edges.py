@@ -19,7 +19,7 @@ from finetune import draw, every, note, read, table
 from numpy.typing import NDArray
 
 from napari_pffnet.data.opening import open_source
-from napari_pffnet.data.parts import Part
+from napari_pffnet.data.parts import SourceParts
 from napari_pffnet.data.project import within
 from napari_pffnet.data.sources import Sample, Source
 from napari_pffnet.library import load_model, pick_device
@@ -41,7 +41,7 @@ def annotate(labels: Labels, complete: NDArray[np.bool_], rule: str) -> tuple[La
 
 
 @dataclass(frozen=True)
-class Squares(Part):
+class Squares(SourceParts):
     """A source of which one random square of each image is annotated."""
 
     inner: Source

@@ -33,7 +33,7 @@ from napari_pffnet.train.blend import blend
 from napari_pffnet.train.control import EFFORTS
 from napari_pffnet.train.events import Step, Validation
 from napari_pffnet.train.finetune import finetune, recipe
-from napari_pffnet.train.material import Material
+from napari_pffnet.train.material import TrainingMaterial
 from napari_pffnet.train.validation import spread
 
 MEASURES = ("ap50", "aji", "pq")
@@ -50,7 +50,7 @@ def figures(model: Model, source: Source, most: int | None) -> dict[str, float]:
     return {name: round(pooled[name], 4) for name in MEASURES}
 
 
-def draw(source: Source, count: int, seed: int) -> Material:
+def draw(source: Source, count: int, seed: int) -> TrainingMaterial:
     """Draw images that have nuclei; one in five is held out, of a single one a quarter."""
     from napari_pffnet.data.parts import Side
 
@@ -62,7 +62,7 @@ def draw(source: Source, count: int, seed: int) -> Material:
     train: Source = parts[0] if held else Side(parts[0], "train")
     checked: Source = parts[1] if held else Side(parts[0], "held out")
     nuclei = sum(int(train.read(i).labels.max()) for i in range(len(train)))
-    return Material(train, checked, tuple(held), nuclei)
+    return TrainingMaterial(train, checked, tuple(held), nuclei)
 
 
 def train(base: Model, options: argparse.Namespace, count: int, seed: int, folder: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.folder import FolderSource
 from napari_pffnet.data.normalize import normalize
-from napari_pffnet.io.lazy import Source, open_plane
+from napari_pffnet.io.lazy import FilePlane, open_plane
 from napari_pffnet.library import Model, load_model
 from napari_pffnet.segment import Segmenter
 from napari_pffnet.segment.large import segment_large
@@ -103,12 +103,12 @@ def repeated(tile: np.ndarray, side: int) -> np.ndarray:
     return np.tile(tile, [-(-side // TILE)] * 2)[:side, :side]
 
 
-def written(folder: Path, tile: np.ndarray, side: int) -> Source:
+def written(folder: Path, tile: np.ndarray, side: int) -> FilePlane:
     """A Zarr array of that."""
     path = folder / "in.zarr"
     shutil.rmtree(path, ignore_errors=True)
     zarr.create_array(path, data=repeated(tile, side), chunks=(TILE, TILE))
-    return Source(str(path))
+    return FilePlane(str(path))
 
 
 def main() -> None:

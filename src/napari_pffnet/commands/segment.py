@@ -16,7 +16,7 @@ from napari_pffnet.commands.segment_files import (
     LARGE_OUTPUTS,
     LINKED,
     OUTPUTS,
-    Found,
+    FileResult,
     Job,
     find_jobs,
     protect,
@@ -30,7 +30,7 @@ from napari_pffnet.io.terminal import IN_FILES, tell
 Progress = Callable[[int, int], None]
 if TYPE_CHECKING:
     from napari_pffnet.config import SegmentConfig
-    from napari_pffnet.io.lazy import Source
+    from napari_pffnet.io.lazy import FilePlane
     from napari_pffnet.segment import Segmenter
     from napari_pffnet.segment.cluster import SpreadTiles
 
@@ -273,7 +273,7 @@ def _tell(job: Job, options: argparse.Namespace, count: int, seconds: float, fau
 def _segment_large(segmenter: Segmenter, job: Job, options: argparse.Namespace, cluster: Any) -> int:
     from tqdm import tqdm
 
-    from napari_pffnet.io.lazy import Source, open_plane, open_stack
+    from napari_pffnet.io.lazy import FilePlane, open_plane, open_stack
     from napari_pffnet.segment.large import segment_large
 
     path = job.path
@@ -284,7 +284,7 @@ def _segment_large(segmenter: Segmenter, job: Job, options: argparse.Namespace, 
             raise ValueError(
                 f"--all-planes is not for planes of over 64 Mpx; choose one of the {count} planes with --plane N"
             )
-    source = Source(str(path.resolve()), options.channel, job.plane, options.level or 0, options.axes)
+    source = FilePlane(str(path.resolve()), options.channel, job.plane, options.level or 0, options.axes)
     if options.level is None:
         source, segmenter = _on_its_level(source, segmenter)
     quiet = not sys.stderr.isatty()
@@ -315,7 +315,7 @@ def _begin(bar: Any, done: int, total: int) -> None:
     bar.initial = bar.n = bar.last_print_n = done
 
 
-def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segmenter]:
+def _on_its_level(source: FilePlane, segmenter: Segmenter) -> tuple[FilePlane, Segmenter]:
     """Return the source at the level that suits its nuclei, and the segmenter for it; say which one it is."""
     from napari_pffnet.io.lazy import level_count, open_plane
     from napari_pffnet.segment import Segmenter
@@ -334,7 +334,7 @@ def _on_its_level(source: Source, segmenter: Segmenter) -> tuple[Source, Segment
     return sources[level], Segmenter(segmenter.model, config)
 
 
-def _spread(cluster: Any, source: Source, options: argparse.Namespace) -> SpreadTiles | None:
+def _spread(cluster: Any, source: FilePlane, options: argparse.Namespace) -> SpreadTiles | None:
     if cluster is None:
         return None
     from napari_pffnet.segment.cluster import SpreadTiles
@@ -368,7 +368,7 @@ def _segment(segmenter: Segmenter, job: Job, options: argparse.Namespace) -> int
     return int(found.result.table["index"].nunique())
 
 
-def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, progress: Progress) -> Found:
+def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, progress: Progress) -> FileResult:
     from napari_pffnet.data.normalize import apply_limits
     from napari_pffnet.io.lazy import open_stack, read_plane
     from napari_pffnet.io.stains import is_brown
@@ -384,7 +384,7 @@ def _one_plane(segmenter: Segmenter, job: Job, options: argparse.Namespace, prog
         with open_stack(job.path, options.channel, options.axes) as stack:
             place = stack.columns(stack.places[job.plane])
     linked = linked_nuclei(result.table, (), sizes) if job.linked else None
-    return Found(result, "YX", sizes, apply_limits(image, seen.bounds), place=place, linked=linked)
+    return FileResult(result, "YX", sizes, apply_limits(image, seen.bounds), place=place, linked=linked)
 
 
 def _note(message: Warning | str, *_details: Any, **_more: Any) -> None:

@@ -51,7 +51,7 @@ class Job(NamedTuple):
         return [output / f"{self.name}{suffix}" for suffix in suffixes]
 
 
-class Found(NamedTuple):
+class FileResult(NamedTuple):
     """What is written of an image.
 
     `result`: of a stack with a row for each nucleus on each plane, and `linked` with one for each nucleus; `axes` and
@@ -68,7 +68,7 @@ class Found(NamedTuple):
     linked: pd.DataFrame | None = None
 
 
-def write(targets: Sequence[Path], overwrite: bool, found: Found) -> None:
+def write(targets: Sequence[Path], overwrite: bool, found: FileResult) -> None:
     """Write what was found to the targets of a job; a table of nuclei that were linked before goes away."""
     from napari_pffnet.io.results import write_labels, write_overlay, write_semantic, write_table
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_pffnet.commands.segment_files import Found
+from napari_pffnet.commands.segment_files import FileResult
 
 if TYPE_CHECKING:
     from napari_pffnet.io.lazy import LazyStack
     from napari_pffnet.segment import Segmenter
 
 
-def segment_stack(segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Callable[[int, int], None]) -> Found:
+def segment_stack(
+    segmenter: Segmenter, stack: LazyStack, linked: bool, progress: Callable[[int, int], None]
+) -> FileResult:
     """Segment all planes at the zoom of the one that shows most; blank ones are not looked at.
 
     Parameters
@@ -46,4 +48,4 @@ def segment_stack(segmenter: Segmenter, stack: LazyStack, linked: bool, progress
     rows = one_row_per_plane(composer.tables, columns)
     result = composer.result()._replace(table=rows)
     nuclei = linked_nuclei(rows, columns[0], stack.pixel_sizes) if linked else None
-    return Found(result, f"{stack.axes}YX", stack.pixel_sizes, seen, telling, linked=nuclei)
+    return FileResult(result, f"{stack.axes}YX", stack.pixel_sizes, seen, telling, linked=nuclei)

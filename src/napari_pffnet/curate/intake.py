@@ -32,7 +32,7 @@ BESIDE = {**dict.fromkeys(LABEL_ENDS, "labels"), "_semantic": "semantic", "_over
 FOLDERS = {"labels": "labels", "masks": "labels", "semantic": "semantic"}
 
 
-class Found(NamedTuple):
+class FoundImage(NamedTuple):
     """An image file, and the files of its annotation, if there are any."""
 
     image: Path
@@ -71,7 +71,7 @@ class NewImage:
     stack: str | None = None
 
 
-def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
+def find_images(paths: Iterable[str | Path]) -> tuple[list[FoundImage], list[str]]:
     """Return the image files among the paths and in the folders among them, and what is neither.
 
     Labels are not images but the annotation of one, chosen too or not: ``labels/NAME.*`` of ``images/NAME.*``
@@ -103,7 +103,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Found], list[str]]:
     strays = _strays([file for file, _ in own if not holds_annotation(file)], {folder for folder, _ in images})
     problems += [_tell_strays(folder, names) for folder, names in strays.items()]
     own = [(file, parts) for file, parts in own if not holds_annotation(file) and file.parent not in strays]
-    return [Found(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
+    return [FoundImage(file, parts.get("labels"), parts.get("semantic")) for file, parts in own], problems
 
 
 def _near(files: Sequence[Path]) -> list[Path]:
@@ -190,7 +190,7 @@ class Intake:
         self._names = {entry.name.casefold() for entry in manifest.images}
         self._known = {entry.sha256: entry.name for entry in manifest.images}
 
-    def take(self, found: Found) -> None:
+    def take(self, found: FoundImage) -> None:
         """Take one file, if it can be read, and its annotation, if that fits."""
         file = found.image
         try:
@@ -252,7 +252,7 @@ class Intake:
         work.close()
         self._is_in_work()
 
-    def _annotate(self, name: str, found: Found, shape: tuple[int, int]) -> None:
+    def _annotate(self, name: str, found: FoundImage, shape: tuple[int, int]) -> None:
         """Write what was found as the annotation of a new image; one that the project has already stays."""
         from napari_pffnet.data.annotation import read_annotation, read_semantic
         from napari_pffnet.data.sources import DataError

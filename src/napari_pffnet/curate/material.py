@@ -20,7 +20,7 @@ from napari_pffnet.labels import share_inside
 
 
 @dataclass(frozen=True)
-class Material:
+class ProjectMaterial:
     """An image of a project.
 
     Attributes
@@ -56,7 +56,7 @@ class Material:
         return not self.fault and (self.whole or self.areas > 0)
 
 
-def material(folder: str | Path) -> list[Material]:
+def material(folder: str | Path) -> list[ProjectMaterial]:
     """Count what each image of a project offers; one that cannot be read is listed with its fault.
 
     Raises
@@ -68,14 +68,14 @@ def material(folder: str | Path) -> list[Material]:
     return [_of(folder, entry) for entry in read_manifest(folder / PROJECT_FILE).images]
 
 
-def _of(folder: Path, entry: ImageEntry) -> Material:
+def _of(folder: Path, entry: ImageEntry) -> ProjectMaterial:
     try:
         regions = read_regions(annotation_file(folder, "regions", entry.name))
         find_image(folder, entry)
         nuclei, share = _count(find_labels(folder, entry), regions)
     except (ProjectError, OSError, ValueError) as error:
-        return Material(entry.name, entry.state, fault=str(error), stack=entry.stack)
-    return Material(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share, stack=entry.stack)
+        return ProjectMaterial(entry.name, entry.state, fault=str(error), stack=entry.stack)
+    return ProjectMaterial(entry.name, entry.state, nuclei, regions.whole, len(regions.areas), share, stack=entry.stack)
 
 
 def _count(file: Path | None, regions: Regions) -> tuple[int, float]:

@@ -17,7 +17,7 @@ HELD_OUT = 0.25
 KEPT_BYTES = 2 * 2**30
 
 
-class Part:
+class SourceParts:
     """What the parts of a source have in common with it."""
 
     source: Source
@@ -36,7 +36,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Chosen(Part):
+class Chosen(SourceParts):
     """Some images of a source, in the order given."""
 
     source: Source
@@ -55,7 +55,7 @@ class Chosen(Part):
         return self.source.read(self.indices[index])
 
 
-class Kept(Part):
+class Kept(SourceParts):
     """A source whose samples are read once: what is changed in their files later is not seen.
 
     Parameters
@@ -84,7 +84,7 @@ class Kept(Part):
 
 
 @dataclass(frozen=True)
-class Side(Part):
+class Side(SourceParts):
     """Of each image the larger part (``"train"``) or the quarter that is held out: every loss ignores the other."""
 
     source: Source
@@ -104,7 +104,7 @@ class Side(Part):
 
 
 @dataclass(frozen=True)
-class Window(Part):
+class Window(SourceParts):
     """Of each large image the square with the most annotated nuclei, so that looking at it often takes little time."""
 
     source: Source

@@ -24,7 +24,7 @@ class PairError(ValueError):
     """Folders that hold nothing to compare; the message names them and the fix."""
 
 
-class Pairs(NamedTuple):
+class FilePairs(NamedTuple):
     """What belongs together.
 
     `files` (truth, prediction) by name; `faults` one line per truth image that cannot be compared; `extra` names of
@@ -44,7 +44,7 @@ class Evaluated(NamedTuple):
     notes: list[str]
 
 
-def find_pairs(truth: Path, predictions: Path) -> Pairs:
+def find_pairs(truth: Path, predictions: Path) -> FilePairs:
     """Pair label images by name.
 
     Parameters
@@ -59,7 +59,7 @@ def find_pairs(truth: Path, predictions: Path) -> Pairs:
         Not two folders or two files, or there is no truth.
     """
     if all(path.is_file() or is_zarr(path) for path in (truth, predictions)):
-        return Pairs({image_of(truth.stem): (truth, predictions)}, [], [])
+        return FilePairs({image_of(truth.stem): (truth, predictions)}, [], [])
     for folder in (predictions, truth):
         if not folder.is_dir():
             raise PairError(f"{folder}: no such folder; give two folders of label images, or two label images")
@@ -67,7 +67,7 @@ def find_pairs(truth: Path, predictions: Path) -> Pairs:
     if not wanted:
         hint = f"; did you mean {truth / 'labels'}?" if (truth / "labels").is_dir() else f"; expected NAME.tif ({DRAW})"
         raise PairError(f"{truth}: no label images{hint}")
-    pairs = Pairs({}, [], sorted(have.keys() - wanted.keys()))
+    pairs = FilePairs({}, [], sorted(have.keys() - wanted.keys()))
     for name, true in wanted.items():
         found = have.get(name, [])
         twice = next((files for files in (true, found) if len(files) > 1), None)

@@ -36,7 +36,7 @@ LARGEST_CHUNK = 256 * 2**20
 
 
 @dataclass(frozen=True)
-class Source:
+class FilePlane:
     """Which plane of which file.
 
     `axes`, `channel` and `plane` as `io.images.to_plane` takes them, `level` of a pyramid.
@@ -233,7 +233,7 @@ def is_zarr(path: Path) -> bool:
     return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zattrs", ".zgroup", ".zarray"))
 
 
-def open_plane(source: Source) -> LazyPlane:
+def open_plane(source: FilePlane) -> LazyPlane:
     """Open a plane of an OME-Zarr (0.4, 0.5), a plain Zarr array, or a TIFF; nothing is read yet.
 
     Raises
@@ -259,7 +259,7 @@ def read_plane(
         It cannot be read, or a choice is missing; the message names the fix.
     """
     if path.suffix.lower() in TIFF:
-        array, letters, sizes, close, *_ = _open(Source(str(path), channel, plane, axes=axes), plane is not None)
+        array, letters, sizes, close, *_ = _open(FilePlane(str(path), channel, plane, axes=axes), plane is not None)
         with LazyPlane(array, letters, channel, plane, close=close, path=path) as opened:
             return opened.read((slice(None), slice(None))), sizes
     pixels, own, _ = read_image(path)
@@ -276,7 +276,7 @@ def open_stack(path: Path, channel: Channel | None = None, axes: str | None = No
         It cannot be read; the message names the fix.
     """
     if is_zarr(path) or path.suffix.lower() in TIFF:
-        array, letters, sizes, close, _, _, colours = _open(Source(str(path), channel, axes=axes), stack=True)
+        array, letters, sizes, close, _, _, colours = _open(FilePlane(str(path), channel, axes=axes), stack=True)
         if is_zarr(path) and index_of(channel) is None and not axes and not are_stains(colours):
             letters = name_colours(array, letters)
         return LazyStack(path, array, letters, channel, sizes, close)
@@ -303,7 +303,7 @@ def level_count(path: Path) -> int:
         return len(facts.paths) if facts else 1
 
 
-def _open(source: Source, stack: bool = False) -> Opened:
+def _open(source: FilePlane, stack: bool = False) -> Opened:
     """Open an array; samples that lie one after the other are taken for planes if these are asked for (`stack`)."""
     path = Path(source.path)
     if not path.exists():

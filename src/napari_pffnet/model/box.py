@@ -38,7 +38,7 @@ class BoxHead(nn.Module):
         return self.cls_score(x), self.bbox_pred(x)
 
 
-class Regions(NamedTuple):
+class SampledRegions(NamedTuple):
     """Sampled regions of one image: `boxes` R×4, `labels` int64 R (0 = background), `rows` int64 R (their object)."""
 
     boxes: Tensor
@@ -53,7 +53,7 @@ class RegionSampler:
         self.matcher = Matcher(config.foreground_iou, config.foreground_iou, allow_low_quality_matches=False)
         self.sampler = BalancedPositiveNegativeSampler(config.batch, config.positive_fraction)
 
-    def __call__(self, proposals: Tensor, target: dict[str, Tensor]) -> Regions:
+    def __call__(self, proposals: Tensor, target: dict[str, Tensor]) -> SampledRegions:
         """Sample from the proposals (P×4) and the objects' own boxes; mostly ignored regions are no negatives."""
         boxes = torch.cat([proposals, target["boxes"]])
         if len(target["boxes"]) == 0:
@@ -65,11 +65,11 @@ class RegionSampler:
         labels[(rows < 0) & mostly_ignored(boxes, target["semantic"])] = -1
         positive, negative = self.sampler([labels])
         chosen = torch.where(positive[0] | negative[0])[0]
-        return Regions(boxes[chosen], labels[chosen], rows[chosen])
+        return SampledRegions(boxes[chosen], labels[chosen], rows[chosen])
 
 
 def box_losses(
-    logits: Tensor, deltas: Tensor, regions: list[Regions], targets: list[dict[str, Tensor]]
+    logits: Tensor, deltas: Tensor, regions: list[SampledRegions], targets: list[dict[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Cross-entropy of the classes and, for positives, smooth L1 (beta 1) of their deltas, per sampled region."""
     counts = [len(r.boxes) for r in regions]
@@ -83,7 +83,7 @@ def box_losses(
     }
 
 
-def _wanted_deltas(regions: Regions, target: dict[str, Tensor]) -> Tensor:
+def _wanted_deltas(regions: SampledRegions, target: dict[str, Tensor]) -> Tensor:
     """Deltas from each region to its object, R×4; 0 for background."""
     wanted = torch.zeros_like(regions.boxes)
     positive = regions.labels > 0

@@ -16,7 +16,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from napari_pffnet.config import ModelConfig
 from napari_pffnet.labels import IGNORE
 from napari_pffnet.model.body import build_body
-from napari_pffnet.model.box import BoxHead, Detections, Regions, RegionSampler, box_losses, detect, refine
+from napari_pffnet.model.box import BoxHead, Detections, RegionSampler, SampledRegions, box_losses, detect, refine
 from napari_pffnet.model.fusion import AttentionFusion
 from napari_pffnet.model.layers import GroupNorm32, UpsampledConv
 from napari_pffnet.model.losses import consistency_loss, semantic_loss
@@ -282,8 +282,8 @@ class PFFNet(nn.Module):
         return torch.stack([self.fusion(*per_image) for per_image in zip(semantic, boxes, masks, strict=True)])
 
     def _positives(
-        self, regions: list[Regions], deltas: Tensor, sizes: list[tuple[int, int]]
-    ) -> tuple[list[Regions], list[Tensor]]:
+        self, regions: list[SampledRegions], deltas: Tensor, sizes: list[tuple[int, int]]
+    ) -> tuple[list[SampledRegions], list[Tensor]]:
         """The positive regions that train the masks and, for the fusion, their refined boxes."""
         positives, moved = [], []
         for region, delta, size in zip(regions, deltas.split([len(r.boxes) for r in regions]), sizes, strict=True):
@@ -291,7 +291,7 @@ class PFFNet(nn.Module):
             limit = self.config.roi.mask_batch
             if limit is not None and len(rows) > limit:
                 rows = rows[torch.randperm(len(rows), device=rows.device)[:limit]]
-            positives.append(Regions(*(part[rows] for part in region)))
+            positives.append(SampledRegions(*(part[rows] for part in region)))
             moved.append(refine(delta[rows], region.boxes[rows], region.labels[rows], size))
         return positives, moved
 

@@ -2,7 +2,7 @@
 
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.segment.features import FeatureCache
-from napari_pffnet.segment.pointer import Found, Pointer
+from napari_pffnet.segment.pointer import FoundNucleus, Pointer
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import estimate_diameter, sized
@@ -11,7 +11,7 @@ from napari_pffnet.segment.whole import segment_image
 __all__ = [
     "Cancelled",
     "FeatureCache",
-    "Found",
+    "FoundNucleus",
     "Pointer",
     "Prediction",
     "Segmentation",

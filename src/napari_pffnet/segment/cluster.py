@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from napari_pffnet.config import SegmentConfig
-from napari_pffnet.io.lazy import LazyPlane, Source, open_plane
+from napari_pffnet.io.lazy import FilePlane, LazyPlane, open_plane
 from napari_pffnet.library import load_model, pick_device
 from napari_pffnet.segment.large_tiles import Setting, compute, read
 from napari_pffnet.segment.segmenter import Segmenter
@@ -56,13 +56,13 @@ class SpreadTiles:
     ----------
     client : distributed.Client
         See `connect`.
-    source : Source
+    source : FilePlane
         The image.
     model, device : str
         As of `library.load_model` and `library.pick_device`; looked up by each worker.
     """
 
-    def __init__(self, client: Any, source: Source, model: str, device: str) -> None:
+    def __init__(self, client: Any, source: FilePlane, model: str, device: str) -> None:
         self.client, self.source, self.model, self.device = client, source, model, device
         self.run = new_run()
 
@@ -114,12 +114,18 @@ def worker_segmenter(model: str, device: str, config: SegmentConfig, _run: str) 
 
 
 @lru_cache(maxsize=4)
-def _worker_plane(source: Source, _run: str) -> LazyPlane:
+def _worker_plane(source: FilePlane, _run: str) -> LazyPlane:
     return open_plane(source)
 
 
 def _compute(
-    task: tuple[int, Tile], source: Source, model: str, device: str, config: SegmentConfig, run: str, setting: Setting
+    task: tuple[int, Tile],
+    source: FilePlane,
+    model: str,
+    device: str,
+    config: SegmentConfig,
+    run: str,
+    setting: Setting,
 ) -> bytes:
     with one_at_a_time():
         segmenter, tile = worker_segmenter(model, device, config, run), task[1]

@@ -47,7 +47,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Done:
+class LargeResult:
     """What came of it.
 
     `labels`: Zarr group with ``labels/nuclei`` and ``labels/semantic``; `table`: CSV file; `count` of nuclei; `zoom`
@@ -70,7 +70,7 @@ def segment_large(
     shown: Callable[[Shown], None] | None = None,
     spread: Spread | None = None,
     restart: bool = False,
-) -> Done:
+) -> LargeResult:
     """Segment a plane of any size; memory is that of a tile and of a block.
 
     What is done lies in ``OUTPUT.partial``. After a crash or a cancellation, the same call goes on there.
@@ -141,7 +141,7 @@ def segment_large(
         write_table(table, rows, plane.pixel_area, plane.place)
         _replace(work / RESULT, target)
         discard(work)
-    return Done(target, table, len(rows), fitting.scale)
+    return LargeResult(target, table, len(rows), fitting.scale)
 
 
 def _pyramids(folder: Path, plane: LazyPlane) -> tuple[LabelPyramid, LabelPyramid]:

@@ -23,7 +23,7 @@ CENTRED = 8.0
 LEAST_SCORE = 0.005
 
 
-class Found(NamedTuple):
+class FoundNucleus(NamedTuple):
     """One nucleus.
 
     `indices`: int64 rows and columns of its pixels; `score`: class probability, `quality`: predicted fit of the mask,
@@ -89,13 +89,13 @@ class Pointer:
         """Compute the features of the tile around a box; takes as long as segmenting that tile."""
         self._compute(box)
 
-    def nucleus_in(self, box: Box) -> Found | None:
+    def nucleus_in(self, box: Box) -> FoundNucleus | None:
         """Find the nucleus that a drawn box (y0, x0, y1, x1) holds; None if no pixel is found."""
         y0, x0, y1, x1 = box
         rated = self._look(self._needed(box), np.array([[x0, y0, x1, y1]], np.float32), rounds=0)
         return _best(rated, self.image.shape)
 
-    def nucleus_at(self, y: float, x: float) -> Found | None:
+    def nucleus_at(self, y: float, x: float) -> FoundNucleus | None:
         """Find the nucleus that covers a point: the best of squares around it, refined, and of the run's detections.
 
         Of two that are as good, that whose middle is nearer to the point is meant. None if nothing there resembles a
@@ -192,7 +192,7 @@ def _joined(first: _Rated, second: _Rated) -> _Rated:
     return _Rated(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
-def _best(rated: _Rated, shape: tuple[int, ...], covering: tuple[float, float] | None = None) -> Found | None:
+def _best(rated: _Rated, shape: tuple[int, ...], covering: tuple[float, float] | None = None) -> FoundNucleus | None:
     """Paint the best region by score × quality whose mask has a pixel, and holds a point if one is given."""
     weights = rated.scores * rated.quality
     if covering is not None:
@@ -204,7 +204,7 @@ def _best(rated: _Rated, shape: tuple[int, ...], covering: tuple[float, float] |
         if mask.any() if covering is None else _at(mask, window, *covering):
             rows, columns = np.nonzero(mask)
             indices = rows + window[0].start, columns + window[1].start
-            return Found(indices, float(rated.scores[row]), float(rated.quality[row]))
+            return FoundNucleus(indices, float(rated.scores[row]), float(rated.quality[row]))
     return None
 
 

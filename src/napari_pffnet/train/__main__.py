@@ -16,7 +16,7 @@ from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT, listed
 
 if TYPE_CHECKING:
     from napari_pffnet.train.events import Event
-    from napari_pffnet.train.material import Material
+    from napari_pffnet.train.material import TrainingMaterial
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -179,7 +179,7 @@ def _chosen_before(output: Path) -> list[str]:
     return [f"finetune.{key}={listed(each)}" for key, each in names.items() if each]
 
 
-def _check_saved(project: Path, material: Material) -> None:
+def _check_saved(project: Path, material: TrainingMaterial) -> None:
     """Raise DataError if edits of images that are used are in the journal only: they would not count."""
     from napari_pffnet.curate.history import unsaved_edits
     from napari_pffnet.data.sources import DataError, names_of

@@ -27,7 +27,7 @@ from napari_pffnet.train.control import EFFORTS, LAST, RESULT, RESUME_FILE, Effo
 from napari_pffnet.train.events import Checkpoint, Comparison, Event, Message, Plan, Validation
 from napari_pffnet.train.gate import lines
 from napari_pffnet.train.loop import fit
-from napari_pffnet.train.material import Material, known_to, prints
+from napari_pffnet.train.material import TrainingMaterial, known_to, prints
 from napari_pffnet.train.memory import let_go
 from napari_pffnet.train.probe import fit_memory, measure, smaller
 from napari_pffnet.train.replay import MOST, Crops, ReplaySource, collect, merge, read_replay, sample_crops, to_tensors
@@ -99,7 +99,7 @@ def recipe(model: ModelConfig, effort: Effort, images: int, overrides: Sequence[
 def finetune(
     config: TrainConfig,
     base: Model,
-    material: Material,
+    material: TrainingMaterial,
     output: Path,
     *,
     device: torch.device,
@@ -117,7 +117,7 @@ def finetune(
         As from `recipe`.
     base : Model
         Where it starts; it is not changed.
-    material : Material
+    material : TrainingMaterial
         Images to learn from and to check on.
     output : Path
         Folder of the run.
@@ -220,7 +220,7 @@ def _finish(
     config: TrainConfig,
     base: Model,
     origin: Mapping[str, str],
-    material: Material,
+    material: TrainingMaterial,
     output: Path,
     device: torch.device,
     crops: Mapping[str, Crops],
@@ -282,7 +282,7 @@ def _keep_base(file: Path, output: Path) -> None:
     write_atomic(output / BASE / file.name, file.read_bytes())
 
 
-def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, Crops]:
+def _on_their_side(crops: Mapping[str, Crops], material: TrainingMaterial) -> dict[str, Crops]:
     """Leave out crops of images that are held out now, and crops to check on of images to learn from.
 
     What is held out is compared as a whole. Told by name alone: rather a crop less than one that is judged by what was
@@ -292,7 +292,7 @@ def _on_their_side(crops: Mapping[str, Crops], material: Material) -> dict[str, 
     return {use: [crop for crop in each if crop.name not in other[use]] for use, each in crops.items()}
 
 
-def _with_choice(config: TrainConfig, material: Material) -> TrainConfig:
+def _with_choice(config: TrainConfig, material: TrainingMaterial) -> TrainConfig:
     """Note the images in the configuration: a run that is resumed has the same, whatever is done meanwhile."""
     train, held = names_of(material.train), names_of(material.held_out)
     parts = set(train) & set(held)  # of a single image a part is held out
@@ -300,7 +300,7 @@ def _with_choice(config: TrainConfig, material: Material) -> TrainConfig:
     return config.model_copy(update={"finetune": config.finetune.model_copy(update=choice)})
 
 
-def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Crops]) -> dict[str, Crops]:
+def _replay_set(config: TrainConfig, material: TrainingMaterial, crops: Mapping[str, Crops]) -> dict[str, Crops]:
     """Crops of this run's images, with some of those that the base model had."""
     sources = {"learn": material.train, "check": material.held_out}
     percentiles = config.model.input.percentiles
@@ -308,7 +308,7 @@ def _replay_set(config: TrainConfig, material: Material, crops: Mapping[str, Cro
     return {use: merge(crops[use], new[use], MOST[use]) for use in MOST}
 
 
-def _plan(config: TrainConfig, material: Material, seconds: float) -> Plan:
+def _plan(config: TrainConfig, material: TrainingMaterial, seconds: float) -> Plan:
     return Plan(
         len(material.train),
         material.nuclei,

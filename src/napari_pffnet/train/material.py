@@ -21,7 +21,7 @@ NO_CARD: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingMaterial:
     """What a model learns from, and what it is checked on.
 
     Attributes
@@ -40,7 +40,7 @@ class Material:
     nuclei: int
 
 
-def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> Material:
+def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str, Any] = NO_CARD) -> TrainingMaterial:
     """Open a project, or any annotated images, and part them into those to learn from and those to check on.
 
     They are read now; what is changed in the files later does not count (as far as 2 GiB hold them).
@@ -89,10 +89,10 @@ def open_material(folder: str | Path, config: FinetuneConfig, card: Mapping[str,
             f"{', '.join(rest if not counts[0] else held or rest)}; correct another image, or a larger area"
         )
     shown = tuple(held) if held else tuple(f"{name} (a quarter)" for name in rest)
-    return Material(train, checked, shown, counts[0])
+    return TrainingMaterial(train, checked, shown, counts[0])
 
 
-def known_to(base: Model, material: Material) -> list[str]:
+def known_to(base: Model, material: TrainingMaterial) -> list[str]:
     """Return which images that are held out the base model has learnt from."""
     held = {name: i for i, name in enumerate(names_of(material.held_out))}
     whole = [name for name in material.names if name in held]
@@ -100,7 +100,7 @@ def known_to(base: Model, material: Material) -> list[str]:
     return sorted(seen_by(base.card).among(whole, lambda name: pixel_print(read(held[name]).image))[0])
 
 
-def prints(before: Seen, material: Material) -> dict[str, list[str]]:
+def prints(before: Seen, material: TrainingMaterial) -> dict[str, list[str]]:
     """Return the prints of all images seen, by name: those of before and of this run.
 
     A name of which an earlier image has none gets none: that image would be forgotten.

@@ -13,7 +13,7 @@ from napari_pffnet._qt.connections import Connections
 from napari_pffnet._qt.correct.edit_tools import Settings, class_tools, nucleus_tools
 from napari_pffnet._qt.correct.gestures import NOTHING, Canvas, Gestures
 from napari_pffnet._qt.correct.keys import Keys
-from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
+from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Finish, Gesture, Later, Tool, ToolEdit
 from napari_pffnet._qt.layers.active_labels import NO_LAYER, ActiveLabels
 from napari_pffnet._qt.layers.editable import editable_copy, hindrance
 from napari_pffnet._qt.layers.image_under import grey_under
@@ -186,10 +186,10 @@ class CorrectController:
             self.view.set_status(f"Not done: {error}.")
             return None
 
-    def _tell(self, plane: LabelPlane, do: Callable[[], Edit | str | Later]) -> str:
+    def _tell(self, plane: LabelPlane, do: Callable[[], ToolEdit | str | Later]) -> str:
         try:
             result = do()
-            if isinstance(result, Edit):
+            if isinstance(result, ToolEdit):
                 result = self._write(result, plane)
         except (OperationError, PlaneError) as error:
             result = f"Not done: {error}."
@@ -199,7 +199,7 @@ class CorrectController:
             return result.text
         return result
 
-    def _write(self, edit: Edit, plane: LabelPlane) -> str:
+    def _write(self, edit: ToolEdit, plane: LabelPlane) -> str:
         if not len(edit.change.values):
             return "Nothing to change there."
         rows = self.active.rows_of(plane.layer)

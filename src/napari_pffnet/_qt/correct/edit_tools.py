@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from napari_pffnet._qt.correct.continuing import continued
-from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Edit, Gesture, Tool
+from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Gesture, Tool, ToolEdit
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.operations import (
@@ -176,21 +176,21 @@ def class_tools() -> list[Tool]:
 
 
 def _on_nucleus(operation: Callable[[LabelPlane, int], Change], done: str) -> Do:
-    def do(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+    def do(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
         label = plane.id_at(gesture.points[0])
-        return Edit(operation(plane, label), f"Nucleus {label} {done}.") if label else NO_NUCLEUS
+        return ToolEdit(operation(plane, label), f"Nucleus {label} {done}.") if label else NO_NUCLEUS
 
     return do
 
 
-def _delete(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+def _delete(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
     if gesture.kind == "lasso":
         ids = mostly_inside(plane.pixels, gesture.points)
         if not ids:
             return NONE_INSIDE
-        return Edit(delete(plane.pixels, ids), f"{count_nuclei(len(ids))} deleted{_where(plane)}.")
+        return ToolEdit(delete(plane.pixels, ids), f"{count_nuclei(len(ids))} deleted{_where(plane)}.")
     label = plane.id_at(gesture.points[0])
-    return Edit(delete(plane.pixels, [label]), f"Nucleus {label} deleted{_where(plane)}.") if label else NO_NUCLEUS
+    return ToolEdit(delete(plane.pixels, [label]), f"Nucleus {label} deleted{_where(plane)}.") if label else NO_NUCLEUS
 
 
 def _where(plane: LabelPlane) -> str:
@@ -206,13 +206,13 @@ class _Together:
     def forget(self) -> None:
         self.first = 0
 
-    def __call__(self, plane: LabelPlane, gesture: Gesture) -> Edit | str:
+    def __call__(self, plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
         if gesture.kind == "lasso":
             self.forget()
             ids = mostly_inside(plane.pixels, gesture.points)
             if not ids:
                 return NONE_INSIDE
-            return Edit(merge(plane.pixels, ids), f"{count_nuclei(len(ids))} merged into {ids[0]}.")
+            return ToolEdit(merge(plane.pixels, ids), f"{count_nuclei(len(ids))} merged into {ids[0]}.")
         label = plane.id_at(gesture.points[0])
         if label == 0:
             return NO_NUCLEUS
@@ -221,10 +221,10 @@ class _Together:
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
         where = "" if here else ", which is on other planes"
-        return Edit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{where}.")
+        return ToolEdit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{where}.")
 
 
-def _split(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+def _split(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
     if gesture.kind == "path":
         change = split_by_line(plane.pixels, gesture.points, used_up_to=plane.used_up_to)
         return _parts(change) if len(change.values) else "Nothing split; draw the line across a nucleus."
@@ -232,33 +232,33 @@ def _split(plane: LabelPlane, gesture: Gesture) -> Edit | str:
     return _parts(split_at_waist(plane.pixels, label, used_up_to=plane.used_up_to)) if label else NO_NUCLEUS
 
 
-def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> Edit:
+def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> ToolEdit:
     return _parts(split_each_by_seeds(plane.pixels, seeds, grey, plane.used_up_to))
 
 
-def _parts(change: Change) -> Edit:
-    return Edit(change, f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}.")
+def _parts(change: Change) -> ToolEdit:
+    return ToolEdit(change, f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}.")
 
 
-def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> Edit | str:
+def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> ToolEdit | str:
     if gesture.kind != "lasso":
         return "Hold the button down and draw around the nucleus."
     change = new_label(plane.pixels, gesture.points, replace=replace, used_up_to=plane.used_up_to)
     made = continued(plane, change)
-    return Edit(made.change, f"{made.name} added.", made=made.label)
+    return ToolEdit(made.change, f"{made.name} added.", made=made.label)
 
 
-def _relabel(plane: LabelPlane) -> Edit:
+def _relabel(plane: LabelPlane) -> ToolEdit:
     _, ids = renumber(np.maximum(plane.everything, 0))
     new = {old: number for number, old in enumerate(ids.tolist(), start=1)}
     changed = {old: number for old, number in new.items() if old != number}
-    return Edit(relabel(plane.everything), f"{count_nuclei(len(new))}, numbered without gaps.", True, changed)
+    return ToolEdit(relabel(plane.everything), f"{count_nuclei(len(new))}, numbered without gaps.", True, changed)
 
 
 def _painter(value: int, title: str) -> Do:
-    def do(plane: LabelPlane, gesture: Gesture) -> Edit | str:
+    def do(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
         if gesture.kind != "lasso":
             return "Hold the button down and draw around the area."
-        return Edit(paint_class(plane.pixels, gesture.points, value), f"{title} painted.")
+        return ToolEdit(paint_class(plane.pixels, gesture.points, value), f"{title} painted.")
 
     return do

@@ -12,7 +12,7 @@ from napari.layers import Image
 
 from napari_pffnet._qt.background import Background
 from napari_pffnet._qt.correct.continuing import continued
-from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Edit, Finish, Gesture, Later, Tool
+from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Finish, Gesture, Later, Tool, ToolEdit
 from napari_pffnet._qt.engine import Engine, Request
 from napari_pffnet._qt.insight import Insight, Insights
 from napari_pffnet._qt.layers.image_under import ELSEWHERE
@@ -23,7 +23,7 @@ from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.placing import TAKEN, place, redraw
 
 if TYPE_CHECKING:
-    from napari_pffnet.segment import Found, Pointer
+    from napari_pffnet.segment import FoundNucleus, Pointer
 
 Box = tuple[float, float, float, float]
 NO_IMAGE = "No image lies under these labels pixel by pixel; open the image that they were drawn on."
@@ -32,7 +32,7 @@ LOOKING = "Looking at this part of the image…"
 SMALLEST_BOX = 2
 
 
-class Look(NamedTuple):
+class KeptFeatures(NamedTuple):
     """Features of an image without a run: the pixels (`Image.data`) and settings that they were computed of."""
 
     data: Any
@@ -71,7 +71,7 @@ class PointTools:
     ) -> None:
         self.insights, self.engine, self.request = insights, engine, request
         self.background, self.replace = background, replace
-        self._looks: WeakKeyDictionary[Image, Look] = WeakKeyDictionary()
+        self._looks: WeakKeyDictionary[Image, KeptFeatures] = WeakKeyDictionary()
 
     def tools(self) -> list[Tool]:
         """Return the tools."""
@@ -108,7 +108,7 @@ class PointTools:
             ),
         ]
 
-    def _here(self, plane: LabelPlane, gesture: Gesture) -> Edit | str | Later:
+    def _here(self, plane: LabelPlane, gesture: Gesture) -> ToolEdit | str | Later:
         y, x = (float(value) for value in gesture.points[0])
         if not _inside((y, x), plane):
             return NO_NUCLEUS
@@ -117,7 +117,7 @@ class PointTools:
         around = (y - 0.5, x - 0.5, y + 0.5, x + 0.5)
         return self._ask(plane, around, lambda pointer: pointer.nucleus_at(y, x), self._placing(gesture))
 
-    def _in_box(self, plane: LabelPlane, gesture: Gesture) -> Edit | str | Later:
+    def _in_box(self, plane: LabelPlane, gesture: Gesture) -> ToolEdit | str | Later:
         (y0, x0), (y1, x1) = gesture.points + 0.5
         height, width = plane.pixels.shape
         box = (max(float(y0), 0), max(float(x0), 0), min(float(y1), height), min(float(x1), width))
@@ -125,31 +125,31 @@ class PointTools:
             return "Drag a box from one corner of the nucleus to the opposite one."
         return self._ask(plane, box, lambda pointer: pointer.nucleus_in(box), self._placing(gesture))
 
-    def _fit(self, plane: LabelPlane, gesture: Gesture) -> Edit | str | Later:
+    def _fit(self, plane: LabelPlane, gesture: Gesture) -> ToolEdit | str | Later:
         label = plane.id_at(gesture.points[0])
         if label == 0:
             return NO_NUCLEUS
         rows, columns = np.nonzero(plane.pixels == label)
         box = (float(rows.min()), float(columns.min()), float(rows.max() + 1), float(columns.max() + 1))
 
-        def seen(pointer: Pointer) -> Found | None:
+        def seen(pointer: Pointer) -> FoundNucleus | None:
             from napari_pffnet.segment.pointer import LEAST_SCORE
 
             found = pointer.nucleus_in(box)
             return found if found is not None and found.score >= LEAST_SCORE else None
 
-        def redrawn(now: LabelPlane, found: Found) -> Edit:
-            return Edit(redraw(now.pixels, label, found.indices), f"Nucleus {label} redrawn")
+        def redrawn(now: LabelPlane, found: FoundNucleus) -> ToolEdit:
+            return ToolEdit(redraw(now.pixels, label, found.indices), f"Nucleus {label} redrawn")
 
         return self._ask(plane, box, seen, redrawn)
 
-    def _placing(self, gesture: Gesture) -> Callable[[LabelPlane, Found], Edit]:
+    def _placing(self, gesture: Gesture) -> Callable[[LabelPlane, FoundNucleus], ToolEdit]:
         """Return what puts a nucleus among the others."""
 
-        def placed(plane: LabelPlane, found: Found) -> Edit:
+        def placed(plane: LabelPlane, found: FoundNucleus) -> ToolEdit:
             change = place(plane.pixels, found.indices, replace=self._replaces(gesture), used_up_to=plane.used_up_to)
             made = continued(plane, change)
-            return Edit(made.change, made.name.rstrip(","), made=made.label)
+            return ToolEdit(made.change, made.name.rstrip(","), made=made.label)
 
         return placed
 
@@ -160,9 +160,9 @@ class PointTools:
         self,
         plane: LabelPlane,
         box: Box,
-        find: Callable[[Pointer], Found | None],
-        edit: Callable[[LabelPlane, Found], Edit],
-    ) -> Edit | str | Later:
+        find: Callable[[Pointer], FoundNucleus | None],
+        edit: Callable[[LabelPlane, FoundNucleus], ToolEdit],
+    ) -> ToolEdit | str | Later:
         """Answer at once from kept features; else compute those around the box first, in the background."""
         under = self.insights.image_under(plane)
         if under is None:
@@ -171,7 +171,7 @@ class PointTools:
         image, wanted = under[0], self.request(under[0], under[1].part)
         pointer, model = self._known(plane, image, wanted)
 
-        def answer(now: LabelPlane, pointer: Pointer) -> Edit | str:
+        def answer(now: LabelPlane, pointer: Pointer) -> ToolEdit | str:
             found = find(pointer)
             if found is None:
                 return NOT_SEEN
@@ -189,7 +189,7 @@ class PointTools:
         request: Request,
         known: Pointer | None,
         box: Box,
-        answer: Callable[[LabelPlane, Pointer], Edit | str],
+        answer: Callable[[LabelPlane, Pointer], ToolEdit | str],
         ready: Callable[[Finish], None],
     ) -> None:
         data = image.data
@@ -201,7 +201,7 @@ class PointTools:
 
         def done(pointer: Pointer) -> None:
             if known is None:
-                self._looks[image] = Look(data, request, pointer)
+                self._looks[image] = KeptFeatures(data, request, pointer)
             ready(lambda now: answer(now, pointer))
 
         def failed(error: Exception) -> None:

@@ -39,7 +39,7 @@ class Gesture:
 
 
 @dataclass(frozen=True)
-class Edit:
+class ToolEdit:
     """Pixels to write as one step of the undo history, and what is said then.
 
     `everywhere`: the change is one of `LabelPlane.everything`, all planes of the layer at once. `renumbered`: the new
@@ -56,7 +56,7 @@ class Edit:
 
 
 #: Called on the plane as it is when the work in the background is done.
-Finish = Callable[[LabelPlane], Edit | str]
+Finish = Callable[[LabelPlane], ToolEdit | str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Later:
     start: Callable[[Callable[[Finish], None]], None]
 
 
-Do = Callable[[LabelPlane, Gesture], Edit | str | Later]
+Do = Callable[[LabelPlane, Gesture], ToolEdit | str | Later]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_pffnet._qt.layers.camera import reveal
 from napari_pffnet._qt.layers.label_rows import LabelRows
-from napari_pffnet._qt.layers.undo import Done
+from napari_pffnet._qt.layers.undo import DoneStep
 
 NO_LAYER = "Select a Labels layer: the nuclei of Segment, or any other."
 
@@ -64,7 +64,7 @@ class ActiveLabels:
         """Redo what was undone last, bring it into view, and say what it was."""
         return self._turned("redo", self.rows.redo() if self.rows else None)
 
-    def _turned(self, verb: str, done: Done | None) -> str:
+    def _turned(self, verb: str, done: DoneStep | None) -> str:
         if done is None or self.layer is None:
             return f"Nothing to {verb}."
         if done.box is not None:

@@ -17,7 +17,7 @@ from psygnal import Signal
 from napari_pffnet._qt.layers.history import Write, box_of, present, transitions, values, writes
 from napari_pffnet._qt.layers.label_plane import content_of
 from napari_pffnet._qt.layers.origin import layer_origin
-from napari_pffnet._qt.layers.undo import Beside, Done, Undo
+from napari_pffnet._qt.layers.undo import Beside, DoneStep, Undo
 from napari_pffnet.curate.provenance import TEXT
 from napari_pffnet.io.user import user_name
 from napari_pffnet.typing import Array
@@ -70,7 +70,7 @@ class LabelRows:
     #: own `features` event. napari announces some edits before it writes the pixels: read the ids from the writes, not
     #: from the layer.
     changed = Signal(object)
-    #: A step was undone or redone: emitted with its `Done`, after `changed`.
+    #: A step was undone or redone: emitted with its `DoneStep`, after `changed`.
     turned = Signal(object)
 
     def __init__(self, layer: Labels) -> None:
@@ -106,16 +106,16 @@ class LabelRows:
         """Number of edits since the layer was first selected, without those undone."""
         return self._undo.edits
 
-    def undo(self) -> Done | None:
+    def undo(self) -> DoneStep | None:
         """Undo the last step, an edit (with napari) and its rows or one beside it; None if there is none."""
         return self._turned(self._undo.undo(), undone=True)
 
-    def redo(self) -> Done | None:
+    def redo(self) -> DoneStep | None:
         """Redo what was undone last; None if nothing was."""
         return self._turned(self._undo.redo(), undone=False)
 
     def remember(
-        self, done: Done, back: Callable[[], None], again: Callable[[], None], *, lasting: bool = False
+        self, done: DoneStep, back: Callable[[], None], again: Callable[[], None], *, lasting: bool = False
     ) -> None:
         """Note a step that changes no pixels, and how to take it back and do it again: it is undone in turn.
 
@@ -126,14 +126,14 @@ class LabelRows:
     def set_state(self, ids: Iterable[int], state: str, box: Array | None = None) -> None:
         """Set the state of objects, such as `ACCEPTED`, as a step that can be undone; ids without a row get one.
 
-        `box` tells where they are, as in `Done`.
+        `box` tells where they are, as in `DoneStep`.
         """
         known = sorted(set(ids) - {0})
         before, rows = self._rows(known, only_known=True), self._rows(known)
         areas = pd.Series(_areas(self.layer.data, rows.index[rows["area"].isna()].tolist()), dtype=float)
         rows = rows.assign(area=rows["area"].fillna(areas), state=state, changed=_now(), user=user_name())
         rows["origin"] = rows["origin"].fillna(layer_origin(self.layer))
-        done = Done(f"{_named(known)} {state or 'open again'}", known, box)
+        done = DoneStep(f"{_named(known)} {state or 'open again'}", known, box)
         self.remember(done, lambda: self._show(known, before, []), lambda: self._show(known, rows, []))
         self._show(known, rows, [])
 
@@ -168,25 +168,25 @@ class LabelRows:
             del self._steps[next(iter(self._steps))]
         self._show(ids, after, writes(event.value, undone=False))
 
-    def _turned(self, step: list[Any] | Beside | None, undone: bool) -> Done | None:
+    def _turned(self, step: list[Any] | Beside | None, undone: bool) -> DoneStep | None:
         if step is None:
             return None
         done = step.done if isinstance(step, Beside) else self._return(step, undone)
         self.turned.emit(done)
         return done
 
-    def _return(self, item: list[Any], undone: bool) -> Done:
+    def _return(self, item: list[Any], undone: bool) -> DoneStep:
         step = next((self._steps[id(atom)] for atom in item if id(atom) in self._steps), None)
         written = writes(item, undone=undone)
         box = box_of(written)
         if step:
             self._show(step.ids, step.before if undone else step.after, written, turned=True)
-            return Done(step.text, step.ids, box)
+            return DoneStep(step.text, step.ids, box)
         moved = transitions(item)
         if undone:
             moved = {(after, before): count for (before, after), count in moved.items()}
         self._show(_ids(moved), self._edited(moved), written, turned=True)
-        return Done("an earlier edit", _ids(moved), box)
+        return DoneStep("an earlier edit", _ids(moved), box)
 
     def _told(self, ids: list[int], after: pd.DataFrame) -> str:
         """Say which objects an edit deleted, made and changed."""

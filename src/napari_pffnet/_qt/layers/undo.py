@@ -19,7 +19,7 @@ KEPT = 100
 Step = list[Any]
 
 
-class Done(NamedTuple):
+class DoneStep(NamedTuple):
     """What a step was.
 
     Attributes
@@ -44,7 +44,7 @@ class Beside:
     `lasting`: it is not about the layer's objects, and is undone where others have taken their place too.
     """
 
-    done: Done
+    done: DoneStep
     back: Callable[[], None]
     again: Callable[[], None]
     lasting: bool = False

@@ -10,9 +10,9 @@ from psygnal import Signal
 
 from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
-from napari_pffnet._qt.layers.undo import Done
+from napari_pffnet._qt.layers.undo import DoneStep
 from napari_pffnet._qt.review.rows import DISMISSED, Key, ReviewList
-from napari_pffnet._qt.review.windows import Spot
+from napari_pffnet._qt.review.windows import ObjectPlace
 from napari_pffnet.curate.change import OperationError
 from napari_pffnet.curate.placing import place
 from napari_pffnet.curate.queue import CANDIDATE
@@ -35,7 +35,7 @@ class Candidates:
     def __init__(self, active: ActiveLabels, say: Callable[[str], None]) -> None:
         self.active, self.say = active, say
         self._review: ReviewList | None = None
-        self._aside: WeakKeyDictionary[Labels, list[Spot]] = WeakKeyDictionary()
+        self._aside: WeakKeyDictionary[Labels, list[ObjectPlace]] = WeakKeyDictionary()
 
     def begin(self, review: ReviewList | None) -> None:
         """This list is under review, or none; candidates that lie where one was set aside are so at once."""
@@ -72,12 +72,12 @@ class Candidates:
             return
         layer, spot, gone = review.layer, review.spot(key), row["state"] != DISMISSED
         # its number is not told: another list may give it another one
-        done = Done("candidate set aside" if gone else "candidate taken back", [], review.box(key))
+        done = DoneStep("candidate set aside" if gone else "candidate taken back", [], review.box(key))
         self._put(layer, spot, gone)
         back, again = (lambda: self._put(layer, spot, not gone)), (lambda: self._put(layer, spot, gone))
         rows.remember(done, back, again, lasting=True)
 
-    def _put(self, layer: Labels, spot: Spot, gone: bool) -> None:
+    def _put(self, layer: Labels, spot: ObjectPlace, gone: bool) -> None:
         others = [each for each in self._aside.get(layer, []) if not each.is_at(spot)]
         self._aside[layer] = [*others, spot] if gone else others
         review = self._review

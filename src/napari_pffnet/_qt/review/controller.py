@@ -18,7 +18,7 @@ from napari_pffnet._qt.layers.contours import Contours
 from napari_pffnet._qt.layers.label_plane import LabelPlane, check_to_edit, plane_to_edit
 from napari_pffnet._qt.layers.label_rows import ACCEPTED, RowsChange
 from napari_pffnet._qt.layers.planes import PlaneError
-from napari_pffnet._qt.layers.undo import Done
+from napari_pffnet._qt.layers.undo import DoneStep
 from napari_pffnet._qt.review import texts
 from napari_pffnet._qt.review.brush import Brush
 from napari_pffnet._qt.review.candidates import Candidates
@@ -266,7 +266,7 @@ class ReviewController:
             self._layers.follow(keys)
         self._list_again()
 
-    def _go_back(self, step: Done) -> None:
+    def _go_back(self, step: DoneStep) -> None:
         """What was undone or redone is the present row again, if it is listed."""
         review = self._list
         key = review.meant_by(step, self._present.key) if review is not None else None

@@ -12,8 +12,8 @@ from napari.layers import Labels
 
 from napari_pffnet._qt.layers.history import Write
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet._qt.layers.undo import Done
-from napari_pffnet._qt.review.windows import Spot, around, box_of, hull, meets, written
+from napari_pffnet._qt.layers.undo import DoneStep
+from napari_pffnet._qt.review.windows import ObjectPlace, around, box_of, hull, meets, written
 from napari_pffnet.curate.candidates import Candidate
 from napari_pffnet.curate.change import Window
 from napari_pffnet.curate.queue import (
@@ -201,10 +201,10 @@ class ReviewList:
                 return number
         return None
 
-    def spot(self, key: Key) -> Spot:
+    def spot(self, key: Key) -> ObjectPlace:
         """Return where an object of the list lies."""
         row = self.row(key)
-        return Spot(key.plane, *(box_of(row) if row is not None else (slice(0, 0), slice(0, 0))))
+        return ObjectPlace(key.plane, *(box_of(row) if row is not None else (slice(0, 0), slice(0, 0))))
 
     def box(self, key: Key) -> Array:
         """Return where an object of the list lies in the layer's data: int D×2, first and last index of each axis."""
@@ -213,13 +213,13 @@ class ReviewList:
         parts = [next(shown) if isinstance(i, slice) else slice(i, i + 1) for i in self.plane(key.plane).index]
         return np.array([(part.start, part.stop - 1) for part in parts])
 
-    def candidates_at(self, spot: Spot) -> list[int]:
+    def candidates_at(self, spot: ObjectPlace) -> list[int]:
         """Return the numbers of the candidates at a place where one was set aside; not of those that are taken."""
         rows = self.rows[self._of(self.here, CANDIDATE) & meets(self.rows, (spot.rows, spot.columns))]
         keys = [Key(self.here, CANDIDATE, number) for number in rows["index"].tolist()]
         return [key.number for key in keys if spot.is_at(self.spot(key))]
 
-    def meant_by(self, step: Done, present: Key | None = None) -> Key | None:
+    def meant_by(self, step: DoneStep, present: Key | None = None) -> Key | None:
         """Return the row that a step was about: a nucleus that it touched, else the candidate that lies there.
 
         Of several it is the present one, if that is among them.
@@ -231,7 +231,7 @@ class ReviewList:
         window = [slice(first, last + 1) for first, last in np.delete(step.box, self._stack, 0).tolist()]
         here = self.rows[self._of(plane, NUCLEUS)]["index"]
         keys = [Key(plane, NUCLEUS, label) for label in step.ids if label in set(here.tolist())]
-        keys += [Key(plane, CANDIDATE, number) for number in self.candidates_at(Spot(plane, *window))]
+        keys += [Key(plane, CANDIDATE, number) for number in self.candidates_at(ObjectPlace(plane, *window))]
         return present if present in keys else next(iter(keys), None)
 
     def planes_of(self, label: int) -> int:

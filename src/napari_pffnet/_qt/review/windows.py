@@ -15,14 +15,14 @@ from napari_pffnet.typing import Array
 SAME = 0.5
 
 
-class Spot(NamedTuple):
+class ObjectPlace(NamedTuple):
     """Where an object lies: the number of its plane and its box there."""
 
     plane: int
     rows: slice
     columns: slice
 
-    def is_at(self, other: Spot) -> bool:
+    def is_at(self, other: ObjectPlace) -> bool:
         """Whether it is the place of the same object."""
         pairs = (self.rows, other.rows), (self.columns, other.columns)
         common = np.prod([max(min(a.stop, b.stop) - max(a.start, b.start), 0) for a, b in pairs])

@@ -15,7 +15,7 @@ from napari_pffnet._qt.engine import Engine, LargeOutcome, LargeRequest, Progres
 from napari_pffnet._qt.layers.axes import axis_names, level_count, level_shape
 from napari_pffnet._qt.layers.planes import Plane, PlaneError, Stack
 from napari_pffnet._qt.segment.large_layers import LargeLayers
-from napari_pffnet._qt.segment.protocol import Options, View
+from napari_pffnet._qt.segment.protocol import SegmentOptions, View
 from napari_pffnet._qt.segment.results import about_image
 from napari_pffnet._qt.segment.summary import found, short
 from napari_pffnet.wording import duration
@@ -43,7 +43,7 @@ class LargeRuns:
         self._latest: Shown | None = None
         self._begun: tuple[float, int] | None = None
 
-    def request(self, image: Image, plane: Plane | Stack, options: Options) -> LargeRequest | None:
+    def request(self, image: Image, plane: Plane | Stack, options: SegmentOptions) -> LargeRequest | None:
         """Return the run of a large plane; None if the user names no place for it, or wants to keep what is there.
 
         Raises

@@ -15,7 +15,7 @@ THRESHOLDS = ("score_threshold", "mask_threshold", "overlap_threshold", "min_are
 
 
 @dataclass(frozen=True)
-class Options:
+class SegmentOptions:
     """What the user has set.
 
     `linked` matters where all planes of a stack are segmented; `level` is of an image's pyramid, None to choose one.
@@ -41,7 +41,7 @@ class View(Protocol):
     thresholds_changed: Any
     outlines_changed: Any
 
-    def options(self) -> Options:
+    def options(self) -> SegmentOptions:
         """Read all controls."""
 
     def set_choices(self, choices: Choices, model: str | None = None) -> None:

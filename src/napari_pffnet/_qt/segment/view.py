@@ -25,7 +25,7 @@ from superqt import QLabeledDoubleSlider
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.layers.axes import Channel
-from napari_pffnet._qt.segment.protocol import THRESHOLDS, Options
+from napari_pffnet._qt.segment.protocol import THRESHOLDS, SegmentOptions
 from napari_pffnet._qt.tooltip import plain
 from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
 from napari_pffnet.config import SegmentConfig
@@ -104,11 +104,11 @@ class SegmentView(QWidget):
         self._lay_out()
         self._connect()
 
-    def options(self) -> Options:
+    def options(self) -> SegmentOptions:
         """Read all controls."""
         values = {name: control.value() for name, control in self.controls.items()}
         values["diameter"] = values["diameter"] or None
-        return Options(
+        return SegmentOptions(
             model=self.model.currentData() or "default",
             device=self.device.currentData() or "auto",
             channel=self._chosen_channel(),

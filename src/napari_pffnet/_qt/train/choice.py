@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from napari_pffnet._qt.train.protocol import View
 from napari_pffnet._qt.train.runs import seen, size_of
-from napari_pffnet.curate.material import Material, material
+from napari_pffnet.curate.material import ProjectMaterial, material
 from napari_pffnet.data.sources import hold_out
 
 NOTHING_DONE = "No image counts yet. Correct one, and mark it as done or complete in the step Project."
@@ -44,7 +44,7 @@ class MaterialChoice:
     def __init__(self, view: View, background: InBackground) -> None:
         self.view, self.background = view, background
         self._folder: Path | None = None
-        self._material: list[Material] = []
+        self._material: list[ProjectMaterial] = []
         self._proposed: list[str] = []
         self._base = ""
         self._counting = self._again = False
@@ -102,7 +102,9 @@ class MaterialChoice:
         if self._again:
             self.count()
 
-    def _counted(self, folder: Path, base: str, found: list[Material], known: tuple[list[str], list[str]]) -> None:
+    def _counted(
+        self, folder: Path, base: str, found: list[ProjectMaterial], known: tuple[list[str], list[str]]
+    ) -> None:
         if folder != self._folder:
             return
         options = self.view.options()
@@ -124,10 +126,10 @@ class MaterialChoice:
         self.summarize()
 
 
-def _same(now: Material, before: Material | None) -> bool:
+def _same(now: ProjectMaterial, before: ProjectMaterial | None) -> bool:
     """Whether an image is as far as it was, so that the user's tick still holds."""
     return before is not None and (now.state, now.trains) == (before.state, before.trains)
 
 
-def _images(images: Sequence[Material]) -> str:
+def _images(images: Sequence[ProjectMaterial]) -> str:
     return size_of(len(images), sum(each.nuclei for each in images))

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pffnet.curate.material import Material
+from napari_pffnet.curate.material import ProjectMaterial
 from napari_pffnet.train.gate import MEASURES, Compared
 from napari_pffnet.wording import counted
 
@@ -153,7 +153,7 @@ def ask_closing(parent: QWidget, paused: bool, others: Sequence[str] = ()) -> st
     return next((answer for answer, button in answers.items() if button and chosen is button), "stay")
 
 
-def completeness(image: Material) -> str:
+def completeness(image: ProjectMaterial) -> str:
     """Say how much of an image is complete."""
     if image.fault:
         return "damaged"

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from napari_pffnet._qt.engine import Choices
 from napari_pffnet._qt.train.compare_layers import Difference
 from napari_pffnet._qt.train.progress import Curve
-from napari_pffnet._qt.train.runs import Options, Page, Past
-from napari_pffnet.curate.material import Material
+from napari_pffnet._qt.train.runs import Page, Past, TrainOptions
+from napari_pffnet.curate.material import ProjectMaterial
 from napari_pffnet.train.gate import Gate
 from napari_pffnet.typing import Array
 
@@ -36,13 +36,13 @@ class View(Protocol):
     past_chosen: Any
     past_unwanted: Any
 
-    def options(self) -> Options:
+    def options(self) -> TrainOptions:
         """Read all controls."""
 
     def set_choices(self, choices: Choices, base: str | None = None) -> None:
         """Offer base models and devices; choose this base model, if one is named."""
 
-    def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
+    def set_material(self, images: Sequence[ProjectMaterial], used: Sequence[str], held_out: Sequence[str]) -> None:
         """List the images, which are used, and which of these are held out."""
 
     def set_summary(self, text: str, ready: bool) -> None:

@@ -63,7 +63,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """What the user has set: images to use, those of them held out, and how to train."""
 
     images: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ def check_settings(text: str) -> list[str]:
     return settings
 
 
-def command(project: Path, output: Path, options: Options, settings: Sequence[str]) -> list[str]:
+def command(project: Path, output: Path, options: TrainOptions, settings: Sequence[str]) -> list[str]:
     """Return the command of a run."""
     chosen = [f"finetune.images={listed(options.images)}", f"finetune.held_out={listed(options.held_out)}"]
     return [

@@ -37,9 +37,9 @@ from napari_pffnet._qt.train.parts import (
 )
 from napari_pffnet._qt.train.past_list import PastList
 from napari_pffnet._qt.train.progress import Curve
-from napari_pffnet._qt.train.runs import Options, Page, Past
+from napari_pffnet._qt.train.runs import Page, Past, TrainOptions
 from napari_pffnet._qt.widgets import ask, make_button, make_combo, make_form, make_label
-from napari_pffnet.curate.material import Material
+from napari_pffnet.curate.material import ProjectMaterial
 from napari_pffnet.train.control import EFFORTS, USUAL_EFFORT
 from napari_pffnet.train.gate import MEASURES, Gate
 
@@ -120,10 +120,10 @@ class TrainView(QWidget):
         self._lay_out()
         self.set_page("none")
 
-    def options(self) -> Options:
+    def options(self) -> TrainOptions:
         """Read all controls."""
         used = [item for item in self._items() if item.checkState(0) == CHECKED]
-        return Options(
+        return TrainOptions(
             images=tuple(item.text(0) for item in used),
             held_out=tuple(item.text(0) for item in used if item.checkState(HELD) == CHECKED),
             base=self.base.currentData() or "default",
@@ -147,7 +147,7 @@ class TrainView(QWidget):
             self.base.addItem(model, model)
         self.base.setCurrentIndex(self.base.findData(model))
 
-    def set_material(self, images: Sequence[Material], used: Sequence[str], held_out: Sequence[str]) -> None:
+    def set_material(self, images: Sequence[ProjectMaterial], used: Sequence[str], held_out: Sequence[str]) -> None:
         """List the images, which are used, and which of these are held out."""
         self.images.blockSignals(True)
         self.images.clear()
