@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     import torch
 
 #: In small letters.
-SIGNS = ("out of memory", "outofmemory", "memoryerror", "allocate memory", "not enough memory", "status_alloc_failed")
+SIGNS = (
+    "out of memory",
+    "outofmemory",
+    "memoryerror",
+    "allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+    "winerror 1455",  # Windows' paging file is too small
+)
 #: What cuDNN says when no memory is left to work in, and of convolutions that it cannot do.
 VAGUE_SIGNS = ("unable to find an engine", "valid cudnn algorithm")
 LITTLE = 0.1

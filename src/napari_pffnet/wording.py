@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 
 MINUTE_S, HOUR_S = 60, 3600
+#: the key that Qt calls Ctrl
+CTRL = "Cmd" if sys.platform == "darwin" else "Ctrl"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -17,3 +17,17 @@ def test_triton_is_hidden_only_where_it_would_crash(monkeypatch, mesa, expected)
     torch_import.import_torch()
     assert seen == [expected == "hidden"] * 2
     assert "triton" not in sys.modules
+
+
+def test_windows_library_that_qt_has_loaded_is_explained(monkeypatch):
+    def fail(_name):
+        error = OSError("[WinError 1114] A dynamic link library (DLL) initialization routine failed")
+        error.winerror = 1114
+        raise error
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    with pytest.raises(ImportError, match="update Qt"):
+        torch_import.import_torch()
+    monkeypatch.setattr(importlib, "import_module", lambda _name: (_ for _ in ()).throw(OSError("no such file")))
+    with pytest.raises(OSError, match="no such file"):
+        torch_import.import_torch()

@@ -257,7 +257,7 @@ def test_full_disk_loses_nothing(tmp_path, monkeypatch):
     session(tmp_path, ONE)
     work = start(tmp_path)
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(ProjectError, match=r"not saved \(No space left on device\); make room .* kept in memory"):
+    with pytest.raises(ProjectError, match=r"not saved \(No space left on device\); make room.* kept in memory"):
         work.record(TWO)
     monkeypatch.undo()
     monkeypatch.setattr("napari_pffnet.io.own_file.write_atomic", full)

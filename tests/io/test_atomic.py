@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from napari_pffnet.io import patience
 from napari_pffnet.io.atomic import write_atomic
 
 
@@ -67,3 +68,42 @@ def test_an_error_names_the_file_that_was_wanted(tmp_path):
         assert caught.value.filename == str(path)
     assert caught.type is FileNotFoundError
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_file_that_is_open_elsewhere_for_a_moment_is_waited_for(tmp_path, monkeypatch, replace):
+    refusals = [5, 32, 33]
+
+    def hindered(action):
+        def move(*paths):
+            if refusals:
+                error = PermissionError(errno.EACCES, "used by another process", str(paths[0]))
+                error.winerror = refusals.pop()
+                raise error
+            return action(*paths)
+
+        return move
+
+    for name in ("replace", "link"):
+        monkeypatch.setattr(os, name, hindered(getattr(os, name)))
+    file = tmp_path / "a.txt"
+    write_atomic(file, b"new", replace=replace)
+    assert file.read_bytes() == b"new"
+    assert not refusals
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_file_that_stays_open_elsewhere_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    def refuse(*paths):
+        error = PermissionError(errno.EACCES, "Access is denied", str(paths[0]))
+        error.winerror = 5
+        raise error
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"old")
+    with pytest.raises(PermissionError, match=r"Access is denied; close it in other programs.*a\.csv"):
+        write_atomic(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.csv"]

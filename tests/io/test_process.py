@@ -25,6 +25,23 @@ def test_another_process_of_the_same_number_is_not_meant():
     assert not process.alive(os.getpid(), process.started(os.getpid()) - 1000)
 
 
+def test_where_starts_are_told_by_a_clock_it_may_have_been_set(monkeypatch):
+    monkeypatch.setattr(process, "_facts", lambda _: [])
+    since = process.started(os.getpid())
+    assert process.alive(os.getpid(), since + 2)
+    assert process.alive(os.getpid(), since - 2)
+    assert not process.alive(os.getpid(), since - 100)
+
+
+def test_a_machine_is_the_same_in_another_network(monkeypatch):
+    monkeypatch.setattr(process.socket, "gethostname", lambda: "laptop.fritz.box")
+    assert process.machine() == "laptop"
+    assert process.is_here("laptop")
+    assert process.is_here("laptop.local")
+    assert not process.is_here("laptop2.fritz.box")
+    assert not process.is_here(None)
+
+
 def test_a_process_that_has_ended_does_not_run():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     since = process.started(ended.pid)

@@ -1,9 +1,11 @@
 """Progress that is written into files."""
 
+import sys
+
 from tqdm import tqdm
 
 from napari_pffnet.io.errors import reason
-from napari_pffnet.io.terminal import IN_FILES
+from napari_pffnet.io.terminal import IN_FILES, as_typed
 
 
 def test_progress_in_a_file_is_lines(capsys):
@@ -22,3 +24,10 @@ def test_errors_of_the_system_have_no_numbers():
     assert reason(OSError(28, "No space left on device")) == "No space left on device"
     assert reason(ValueError("no")) == "no"
     assert reason(ValueError()) == "ValueError()"
+
+
+def test_commands_are_quoted_as_the_shell_wants_them(monkeypatch):
+    command = ["python", "-m", "a", r"C:\my cells\p"]
+    assert as_typed(command) == r"python -m a 'C:\my cells\p'"
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert as_typed(command) == r'python -m a "C:\my cells\p"'

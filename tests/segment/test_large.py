@@ -1,6 +1,7 @@
 """Images of any size: the same result as in memory, resumed after a kill, visible while it is made."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,24 @@ def test_a_zarr_that_is_no_result_is_left_alone(tmp_path):
     with pytest.raises(LargeError, match="no result"):
         segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "b")
     np.testing.assert_array_equal(zarr.open(tmp_path / "a.zarr")[:], IMAGE)
+
+
+def test_a_result_stays_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    rename, before = Path.rename, {file for file in tmp_path.rglob("*") if file.is_file()}
+
+    def refuse(path, target):
+        if path.name == "result.zarr":
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError):
+        segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a")
+    assert before <= set(tmp_path.rglob("*"))
+    monkeypatch.setattr(Path, "rename", rename)
+    assert segment_large(LazyPlane(IMAGE), segmenter(), tmp_path / "a").count == COUNT
+    assert {path.name for path in tmp_path.iterdir()} == {"a.zarr", "a.csv"}
 
 
 def test_the_zoom_is_settled_by_the_first_run(tmp_path, monkeypatch):

@@ -292,6 +292,14 @@ def test_on_windows_too_the_viewer_has_the_machine_first(tmp_path, monkeypatch):
     assert started == [7]
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(0xC0000005, "Training crashed (0xC0000005)."), (0xC000012D, "Memory ran out."), (3, "ended with exit code 3")],
+)
+def test_codes_of_windows_are_explained(code, said):
+    assert said in child._cause({"code": code}, [])
+
+
 def test_the_cause_is_that_of_the_last_start():
     printed = ["torch.OutOfMemoryError: CUDA out of memory", "error: no model 'x'"]
     assert child._cause({"code": 2}, printed) == "Training ended: no model 'x'"

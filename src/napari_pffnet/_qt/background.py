@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils import cancelable_progress
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 T = TypeVar("T")
 Report = Callable[[int, int], None]
+#: bytes that the functions of a thread may use
+STACK = 16 * 2**20
 
 
 class Background(Protocol):
@@ -60,6 +63,8 @@ class Threads:
         cancel: Callable[[], None] = lambda: None,
     ) -> None:
         """Run a job; see `Background`."""
+        if sys.platform == "darwin":  # its threads have 512 kB otherwise, which does not suffice for all of PyTorch
+            QThreadPool.globalInstance().setStackSize(STACK)
         bar = cancelable_progress(total=0, desc=title, cancel_callback=cancel)
         reporter = _Reporter()
         reporter.progressed.connect(lambda step, total: _advance(bar, step, total))

@@ -11,6 +11,14 @@ import importlib
 import sys
 from pathlib import Path
 
+#: Windows' number of "initialization of a dynamic link library failed"
+NOT_LOADED = 1114
+AFTER_QT = (
+    "PyTorch could not be loaded after Qt, which has brought an older C++ library of Microsoft's; update Qt "
+    "(pip install --upgrade PyQt6), or start napari by: "
+    'python -c "import torch; from napari.__main__ import main; main()"'
+)
+
 
 def import_torch() -> None:
     """Import torch and torchvision, without Triton if it would crash."""
@@ -20,6 +28,10 @@ def import_torch() -> None:
     try:
         for name in ("torch", "torchvision"):
             importlib.import_module(name)
+    except OSError as error:
+        if getattr(error, "winerror", None) != NOT_LOADED:
+            raise
+        raise ImportError(AFTER_QT) from error
     finally:
         if hide:
             del sys.modules["triton"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pffnet.io.paths import relative
 from napari_pffnet.io.terminal import tell
 from napari_pffnet.wording import repeated
 
@@ -273,16 +273,16 @@ def _draw(file: Path, images: Path | None) -> Labels:
     from napari_pffnet.io.lazy import is_zarr
     from napari_pffnet.io.place import Place
 
-    image = _image(file, images, Path())
+    image = _find_image(file, images)
     if image is None:
         raise ValueError(
             f"{file}: its image {_name(file)} is not beside it; give the folder of the images with --images"
         )
     objects = read_objects(file)
     placed = any(each.where for each in objects) or not objects or file.suffix.lower() == ".geojson"
-    if placed and (drawn := _draw_stack(file, objects, Path(image))):
+    if placed and (drawn := _draw_stack(file, objects, image)):
         return drawn
-    height, width = _layout(Path(image))[1][-2:] if is_zarr(Path(image)) else read_pixels(Path(image)).shape[:2]
+    height, width = _layout(image)[1][-2:] if is_zarr(image) else read_pixels(image).shape[:2]
     labels, regions = draw_plane(file, objects, (height, width))
     if regions:
         tell(
@@ -309,7 +309,7 @@ def _draw_stack(file: Path, objects: Sequence[Outline], image: Path) -> Labels |
 def _image(file: Path, images: Path | None, start: Path) -> str | None:
     """Return the path of the image of a label file, seen from a folder; None if it is not beside it."""
     image = _find_image(file, images)
-    return Path(os.path.relpath(image, start)).as_posix() if image else None
+    return relative(image, start) if image else None
 
 
 def _find_image(file: Path, images: Path | None) -> Path | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_pffnet.io.terminal import as_typed
 
 if TYPE_CHECKING:
     from napari_pffnet.library import Entry
@@ -109,7 +110,7 @@ def import_(options: argparse.Namespace) -> int:
     from napari_pffnet import library
 
     model = library.add(options.file, options.name, options.note)
-    print(f"{options.file} -> {model.path}\nuse it with: --model {shlex.quote(model.name)}")
+    print(f"{options.file} -> {model.path}\nuse it with: --model {as_typed([model.name])}")
     return 0
 
 

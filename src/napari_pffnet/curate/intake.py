@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
 from napari_pffnet.io.images import SUFFIXES, ImageError, name_axes, read_image, to_plane
+from napari_pffnet.io.paths import portable, relative
 from napari_pffnet.io.project import ImageEntry, LayerPlace, Manifest, ProjectError, annotation_file
 from napari_pffnet.io.regions import Area, Regions, regions_bytes
 from napari_pffnet.io.tiff import Sizes, label_tiff, tiff
@@ -296,7 +296,7 @@ class Intake:
 
     def _place(self, file: Path, digest: str, choice: dict[str, int | None]) -> str:
         images = self.folder / "images"
-        name = self._free(file.stem, digest)
+        name = self._free(portable(file.stem) or "image", digest)
         if not self.copy or file.absolute().is_relative_to(images):
             elsewhere = None if file.absolute().is_relative_to(self.folder) else str(file.absolute())
             self._list(name, file.absolute(), digest, choice, elsewhere)
@@ -325,14 +325,6 @@ class Intake:
         return next(name for name, files in mine if all(fingerprint(file) == digest for file in files))
 
 
-def relative(file: Path, folder: Path) -> str:
-    """Return a path seen from a folder, with /; the full path where that cannot be (another drive)."""
-    try:
-        return Path(os.path.relpath(file, folder)).as_posix()
-    except ValueError:
-        return file.as_posix()
-
-
 def _choice(shape: Sequence[int], axes: str) -> dict[str, int | None]:
     """Choose the first channel and the middle plane where there are several."""
     axes = name_axes(tuple(shape), axes)
@@ -344,4 +336,4 @@ def _choice(shape: Sequence[int], axes: str) -> dict[str, int | None]:
 def _clean(name: str) -> str:
     """Return a name that every file system takes."""
     kept = "".join(c if c.isalnum() or c in " ._-()[]" else "_" for c in name).strip(" .")
-    return kept or "image"
+    return portable(kept) or "image"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from napari_pffnet.curate.intake import Intake, NewImage, find_images, relative
+from napari_pffnet.curate.intake import Intake, NewImage, find_images
 from napari_pffnet.curate.lock import LOCK_FILE, ProjectLocked, lock_project
 from napari_pffnet.curate.region_files import RegionFiles
 from napari_pffnet.curate.work import Work
@@ -18,6 +18,7 @@ from napari_pffnet.io.atomic import TEMPORARY, write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.lock import Lock
 from napari_pffnet.io.own_file import OwnFile
+from napari_pffnet.io.paths import relative
 from napari_pffnet.io.project import (
     FOLDERS,
     PROJECT_FILE,

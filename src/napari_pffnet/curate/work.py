@@ -288,6 +288,7 @@ def _name(path: Path | None) -> str:
 
 def _not_saved(folder: Path, error: OSError) -> str:
     return (
-        f"{folder}: not saved ({error.strerror or error}); make room or make the folder writable. "
-        "Your edits are kept in memory and are written with the next one; Save As… writes them elsewhere"
+        f"{folder}: not saved ({error.strerror or error}); make room, close the file in other programs, or make the "
+        "folder writable. Your edits are kept in memory and are written with the next one; Save As… writes them "
+        "elsewhere"
     )

@@ -6,7 +6,10 @@ import errno
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from napari_pffnet.io.patience import is_busy, patiently
 
 #: characters of a file's name in that of its temporary copy, which is no longer than names may be
 SHOWN = 32
@@ -43,15 +46,17 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
             content(temporary)
         _to_disk(temporary)
         if replace:
-            os.replace(temporary, path)
+            patiently(os.replace, temporary, path)
         else:
             move_new(temporary, path)
     except OSError as error:  # a full disk names no file, others the temporary one
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        elsewhere = "; close it in other programs" if is_busy(error) else ""
+        raise OSError(error.errno, f"{error.strerror}{elsewhere}", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            patiently(temporary.unlink, missing_ok=True)
 
 
 def move_new(source: Path, target: Path) -> None:
@@ -63,15 +68,15 @@ def move_new(source: Path, target: Path) -> None:
         There is a file of the new name.
     """
     try:
-        os.link(source, target)  # unlike a rename, it fails if there is a target
+        patiently(os.link, source, target)  # unlike a rename, it fails if there is a target
     except FileExistsError:
         raise
     except OSError as error:  # a file system without hard links
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
-        source.rename(target)
+        patiently(source.rename, target)
     else:
-        source.unlink()
+        patiently(source.unlink)
 
 
 def _to_disk(path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from napari_pffnet.io.atomic import move_new, write_atomic
-from napari_pffnet.io.process import alive, started
+from napari_pffnet.io.patience import patiently
+from napari_pffnet.io.process import alive, is_here, machine, started
 from napari_pffnet.io.user import user_name
 
 
@@ -62,13 +62,13 @@ class Lock:
         """Give the lock back, if it is there and ours."""
         holder = _read(self.file)
         if holder is not None and holder.get("key") == self.key:
-            self.file.unlink(missing_ok=True)
+            patiently(self.file.unlink, missing_ok=True)
 
     def _write(self) -> None:
         content = {
             "pid": os.getpid(),
             "started": started(os.getpid()),
-            "host": socket.gethostname(),
+            "host": machine(),
             "user": user_name(),
             "since": time.strftime("%Y-%m-%d %H:%M"),
             "key": self.key,
@@ -82,19 +82,19 @@ class Lock:
         """Take an old lock away; another program may do so, and lock anew, at this very moment."""
         aside = self.file.with_name(f"{self.file.name}.{self.key}")
         try:
-            self.file.rename(aside)
+            patiently(self.file.rename, aside)
         except FileNotFoundError:
             return
         if _read(aside) != holder:
             move_new(aside, self.file)
             raise InUse("by another program, just now")
-        aside.unlink()
+        patiently(aside.unlink)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
     """Return who holds the lock; {} if the file says nothing useful, None if there is none."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(patiently(file.read_text, encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError:
@@ -106,6 +106,6 @@ def _in_use(holder: dict[str, Any]) -> bool:
     """Of another machine nothing is known: its lock counts. An unreadable lock was never finished."""
     if not isinstance(holder.get("pid"), int):
         return False
-    if holder.get("host") != socket.gethostname():
+    if not is_here(holder.get("host")):
         return True
     return alive(holder["pid"], holder.get("started"))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.io.patience import patiently
 
 
 class OwnFile:
@@ -81,7 +82,7 @@ def link_or_copy(file: Path, place: Path) -> None:
         os.link(file, temporary)
     except OSError:
         shutil.copy2(file, temporary)
-    os.replace(temporary, place)
+    patiently(os.replace, temporary, place)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import os
+import shlex
+import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 
@@ -28,6 +31,11 @@ def tell(text: str, stream: TextIO | None = None) -> None:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
         drop(stream)
+
+
+def as_typed(command: Sequence[str]) -> str:
+    """Return a command as it is typed in a shell of this system."""
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
 def drop(stream: TextIO) -> None:

@@ -15,6 +15,7 @@ import send2trash
 from napari_pffnet.io.atomic import move_new, write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.fingerprint import fingerprint
+from napari_pffnet.io.paths import DEVICE
 from napari_pffnet.library.files import SUFFIX, LibraryError, build
 from napari_pffnet.library.folder import (
     FOLDER_VARIABLE,
@@ -31,8 +32,8 @@ from napari_pffnet.library.folder import (
 )
 
 LONGEST = 100
-#: Names that Windows keeps for devices, and words that ``--init`` of training understands.
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|imagenet|none", re.IGNORECASE)
+#: words that ``--init`` of training understands
+RESERVED = re.compile("imagenet|none", re.IGNORECASE)
 
 
 def add(path: str | Path, name: str | None = None, note: str = "") -> Entry:
@@ -94,7 +95,10 @@ def rename(old: str, new: str) -> Entry:
     path, name = own_file(old), _stored_name(new, besides=old)
     target = path.with_name(f"{name}{SUFFIX}")
     try:
-        move_new(path, target)
+        if target.exists() and target.samefile(path):  # other capitals, where the system does not tell them apart
+            path.rename(target)
+        else:
+            move_new(path, target)
     except FileExistsError:
         raise LibraryError(_taken(name)) from None
     beside = path.with_suffix(".json")
@@ -208,7 +212,7 @@ def _fault(name: str) -> str:
         return f"it ends in {SUFFIX}"
     if len(name.encode()) > LONGEST:
         return f"it is longer than {LONGEST} letters"
-    return "it is a reserved word" if RESERVED.fullmatch(name) else ""
+    return "it is a reserved word" if RESERVED.fullmatch(name) or DEVICE.fullmatch(name) else ""
 
 
 def _taken(name: str, known: str = "") -> str:

@@ -158,7 +158,8 @@ class PFFNet(nn.Module):
         batch = torch.stack(
             [F.pad(self._normalize(i), (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images]
         )
-        batch = batch.contiguous(memory_format=torch.channels_last)
+        if batch.device.type != "mps":  # where it is slow, and gradients fail
+            batch = batch.contiguous(memory_format=torch.channels_last)
         maps = self.body(batch)
         pyramid = self.fpn({str(i): c for i, c in enumerate(maps)})
         return Features(ImageList(batch, sizes), maps, pyramid)

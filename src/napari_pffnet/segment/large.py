@@ -6,7 +6,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.ome_zarr import LabelPyramid, is_result
+from napari_pffnet.io.patience import patiently
 from napari_pffnet.io.results import write_table
 from napari_pffnet.segment.features import Window
 from napari_pffnet.segment.large_blocks import Blocks
@@ -140,7 +141,8 @@ def segment_large(
         rows = blocks.table()
         write_table(table, rows, plane.pixel_area, plane.place)
         _replace(work / RESULT, target)
-        discard(work)
+        with suppress(OSError):  # the result is there; what is left is taken up, or discarded, by the next run
+            discard(work)
     return LargeResult(target, table, len(rows), fitting.scale)
 
 
@@ -199,7 +201,18 @@ def _in_order(tiles: list[Tile]) -> list[int]:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """Move a folder to its place; an older one there goes away."""
-    if target.exists():
-        discard(target)
-    new.rename(target)
+    """Move a folder to its place; an older one there goes away, once the new one is in its place."""
+    former = target.with_name(f".{target.name}.former")
+    if former.exists():
+        patiently(shutil.rmtree, former)
+    if not target.exists():
+        patiently(new.rename, target)
+        return
+    patiently(target.rename, former)
+    try:
+        patiently(new.rename, target)
+    except OSError:
+        patiently(former.rename, target)
+        raise
+    with suppress(OSError):
+        patiently(shutil.rmtree, former)

@@ -23,6 +23,7 @@ from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.io.lazy import LazyPlane
 from napari_pffnet.io.lock import InUse, Lock
+from napari_pffnet.io.patience import patiently
 from napari_pffnet.library import Model
 from napari_pffnet.segment.blank import is_blank
 from napari_pffnet.segment.large_tiles import KEPT_BELOW_THRESHOLD, Setting
@@ -38,7 +39,7 @@ PLACES_ALONG, PLACE_SIDE, PLACES = 8, 512, 9
 RESULT = "result.zarr"
 #: What a run makes in its folder, what a kill leaves there too.
 MADE = ("job.json", "statistics.npz", "tiles", RESULT, ".job-*.json", ".statistics-*.npz", ".tiles.old")
-OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
+OF_THE_SYSTEM = (".DS_Store", "._*", "Thumbs.db", "desktop.ini")
 MADE_OF_TILES = ("[0-9]*.npz", ".[0-9]*.npz")
 #: What tiles depend on; the rest of the configuration may change from run to run.
 FIXED = ("diameter", "scale", "tile", "tile_overlap")
@@ -89,7 +90,7 @@ def check_folder(work: Path) -> None:
         raise LargeError(f"{work} is there and no folder; move it away, or choose another folder or name")
     for folder, made in ((work, MADE), (work / "tiles", MADE_OF_TILES)):
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name not in OF_THE_SYSTEM and not any(fnmatch(path.name, pattern) for pattern in made):
+            if not any(fnmatch(path.name, pattern) for pattern in (*made, *OF_THE_SYSTEM)):
                 raise LargeError(f"{path} is not of a segmentation; move it away, or choose another folder or name")
 
 
@@ -165,9 +166,9 @@ def discard(folder: Path) -> None:
     """Delete a folder; a kill meanwhile leaves nothing of it under its name."""
     aside = folder.with_name(f".{folder.name}.old")
     if aside.exists():
-        shutil.rmtree(aside)
-    folder.rename(aside)
-    shutil.rmtree(aside)
+        patiently(shutil.rmtree, aside)
+    patiently(folder.rename, aside)
+    patiently(shutil.rmtree, aside)
 
 
 def _begun(job: Path) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ import psutil
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.errors import reason
 from napari_pffnet.io.lock import InUse, Lock
-from napari_pffnet.io.process import alive, started
+from napari_pffnet.io.process import alive, is_here, machine, started
 from napari_pffnet.memory import tells_of_memory
 from napari_pffnet.train.control import PAUSE_FILE, STOP_FILE
 from napari_pffnet.train.reporters import LOG_FILE
@@ -42,9 +41,13 @@ State = Literal["running", "paused", "ended", "failed"]
 READ = 2**16
 #: exit code of a training that the user has interrupted at the terminal
 INTERRUPTED = 130
+#: codes of processes that Windows ended: from the first on a crash (NTSTATUS); of these, memory (no pages left)
+WINDOWS_CRASH, WINDOWS_MEMORY = 0xC0000000, (0xC0000017, 0xC000012D)
 LOG_LINES = 20
 SAID_LINES = 4
 NICE = 10
+#: how a run prints: as `tail` reads it
+TEXT = "utf-8:backslashreplace"
 SMALLER = "Choose smaller crops (data.augment.crop=128) or a smaller batch (batch_size=1), or close other programs"
 #: Watching processes started by this program; one that has ended stays a zombie until it is asked for.
 _OURS: dict[int, subprocess.Popen[bytes]] = {}
@@ -91,7 +94,7 @@ class Run:
         """Whether it is running or paused."""
         if (self.output / EXIT_FILE).exists():
             return False
-        if self._about.get("host") != socket.gethostname():
+        if not is_here(self._about.get("host")):
             return True
         goes_on = _lives(self._about) or _lives(_read(self.output / PROCESS_FILE))
         return goes_on and not (self.output / EXIT_FILE).exists()
@@ -128,7 +131,7 @@ class Run:
         """
         if not self.goes_on:
             return
-        if self._about.get("host") != socket.gethostname():
+        if not is_here(self._about.get("host")):
             raise RunError(f"the run in {self.output} is on {self._about.get('host')}; end it there, or use Stop")
         trainer = _read(self.output / PROCESS_FILE)
         if _lives(self._about):
@@ -145,7 +148,7 @@ class Run:
     def elsewhere(self) -> str:
         """Name of the other machine on which it goes on, as far as is known here; "" if it does not."""
         host = str(self._about.get("host"))
-        return host if host != socket.gethostname() and self.goes_on else ""
+        return host if not is_here(host) and self.goes_on else ""
 
     def failure(self) -> str:
         """Return why it failed and the end of what it printed; nothing if it did not fail."""
@@ -258,7 +261,7 @@ def register(output: Path, arguments: Sequence[str]) -> None:
 def leave(output: Path, code: int) -> None:
     """Note how this process ends, if it is the run of a folder; see `register`."""
     about = _read(output / RUN_FILE)
-    own = {"pid": os.getpid(), "started": started(os.getpid()), "host": socket.gethostname()}
+    own = {"pid": os.getpid(), "started": started(os.getpid()), "host": machine()}
     if about.get("by_hand") and own.items() <= about.items():
         with suppress(OSError):
             _write_exit(output, code, by_user=code == INTERRUPTED)
@@ -280,7 +283,7 @@ def _watch_apart(arguments: Sequence[str], output: Path) -> subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", OUTPUT_VARIABLE: str(output)},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": TEXT, OUTPUT_VARIABLE: str(output)},
             **apart,
         )
 
@@ -290,7 +293,7 @@ def watch(output: Path, arguments: Sequence[str]) -> int:
     if hasattr(os, "nice"):
         os.nice(NICE)
     try:
-        code = subprocess.run(list(arguments), check=False).returncode
+        code = subprocess.run(list(arguments), check=False, stdout=sys.stdout, stderr=sys.stderr).returncode
     except OSError as error:
         print(f"error: {arguments[0]}: {error.strerror}", file=sys.stderr)
         code = 2
@@ -304,7 +307,7 @@ def watch(output: Path, arguments: Sequence[str]) -> int:
 def _lives(about: dict[str, Any]) -> bool:
     """Whether the process of ``run.json`` or ``process.json`` runs on this machine."""
     pid = about.get("pid")
-    if not isinstance(pid, int) or pid <= 1 or about.get("host") != socket.gethostname():
+    if not isinstance(pid, int) or pid <= 1 or not is_here(about.get("host")):
         return False
     if about.get("started") is None and started(pid) is not None:
         return False  # nobody knows whether that process is the training: it is not waited for, and never ended
@@ -317,7 +320,8 @@ def _lives(about: dict[str, Any]) -> bool:
 def _end(pid: int, alone: bool) -> None:
     """End a process and those that it has started; `alone`: its group may be that of the user's terminal."""
     if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], check=False, capture_output=True)
+        command = ["taskkill", "/F", "/T", "/PID", str(pid)]
+        subprocess.run(command, check=False, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
     elif alone:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
@@ -332,7 +336,7 @@ def _about(pid: int, arguments: Sequence[str]) -> dict[str, Any]:
     return {
         "pid": pid,
         "started": started(pid),
-        "host": socket.gethostname(),
+        "host": machine(),
         "since": time.strftime("%Y-%m-%d %H:%M"),
         "command": list(arguments),
     }
@@ -373,6 +377,10 @@ def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
         return f"Memory ran out. {SMALLER}."
     if code == -9:
         return f"The system ended the training, most likely because memory ran out. {SMALLER}."
+    if code in WINDOWS_MEMORY:
+        return f"Memory ran out. {SMALLER}."
+    if code >= WINDOWS_CRASH:
+        return f"Training crashed (0x{code:08X})."
     if code < 0:
         return f"Training crashed ({_signal(-code)})."
     return f"Training ended: {said}" if said else f"Training ended with exit code {code}."

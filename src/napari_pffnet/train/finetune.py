@@ -6,6 +6,7 @@ import copy
 import math
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -187,11 +188,12 @@ def finetune(
 def _with_workers(config: TrainConfig, device: torch.device) -> TrainConfig:
     """Let other processes draw the crops of a GPU, which would wait for them, unless the settings say how many.
 
-    One where processes are not forked: each gets a copy of all images that are kept.
+    One where processes are not forked: each gets a copy of all images that are kept. None on Windows, where it would
+    also reserve the memory of CUDA's libraries once more.
     """
     if device.type != "cuda" or "workers" in config.data.model_fields_set:
         return config
-    most = WORKERS if multiprocessing.get_start_method() == "fork" else 1
+    most = 0 if sys.platform == "win32" else WORKERS if multiprocessing.get_start_method() == "fork" else 1
     workers = min(most, _cpus() - 1)
     return config.model_copy(update={"data": config.data.model_copy(update={"workers": workers})})
 

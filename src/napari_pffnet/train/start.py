@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 
 from napari_pffnet.config import BodyConfig, TrainConfig
 from napari_pffnet.io.atomic import write_atomic
-from napari_pffnet.io.process import alive, started
+from napari_pffnet.io.process import alive, is_here, machine, started
 from napari_pffnet.library import LibraryError, load_model
 from napari_pffnet.model import PFFNet
 from napari_pffnet.train.child import PROCESS_FILE, register, watched
@@ -58,18 +57,18 @@ def prepare(output: Path, resume: Path | None, arguments: Sequence[str]) -> None
 
 def _claim(output: Path) -> None:
     """Note that this process trains in a folder, unless another one of this machine does."""
-    file, host = output / PROCESS_FILE, socket.gethostname()
+    file = output / PROCESS_FILE
     try:
         holder = json.loads(file.read_text(encoding="utf-8"))
         pid, since, there = int(holder["pid"]), holder["started"], holder["host"]
     except (OSError, ValueError, KeyError, TypeError):  # nobody, or damaged
-        pid, since, there = os.getpid(), None, host
-    if pid != os.getpid() and there == host and alive(pid, since):
+        pid, since, there = os.getpid(), None, machine()
+    if pid != os.getpid() and is_here(there) and alive(pid, since):
         raise FileExistsError(
             f"a training goes on in {output} (process {pid}); end it first, with a file '{STOP_FILE}' there, or choose "
             "another --output"
         )
-    write_atomic(file, json.dumps({"pid": os.getpid(), "started": started(os.getpid()), "host": host}).encode())
+    write_atomic(file, json.dumps({"pid": os.getpid(), "started": started(os.getpid()), "host": machine()}).encode())
 
 
 def initial_network(config: TrainConfig) -> PFFNet:

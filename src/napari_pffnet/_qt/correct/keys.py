@@ -22,6 +22,7 @@ from psygnal import Signal
 
 from napari_pffnet._qt.layers.active_labels import ActiveLabels
 from napari_pffnet.io.atomic import write_atomic
+from napari_pffnet.wording import CTRL
 
 #: A generator function, as in napari, goes on after its `yield` when the key is let go.
 Function = Callable[[], object]
@@ -218,7 +219,7 @@ def normal(key: str) -> str:
     parts = KeyBinding.from_str(key.replace("Return", "Enter")).parts if key.strip() else []
     names = str(parts[0]).split("+") if len(parts) == 1 else [""]
     if not names[-1] or names[-1] in ("Shift", "Ctrl", "Alt", "Meta"):
-        raise ValueError(f"'{key}' is no key that can be used; press one key, alone or with Ctrl, Alt or Shift")
+        raise ValueError(f"'{key}' is no key that can be used; press one key, alone or with {CTRL}, Alt or Shift")
     if "Shift" in names and len(names[-1]) == 1 and not names[-1].isalpha():
         raise ValueError(f"'{key}' cannot be used: {SHIFTED}")
     return "-".join(names)

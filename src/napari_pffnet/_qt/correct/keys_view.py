@@ -17,9 +17,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pffnet._qt.correct.keys import Keys
+from napari_pffnet.wording import CTRL
 
 COLUMNS = 2
-HOW = "Click a field and press the new key; the cross leaves the tool without one. Ctrl+Z and Esc stay as they are."
+HOW = f"Click a field and press the new key; the cross leaves the tool without one. {CTRL}+Z and Esc stay as they are."
 
 
 class KeysDialog(QDialog):

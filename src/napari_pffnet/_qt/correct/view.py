@@ -21,12 +21,13 @@ from napari_pffnet._qt.correct.tools import Tool
 from napari_pffnet._qt.fold import Fold
 from napari_pffnet._qt.layers.label_plane import Content
 from napari_pffnet._qt.widgets import make_button, make_label
+from napari_pffnet.wording import CTRL
 
 TIPS = {
     "pixels": "Width of the rim for Grow and Shrink, in pixels.",
     "replace": "New nuclei are painted over their neighbours instead of beside them.",
-    "undo": "Undo what was done last to this layer, brush strokes and acceptances included (Ctrl+Z), and go there;\n"
-    "Ctrl+Shift+Z does it again.",
+    "undo": f"Undo what was done last to this layer, brush strokes and acceptances included ({CTRL}+Z), and go there;\n"
+    f"{CTRL}+Shift+Z does it again.",
     "copy": "Put a copy into memory that can be corrected, with its table, above this layer. The layer stays as it is.",
     "keys": "Show and change the keys of all tools.",
 }

@@ -14,6 +14,7 @@ from napari_pffnet._qt.layers.editable import hindrance
 from napari_pffnet._qt.layers.planes import PlaneError
 from napari_pffnet.curate.change import Change
 from napari_pffnet.typing import Array
+from napari_pffnet.wording import CTRL
 
 Content = Literal["nuclei", "semantic"]
 OTHER_CONTENT: dict[Content, str] = {
@@ -125,7 +126,7 @@ def label_plane(layer: Labels, dims: Dims, content: Content = "nuclei") -> Label
     """
     _check_editable(layer, content)
     if dims.ndisplay != 2:
-        raise PlaneError("nuclei are corrected plane by plane; switch to the 2D view (Ctrl+Y)")
+        raise PlaneError(f"nuclei are corrected plane by plane; switch to the 2D view ({CTRL}+Y)")
     shown = [axis - (dims.ndim - layer.ndim) for axis in dims.order[-2:]]
     if min(shown) < 0:
         raise PlaneError(f"'{layer.name}' is seen from its edge; show its rows and columns (roll the dimensions)")

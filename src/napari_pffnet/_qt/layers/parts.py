@@ -15,6 +15,7 @@ from napari_pffnet._qt.layers.planes import Part, PlaneError, in_level, on_scree
 from napari_pffnet._qt.layers.shapes import outlines
 from napari_pffnet.io.regions import Area, Regions
 from napari_pffnet.typing import Array
+from napari_pffnet.wording import CTRL
 
 Where = Literal["whole", "view", "drawn"]
 MARGIN = 64
@@ -54,7 +55,7 @@ def wanted_part(viewer: ViewerModel, image: Image, where: Where, level: int = 0)
     if where == "whole":
         return full, None
     if viewer.dims.ndisplay != 2:
-        raise PlaneError("a part of an image is seen in two dimensions; switch to the 2D view (Ctrl+Y)")
+        raise PlaneError(f"a part of an image is seen in two dimensions; switch to the 2D view ({CTRL}+Y)")
     factors = level_factors(image, level)[shown]
 
     def places(world: Array) -> Array:

@@ -30,6 +30,7 @@ from napari_pffnet._qt.review.rows import Insight, Key, ReviewList
 from napari_pffnet.curate.calibration import Calibration
 from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.queue import CANDIDATE, COLUMNS
+from napari_pffnet.wording import CTRL
 
 
 class ReviewController:
@@ -235,7 +236,7 @@ class ReviewController:
         if self._list is not None and self.active.layer != self._list.layer:
             self.viewer.layers.selection.active = self._list.layer
         if self._list is not None and self.viewer.dims.ndisplay != 2:
-            self.view.set_status("Nuclei are reviewed plane by plane; switch to the 2D view (Ctrl+Y).")
+            self.view.set_status(f"Nuclei are reviewed plane by plane; switch to the 2D view ({CTRL}+Y).")
             return None
         try:
             if self._list is not None:

@@ -5,7 +5,6 @@ Training itself runs in a process of its own, see `train.child`; this follows it
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +37,7 @@ from napari_pffnet._qt.train.runs import (
     resumable,
 )
 from napari_pffnet._qt.train.texts import COPIED, DISCARD, ELSEWHERE, GONE, NO_MODEL, NO_PROJECT, READONLY
+from napari_pffnet.io.terminal import as_typed
 from napari_pffnet.library import DEFAULT, available, free_name
 from napari_pffnet.train.child import Run, RunError, start
 from napari_pffnet.train.control import RESULT
@@ -191,7 +191,7 @@ class TrainController:
         """Save what is in view, and give the user the command that the button would start."""
         run = self._prepared()
         if run is not None:
-            self.view.copy(shlex.join(["python", *run[0][1:]]))
+            self.view.copy(as_typed(["python", *run[0][1:]]))
             self.view.set_status(COPIED)
 
     def resume(self) -> bool:

@@ -22,6 +22,7 @@ from napari_pffnet.curate.project import Project
 from napari_pffnet.evaluate.complete import within_complete
 from napari_pffnet.io.atomic import write_atomic
 from napari_pffnet.io.images import ImageError
+from napari_pffnet.io.patience import patiently
 from napari_pffnet.io.project import PROJECT_FILE, RUNS, ImageEntry, ProjectError, find_image, read_manifest, read_plane
 from napari_pffnet.library import LibraryError, entry, pixel_print, seen_by
 from napari_pffnet.train.__main__ import build_parser
@@ -247,7 +248,7 @@ def resumable(output: Path) -> bool:
 def discard(output: Path) -> None:
     """Delete a run; a process that is just ending may write for a moment yet."""
     gone = output.with_name(f".{output.name}-discarded")
-    output.rename(gone)
+    patiently(output.rename, gone)
     for _ in range(20):
         shutil.rmtree(gone, ignore_errors=True)
         if not gone.exists():
