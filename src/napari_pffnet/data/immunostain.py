@@ -16,9 +16,9 @@ from torchvision.transforms.v2 import functional as V
 #: how often DAB is in the nuclei instead of what lies around them
 IN_NUCLEI = 0.4
 #: ranges: DAB for each hematoxylin of a nucleus, DAB where there is a mean of eosin, shares of eosin and hematoxylin
-IN_PLACE_OF_H, IN_PLACE_OF_E, EOSIN_LEFT, HEMATOXYLIN = (0.3, 3.0), (0.0, 1.0), (0.0, 0.3), (0.6, 1.4)
-#: how much of the hematoxylin a brown nucleus loses, range
-HIDDEN = (0.4, 1.0)
+IN_PLACE_OF_H, IN_PLACE_OF_E, EOSIN_LEFT, HEMATOXYLIN = (0.3, 3.0), (0.0, 1.8), (0.0, 0.3), (0.4, 1.3)
+#: ranges: how much of the hematoxylin a brown nucleus loses, how much of the DAB around them the nuclei are spared
+HIDDEN, SPARED = (0.4, 1.0), (0.0, 1.0)
 #: most eosin that counts, times the mean
 MOST_EOSIN = 2.0
 #: largest change of each component of a stain's vector
@@ -26,7 +26,7 @@ JITTER = 0.08
 #: squares along each side in which DAB is as frequent
 PATCHES = 4
 DARKEST = 1 / 255
-KERNEL = 7
+KERNEL = 5
 
 
 def immunostain(image: Tensor, labels: Tensor, generator: np.random.Generator) -> Tensor:
@@ -55,7 +55,9 @@ def immunostain(image: Tensor, labels: Tensor, generator: np.random.Generator) -
         h = h * (1 - brown * float(generator.uniform(*HIDDEN)))
     else:
         eosin = (_smooth(e) / e.mean().clamp(min=DARKEST)).clamp(max=MOST_EOSIN)
-        dab = float(generator.uniform(*IN_PLACE_OF_E)) * _patches(image.shape[1:], generator).to(image) * eosin
+        around = 1 - float(generator.uniform(*SPARED)) * _smooth((labels > 0).float())
+        where = _patches(image.shape[1:], generator).to(image) * around
+        dab = float(generator.uniform(*IN_PLACE_OF_E)) * where * eosin
     stains = torch.stack((h * float(generator.uniform(*HEMATOXYLIN)), e * float(generator.uniform(*EOSIN_LEFT)), dab))
     colours = (known + torch.from_numpy(generator.uniform(-JITTER, JITTER, (3, 3))).to(known)).clamp(min=0)
     return (-(colours.T @ stains.flatten(1))).exp().view_as(image)
