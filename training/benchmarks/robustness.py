@@ -32,7 +32,7 @@ COLOURED = 0.02
 DARK_SIDE = 0.25
 FEWEST = 1 / 3
 #: pixels, and the density (of scikit-image's scale) where there is a mean of eosin
-PATCH, STRONG = 100, 0.12
+PATCH, STRONG = 100, 0.06
 
 
 def noise(sigma: float) -> Change:
@@ -82,15 +82,14 @@ def dab(haematoxylin: float, eosin: float) -> Change:
     return change
 
 
-def brown_around(image: Array, labels: Array) -> Array:
-    """Strong DAB around paler nuclei, in patches of a hundred pixels, and little eosin."""
+def brown_patches(image: Array) -> Array:
+    """Strong DAB in half of the tissue, little eosin: patches of a hundred pixels around the nuclei."""
     stains = rgb2hed(image)
     eosin = gaussian_filter(stains[..., 1], 1).clip(0)
     rows, columns = np.indices(eosin.shape) / PATCH * np.pi
-    patches = 1 / (1 + np.exp(-6 * np.sin(rows) * np.sin(columns)))
-    around = patches * (1 - gaussian_filter((labels > 0).astype(float), 1))
-    stains[..., :2] *= 0.6, 0.2
-    stains[..., 2] += STRONG * around * (eosin / eosin.mean().clip(1e-6)).clip(0, 2)
+    where = 1 / (1 + np.exp(-6 * np.sin(rows) * np.sin(columns)))
+    stains[..., 1] *= 0.2
+    stains[..., 2] += STRONG * where * (eosin / eosin.mean().clip(1e-6)).clip(0, 2)
     return hed2rgb(stains)
 
 
@@ -120,8 +119,8 @@ COLOUR: dict[str, Change] = {
     "0.8 haematoxylin, 1.8 eosin": stain(0.8, 1.8),
     "brown nuclei, little eosin": lambda image: stain(1, 0.3)(dab(0.8, 0)(image)),
     "brown instead of eosin": dab(0, 1),
+    "strong brown in patches": brown_patches,
 }
-LABELLED: dict[str, Callable[[Array, Array], Array]] = {"strong brown around nuclei": brown_around}
 
 
 def unit(image: Array) -> Array:
@@ -143,22 +142,21 @@ def main() -> None:
         source = open_source(folder)
         samples = [source.read(i) for i in range(0, len(source), options.every)]
         pairs = [(unit(sample.image), sample.labels) for sample in samples]
-        for name in ANY | GREY | COLOUR | LABELLED:
+        for name, change in (ANY | GREY | COLOUR).items():
             if options.only and not any(word in name for word in options.only):
                 continue
-            unfit = 3 if name in GREY else 1 if name in COLOUR | LABELLED else 0
+            unfit = 3 if name in GREY else 1 if name in COLOUR else 0
             fitting = [pair for pair in pairs if pair[0].shape[2] != unfit]
             if len(fitting) > FEWEST * len(pairs):
                 result = {"data": folder.parent.name, "change": name, "images": len(fitting)}
-                print(json.dumps(result | figures(segmenter, fitting, name)), flush=True)
+                print(json.dumps(result | figures(segmenter, fitting, change)), flush=True)
 
 
-def figures(segmenter: Segmenter, pairs: list[tuple[Array, Array]], name: str) -> dict[str, float]:
+def figures(segmenter: Segmenter, pairs: list[tuple[Array, Array]], change: Change) -> dict[str, float]:
     """AP50 and mean AP of images after a change."""
     scores = []
     for image, labels in pairs:
-        changed = LABELLED[name](image, labels) if name in LABELLED else (ANY | GREY | COLOUR)[name](image)
-        pixels = (changed.clip(0, 1) * np.iinfo(np.uint16).max).astype(np.uint16)
+        pixels = (change(image).clip(0, 1) * np.iinfo(np.uint16).max).astype(np.uint16)
         found = sized(segmenter, pixels).predict(pixels).compose()
         scores.append(evaluate_pair(labels, found.labels))
     pooled = pool(scores)
