@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.data import immunohistochemistry
 from skimage.transform import rescale
 
 from fakes import BrightSquares, fake_model
@@ -39,6 +40,11 @@ def test_what_only_one_zoom_sees_does_not_count():
 
     found = estimate_diameter(Segmenter(fake_model(Fooled(), diameter=24)), squares(24))
     assert found == pytest.approx(2 * 24 / np.pi**0.5, rel=0.2)
+
+
+def test_brown_glands_are_not_taken_for_nuclei():
+    found = estimate_diameter(Segmenter(load_model(device="cpu")), immunohistochemistry())
+    assert 8 < found < 20
 
 
 def test_objects_of_impossible_size_are_no_nuclei():

@@ -11,6 +11,7 @@ from skimage.segmentation import clear_border
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.data.normalize import as_image
 from napari_pffnet.data.sizes import diameters, spread, suitable_zoom
+from napari_pffnet.io.stains import hematoxylin, is_brown
 from napari_pffnet.labels import areas
 from napari_pffnet.segment.blank import MEDIAN
 from napari_pffnet.segment.segmenter import Segmenter
@@ -89,14 +90,15 @@ def estimate_diameter(
     What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
     at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
     larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
-    known, nuclei are 2 to 30 µm large. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
+    known, nuclei are 2 to 30 µm large. Where much of the part is brown, only its hematoxylin is looked at. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
     `Cancelled` is raised if `cancelled`, asked before each look, returns True.
     """
     image = as_image(image)
     least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)
     looks: list[Look] = []
     best: Look | None = None
-    for look in _looks(segmenter, image[liveliest(image, PART)], cancelled):
+    part = image[liveliest(image, PART)]
+    for look in _looks(segmenter, hematoxylin(part) if is_brown(part) else part, cancelled):
         if look.evidence and least <= look.diameter / look.zoom <= most:
             looks.append(look)
         agreed = [each for each in looks if any(_agree(each, other) for other in looks if other is not each)]
