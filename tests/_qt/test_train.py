@@ -219,6 +219,16 @@ def test_the_model_of_a_project_is_chosen_unless_the_user_has_chosen(person):
     segment.choose_model("mine")
 
 
+def test_a_model_that_has_learnt_from_all_colours_says_so_where_one_stain_is_chosen(person):
+    segment = person.panel.segment
+    person.controller.accepted.emit("default")
+    assert "colours" not in segment.status.text()
+    segment.set_channels([("all colours", "view"), ("hematoxylin alone", "hematoxylin")])
+    segment.channel.setCurrentIndex(1)
+    person.controller.accepted.emit("default")
+    assert "'default' has learnt from all colours: choose them" in segment.status.text()
+
+
 def test_the_next_project_does_not_have_the_model_of_the_one_before(person):
     segment = person.panel.segment
     person.see(lambda: segment.model.findData("other") >= 0)

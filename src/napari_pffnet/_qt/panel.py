@@ -33,6 +33,7 @@ from napari_pffnet._qt.theme import style_sheet
 from napari_pffnet._qt.train.compare_layers import CompareLayers
 from napari_pffnet._qt.train.controller import TrainController
 from napari_pffnet._qt.train.view import TrainView
+from napari_pffnet.io.stains import HEMATOXYLIN
 from napari_pffnet.library import DEFAULT
 
 ASK_AGAIN_MS = 200
@@ -205,7 +206,7 @@ class Panel(QWidget):
             (past.opened, lambda is_open: QTimer.singleShot(0, lambda: self._scroll_to(past)) if is_open else None),
             (self.librarian.changed, self.controller.refresh_models),
             (self.librarian.changed, self.trainer.find_choices),
-            (self.trainer.accepted, self.segment.choose_model),
+            (self.trainer.accepted, self._choose_trained),
             (self.trainer.remembered, self._choose_remembered),
             (self.keeper.wanting_nuclei, self.controller.run_soon),
             (self.controller.starting, self.trainer.end_comparison),
@@ -214,6 +215,12 @@ class Panel(QWidget):
         for signal, slot in connections:
             signal.connect(slot)
         self.trainer.remember()
+
+    def _choose_trained(self, model: str) -> None:
+        """Choose a new model; what it has learnt from were all colours, whichever channel is chosen."""
+        self.segment.choose_model(model)
+        if self.segment.options().channel == HEMATOXYLIN:
+            self.segment.set_status(f"'{model}' has learnt from all colours: choose them as Channel, too.")
 
     def _choose_remembered(self, model: str, before: str) -> None:
         """Choose the model of a project, or default if it has none, unless the user has chosen another."""
