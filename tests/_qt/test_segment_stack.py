@@ -3,6 +3,8 @@
 import gc
 import weakref
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -316,3 +318,43 @@ def test_stop_reaches_the_look_that_tells_the_zoom():
     assert engine.requests == []
     assert status(controller) == "Stopped."
     assert len(viewer.layers) == 1
+
+
+@pytest.fixture
+def damaged():
+    """A stack of which planes cannot be read any more once they are named."""
+    bad = set()
+
+    def load(number):
+        if number in bad:
+            raise OSError(f"frame {number} is damaged")
+        return np.full((16, 16), number, np.uint16)
+
+    planes = [da.from_delayed(dask.delayed(load)(n), (16, 16), np.uint16) for n in range(6)]
+    viewer, controller = make()
+    viewer.layers.clear()
+    viewer.add_image(da.stack(planes), name="cells", axis_labels=("t", "y", "x"), contrast_limits=(0, 9), cache=False)
+    return viewer, controller, bad
+
+
+@pytest.mark.parametrize("named", [{0}, {1}, {3, 4}])
+def test_a_plane_that_cannot_be_read_is_left_out_and_the_rest_goes_on(damaged, named):
+    viewer, controller, bad = damaged
+    bad |= named
+    controller.run()
+    found = ids(viewer.layers["nuclei"])
+    assert found == [[0] if number in bad else [0, 1] for number in range(6)], "linked over the gap"
+    which = ", ".join(map(str, sorted(bad)))
+    said = f"6 planes, of which {len(bad)} cannot be read and stay empty (from 0: {which}) · "
+    assert status(controller).startswith(said)
+    choose(controller, linked=False)
+    controller.recompose()
+    assert [plane == [0] for plane in ids(viewer.layers["nuclei"])] == [number in bad for number in range(6)]
+
+
+def test_of_a_stack_that_cannot_be_read_at_all_that_is_said(damaged):
+    viewer, controller, bad = damaged
+    bad |= set(range(6))
+    controller.run()
+    assert status(controller).startswith("Not done: the pixels cannot be read (frame ")
+    assert "nuclei" not in viewer.layers

@@ -251,17 +251,14 @@ def _axes(file: Path) -> str | None:
 
 def _layout(image: Path) -> tuple[str, tuple[int, ...]]:
     """Return the axes of an image and how long they are; of TIFF and Zarr no pixels are read."""
-    import tifffile
-
-    from napari_pffnet.io.images import TIFF, read_image, tiff_axes
+    from napari_pffnet.io.images import TIFF, read_image, tiff_layout
     from napari_pffnet.io.lazy import is_zarr, open_stack
 
     if is_zarr(image):
         with open_stack(image) as stack:
             return f"{stack.axes}YX", stack.shape
     if image.suffix.lower() in TIFF:
-        with tifffile.TiffFile(image) as opened:
-            return tiff_axes(opened.series[0]), opened.series[0].shape
+        return tiff_layout(image)
     pixels, axes, _ = read_image(image)
     return axes, pixels.shape
 

@@ -199,6 +199,12 @@ def tiff_axes(series: tifffile.TiffPageSeries) -> str:
     return series.axes.replace("S", "C")
 
 
+def tiff_layout(path: str | Path) -> tuple[str, tuple[int, ...]]:
+    """Return the axes of a TIFF's pixels and how long they are; no pixels are read."""
+    with tifffile.TiffFile(path) as file:
+        return tiff_axes(file.series[0]), file.series[0].shape
+
+
 def pixel_sizes_of(file: tifffile.TiffFile) -> dict[str, float]:
     """Sizes of a pixel in µm along X, Y and Z, those that OME or ImageJ metadata give.
 

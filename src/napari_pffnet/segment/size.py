@@ -90,8 +90,9 @@ def estimate_diameter(
     What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
     at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
     larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
-    known, nuclei are 2 to 30 µm large. Where much of the part is brown, only its hematoxylin is looked at. If no zoom shows three nuclei, they are taken to be 8 µm large, or it is None.
-    `Cancelled` is raised if `cancelled`, asked before each look, returns True.
+    known, nuclei are 2 to 30 µm large. Where much of the part is brown, only its hematoxylin is looked at. If no zoom
+    shows three nuclei, they are taken to be 8 µm large, or it is None. `Cancelled` is raised if `cancelled`, asked
+    before each look, returns True.
     """
     image = as_image(image)
     least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)

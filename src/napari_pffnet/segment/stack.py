@@ -91,6 +91,11 @@ class StackComposer:
         known = part.table.assign(index=part.table["index"].map(ids).astype(np.int64))
         self.tables.append(known.sort_values("index", ignore_index=True))
 
+    def leave_out(self, begins: bool) -> None:
+        """Go past a plane of which nothing is known; the planes beside it are linked, unless it `begins` a stack."""
+        if begins:
+            self._linker.part()
+
     def result(self) -> Segmentation:
         """Return all planes added so far, zeros on the others; the table is that of `one_row_each`."""
         return Segmentation(self._labels, self._semantic, one_row_each(self.tables))

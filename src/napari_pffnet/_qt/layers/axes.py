@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import dask.array as da
@@ -10,7 +11,8 @@ import numpy as np
 import pint
 from napari.layers import Image
 
-from napari_pffnet.io.place import CHANNELS
+from napari_pffnet.io.images import TIFF, tiff_layout
+from napari_pffnet.io.place import CHANNELS, UNNAMED
 from napari_pffnet.io.stains import HEMATOXYLIN
 from napari_pffnet.typing import Array
 
@@ -73,6 +75,23 @@ def _is_given(label: str) -> bool:
 def axis_names(layer: Image) -> list[str]:
     """Names of the layer's axes, "axis i" for those without one; keys of `Plane.position`."""
     return [f"axis {i}" if _is_given(label) else label for i, label in enumerate(layer.axis_labels)]
+
+
+def name_as_in_file(layer: Image) -> None:
+    """Name the axes of a layer that has no names as its TIFF does, from which napari takes the pixels alone."""
+    path = layer.source.path
+    if path is None or not is_unnamed(layer.axis_labels) or Path(path).suffix.lower() not in TIFF:
+        return
+    try:
+        axes, shape = tiff_layout(path)
+    except Exception:  # no file any more, or none that says
+        return
+    pixels = level_shape(layer)
+    if shape == pixels and not set(axes.lower()) <= {*UNNAMED, "y", "x", "s"}:
+        names = [axis.lower() for axis in axes[: layer.ndim]]
+        layer.axis_labels = [
+            kept if name in UNNAMED else name for name, kept in zip(names, layer.axis_labels, strict=True)
+        ]
 
 
 def level_count(layer: Image) -> int:

@@ -31,6 +31,10 @@ class PlaneError(ValueError):
     """No plane can be taken from the layer; the message names the fix."""
 
 
+class UnreadableError(PlaneError):
+    """The pixels of a plane cannot be read; those of others may be."""
+
+
 class Part(NamedTuple):
     """A window of a plane: `level` of the image's pyramid (0 is the largest), the rest in pixels of that level."""
 
@@ -79,13 +83,15 @@ class Plane:
     channel: Channel = "view"
 
     def read(self) -> Array:
-        """Load the pixels, H×W or H×W×3/4; PlaneError if what they are read from fails."""
+        """Load the pixels, H×W or H×W×3/4; UnreadableError if what they are read from fails."""
         try:
             return np.asarray(self.pixels)
         except (MemoryError, PlaneError):
             raise
         except Exception as error:  # of whatever library reads them
-            raise PlaneError(f"the pixels cannot be read ({error}); check the file that the layer shows") from error
+            raise UnreadableError(
+                f"the pixels cannot be read ({error}); check the file that the layer shows"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from napari_pffnet._qt.layers.axes import (
     is_image,
     is_unnamed,
     level_count,
+    name_as_in_file,
     pixel_size,
 )
 from napari_pffnet._qt.layers.planes import Part, Plane, PlaneError, on_screen, plane_count, take_plane, whole
@@ -55,7 +56,10 @@ class ImageChoice:
 
     def refresh(self, _event: Any = None) -> None:
         """Offer the image layers; keep the chosen one, else take the active or the topmost."""
-        self._images = [layer for layer in self.viewer.layers if is_image(layer)]
+        before, self._images = self._images, [layer for layer in self.viewer.layers if is_image(layer)]
+        for image in self._images:
+            if image not in before:
+                name_as_in_file(image)
         active = self.viewer.layers.selection.active
         preferred = [self.image, active, *reversed(self._images)]
         self.choose(next((layer for layer in preferred if layer in self._images), None))

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_pffnet._qt.engine import Engine, Outcome, Progress, Request
-from napari_pffnet._qt.layers.planes import Stack
+from napari_pffnet._qt.layers.planes import Stack, UnreadableError
 from napari_pffnet.config import SegmentConfig
 from napari_pffnet.typing import Array
 
@@ -42,6 +44,8 @@ class StackOutcome:
         Of the finished planes, in order; empty if they would take too much memory.
     done, found : int
         Number of finished planes, and of detections before thresholds.
+    unread : list of int
+        Numbers, from 0, of finished planes whose pixels cannot be read; they are left empty.
     device, seconds, zoom
         As in `Outcome`.
     error : Exception, optional
@@ -53,6 +57,7 @@ class StackOutcome:
     outcomes: list[Outcome]
     done: int
     found: int
+    unread: list[int]
     device: str
     seconds: float
     zoom: float
@@ -63,16 +68,19 @@ class StackOutcome:
         from napari_pffnet.segment.stack import StackComposer
 
         stack = self.request.plane
-        composer = StackComposer(stack.shape, linked)
-        for place, outcome in zip(stack.places, self.outcomes, strict=False):
-            composer.add(place, outcome.compose(config), stack.begins(place))
+        composer, outcomes = StackComposer(stack.shape, linked), iter(self.outcomes)
+        for number, place in enumerate(stack.places[: self.done]):
+            if number in self.unread:
+                composer.leave_out(stack.begins(place))
+            else:
+                composer.add(place, next(outcomes).compose(config), stack.begins(place))
         return composer.result()
 
 
 def run_stack(
     engine: Engine, request: StackRequest, progress: Progress, cancelled: Callable[[], bool], limit: int = KEPT_BYTES
 ) -> StackOutcome:
-    """Segment plane by plane; the network does not look at blank ones.
+    """Segment plane by plane; the network does not look at blank ones, and those that cannot be read are left out.
 
     One plane at a time is read; all are seen at the zoom that suits the one that shows most. Predictions are kept up to
     `limit` bytes in all; a stack that needs more keeps none.
@@ -87,18 +95,30 @@ def run_stack(
     run = _Run(request, limit)
     error: Exception | None = None
     places = request.plane.places
-    telling = telling_place(places, lambda place: request.plane.plane(place).read())
+    telling = telling_place(places, lambda place: _pixels(request, place))
     config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling), cancelled)})
     for number, place in enumerate(places):
         try:
             of_all = _part_of(progress, number, len(places))
             run.add(place, engine.run(_plane(request, place, config), of_all, cancelled))
+        except UnreadableError:
+            run.leave_out(place)
+            if len(run.unread) == len(places):
+                raise
         except Exception as stopped:
-            if not run.done:
+            if run.done == len(run.unread):
                 raise
             error = stopped
             break
     return run.outcome(error)
+
+
+def _pixels(request: StackRequest, place: tuple[int | slice, ...]) -> Array:
+    """Return the pixels of a plane; a black one if they cannot be read."""
+    try:
+        return request.plane.plane(place).read()
+    except UnreadableError:
+        return np.zeros((1, 1), np.uint8)
 
 
 def _plane(request: StackRequest, place: tuple[int | slice, ...], config: SegmentConfig | None = None) -> Request:
@@ -115,6 +135,7 @@ class _Run:
         self.done = self.found = self.bytes = 0
         self.seconds, self.last = 0.0, ("", 1.0)
         self._composer = StackComposer(request.plane.shape, request.linked)
+        self.unread: list[int] = []
         self._outcomes: list[Outcome] = []
 
     def add(self, place: tuple[int | slice, ...], outcome: Outcome) -> None:
@@ -126,10 +147,16 @@ class _Run:
         self.bytes += _size(outcome)
         self._outcomes = [*self._outcomes, outcome] if self.bytes <= self.limit else []
 
+    def leave_out(self, place: tuple[int | slice, ...]) -> None:
+        self._composer.leave_out(self.request.plane.begins(place))
+        self.unread.append(self.done)
+        self.done += 1
+
     def outcome(self, error: Exception | None) -> StackOutcome:
         result = self._composer.result()
+        device, zoom = self.last
         return StackOutcome(
-            self.request, result, self._outcomes, self.done, self.found, self.last[0], self.seconds, self.last[1], error
+            self.request, result, self._outcomes, self.done, self.found, self.unread, device, self.seconds, zoom, error
         )
 
 

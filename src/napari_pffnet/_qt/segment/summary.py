@@ -13,6 +13,9 @@ from napari_pffnet.io.errors import Cancelled
 from napari_pffnet.typing import Array
 from napari_pffnet.wording import count_nuclei
 
+#: planes that are named
+NAMED = 5
+
 
 def summary(count: int, outcome: Outcome | StackOutcome, kept: bool) -> str:
     """Return the figures of a result of `count` nuclei; `kept`: it stands beside a layer that the user has edited."""
@@ -47,9 +50,16 @@ def _planes_done(outcome: StackOutcome) -> str:
     """Say what happened to a stack, before its figures."""
     planes = len(outcome.request.plane.places)
     if outcome.error is None:
-        return f"{planes} planes · "
+        return f"{planes} planes{_unread(outcome)} · "
     why = "Stopped" if isinstance(outcome.error, Cancelled) else f"Not done: {outcome.error}"
-    return f"{why} · {outcome.done} of {planes} planes · "
+    return f"{why} · {outcome.done} of {planes} planes{_unread(outcome)} · "
+
+
+def _unread(outcome: StackOutcome) -> str:
+    if not outcome.unread:
+        return ""
+    which = ", ".join(map(str, outcome.unread[:NAMED])) + (" …" if len(outcome.unread) > NAMED else "")
+    return f", of which {len(outcome.unread)} cannot be read and stay empty (from 0: {which})"
 
 
 def short(model: str) -> str:
