@@ -54,14 +54,50 @@ def test_a_nucleus_that_appears_gets_an_id_that_no_other_had():
     assert ids(plane(LEFT), plane(RIGHT), plane(RIGHT, FAR)) == [{1: 1}, {1: 2}, {1: 2, 2: 3}]
 
 
-def test_a_nucleus_that_was_missing_comes_back_under_a_new_id():
-    assert ids(plane(LEFT, RIGHT), plane(RIGHT), plane(LEFT, RIGHT)) == [{1: 1, 2: 2}, {1: 2}, {1: 3, 2: 2}]
+def test_a_nucleus_may_be_missing_on_one_plane_but_not_on_two():
+    both, right = plane(LEFT, RIGHT), plane(RIGHT)
+    assert ids(both, right, both) == [{1: 1, 2: 2}, {1: 2}, {1: 1, 2: 2}]
+    assert ids(both, right, right, both)[3] == {1: 3, 2: 2}
 
 
-def test_an_empty_plane_parts_the_stack():
+def test_one_plane_may_be_empty():
     linked = link(plane(LEFT), plane(), plane(LEFT))
-    assert [each.ids for each in linked] == [{1: 1}, {}, {1: 2}]
+    assert [each.ids for each in linked] == [{1: 1}, {}, {1: 1}]
     assert not linked[1].labels.any()
+    assert ids(plane(LEFT), plane(), plane(), plane(LEFT))[3] == {1: 2}
+
+
+def test_what_goes_on_is_not_what_had_ended():
+    """A nucleus that has moved on keeps its id; another one that comes to its former place gets a new one."""
+    there, next_to, on = plane(LEFT), plane((5, 13, 15, 20)), plane((5, 16, 15, 23), LEFT)
+    assert ids(there, next_to, on) == [{1: 1}, {1: 2}, {1: 2, 2: 1}], "which had ended"
+    on = plane((5, 11, 15, 21), (5, 3, 15, 11))
+    assert ids(there, plane((5, 9, 15, 19)), on) == [{1: 1}, {1: 1}, {1: 1, 2: 2}]
+
+
+@pytest.mark.parametrize("shift", [(14, 0), (-9, 14), (20, -25)])
+def test_a_shift_of_the_stage_keeps_all_ids(shift):
+    rng = np.random.default_rng(0)
+    field = np.zeros((400, 500), np.int32)
+    for label, (y, x) in enumerate(rng.permutation(np.argwhere(np.ones((10, 12))))[:40], 1):
+        y, x = 40 * y + rng.integers(20), 40 * x + rng.integers(20)
+        field[y : y + 16, x : x + 12 + label % 5] = label
+    first, second = (field[s : s + 300, t : t + 400] for s, t in ((50, 50), (50 - shift[0], 50 - shift[1])))
+    assert all(new == old for new, old in pairs(first, second).items())
+    both = np.intersect1d(first, second)
+    assert len(pairs(first, second)) >= 0.9 * (len(both) - 1)
+
+
+def test_different_fields_are_not_shifted_into_each_other():
+    rng = np.random.default_rng(1)
+
+    def field(count):
+        labels = np.zeros((300, 300), np.int32)
+        for label, (y, x) in enumerate(rng.integers(0, 280, (count, 2)), 1):
+            labels[y : y + 12, x : x + 12] = label
+        return labels
+
+    assert all(len(pairs(field(25), field(25))) < 6 for _ in range(10))
 
 
 def test_nuclei_that_overlap_little_are_two():

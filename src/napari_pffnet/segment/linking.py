@@ -11,6 +11,12 @@ from napari_pffnet.labels import are_one, renumber
 from napari_pffnet.typing import Array
 
 
+#: objects that a shift of all must pair
+FEWEST = 3
+#: pixels along a side at which the shift is looked for
+LARGEST = 1024
+
+
 class Linked(NamedTuple):
     """One plane after linking.
 
@@ -25,15 +31,16 @@ class Linked(NamedTuple):
 class Linker:
     """Gives objects that overlap from plane to plane the same id, for planes that come one by one.
 
-    Objects of neighbouring planes are paired so that the sum of their IoU is largest; each belongs to one pair at most.
-    Of a nucleus that divides (or two that merge), the better overlap keeps the id and the other gets a new one. Only
-    neighbours are compared: a nucleus that is missing in one plane, even if only there, comes back under a new id.
-    Ids are never used twice. Two planes are in memory at a time.
+    Objects of neighbouring planes are paired as `pairs` says; each belongs to one pair at most. Of a nucleus that
+    divides (or two that merge), the better overlap keeps the id and the other gets a new one. What has no pair is
+    compared with what had ended one plane before: a nucleus may be missing on one plane, or that plane be empty; after
+    two it comes back under a new id. Ids are never used twice. Three planes are in memory at a time.
     """
 
     def __init__(self) -> None:
         self._highest = 0
         self._previous: Array | None = None
+        self._ended: Array | None = None
 
     def add(self, plane: Array) -> Linked:
         """Link the next plane, integer H×W, 0 is background, to the one before; ValueError if shapes differ.
@@ -44,21 +51,69 @@ class Linker:
         if before is not None and before.shape != plane.shape:
             raise ValueError(f"planes have shapes {before.shape} and {plane.shape}; give planes of one shape")
         known = {} if before is None else pairs(before, plane)
+        if self._ended is not None:
+            known |= pairs(self._ended, without(plane, list(known)))
         found = [label for label in np.unique(plane).tolist() if label]
         new = [label for label in found if label not in known]
         known |= {label: self._highest + i for i, label in enumerate(new, 1)}
         self._highest += len(new)
         ids = {label: known[label] for label in found}
         self._previous = relabel(plane, ids)
+        self._ended = None if before is None else without(before, list(ids.values()))
         return Linked(self._previous, ids)
 
     def part(self) -> None:
         """Begin another stack: the next plane is linked to none, and its ids are new."""
-        self._previous = None
+        self._previous = self._ended = None
 
 
 def pairs(before: Array, after: Array) -> dict[int, int]:
-    """Pair the objects of two label images, H×W each, that `are_one`; return id in `after` -> in `before`."""
+    """Pair objects of two label images, H×W each, that `are_one`, so that the sum of their IoU is largest.
+
+    Where that pairs fewer than half of the objects, all may have moved together (a stage that was shifted): the shift
+    under which most pixels lie on each other is tried, and taken if it pairs half of them, three at least.
+
+    Returns
+    -------
+    dict
+        Id in `after`: id in `before`.
+    """
+    found = _overlapping(before, after)
+    fewer = min(_count(before), _count(after))
+    if fewer < FEWEST or 2 * len(found) >= fewer:
+        return found
+    moved = _overlapping(_shifted(before, _shift(before > 0, after > 0)), after)
+    return moved if len(moved) >= FEWEST and 2 * len(moved) >= fewer else found
+
+
+def without(labels: Array, ids: list[int]) -> Array:
+    """Return a label image without these objects."""
+    return np.where(np.isin(labels, ids), 0, labels)
+
+
+def _count(labels: Array) -> int:
+    return int(np.count_nonzero(np.unique(labels)))
+
+
+def _shift(before: Array, after: Array) -> tuple[int, int]:
+    """Return by how many rows and columns one mask is to be moved to lie on another."""
+    from skimage.registration import phase_cross_correlation
+
+    step = max(1, -(-max(before.shape) // LARGEST))
+    small = (mask[::step, ::step].astype(np.float32) for mask in (after, before))
+    rows, columns = phase_cross_correlation(*small, normalization=None)[0]
+    return int(rows) * step, int(columns) * step
+
+
+def _shifted(labels: Array, shift: tuple[int, int]) -> Array:
+    moved = np.zeros_like(labels)
+    to = tuple(slice(max(0, s), max(0, n + min(0, s))) for s, n in zip(shift, labels.shape, strict=True))
+    whence = tuple(slice(max(0, -s), max(0, n - max(0, s))) for s, n in zip(shift, labels.shape, strict=True))
+    moved[to] = labels[whence]
+    return moved
+
+
+def _overlapping(before: Array, after: Array) -> dict[int, int]:
     table = overlaps(before, after)
     areas = table.truth_areas[table.truth], table.prediction_areas[table.prediction]
     alike = np.flatnonzero(are_one(table.common, *areas))
