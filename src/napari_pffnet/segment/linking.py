@@ -10,7 +10,6 @@ from napari_pffnet.evaluate.metrics import assign, overlaps
 from napari_pffnet.labels import are_one, renumber
 from napari_pffnet.typing import Array
 
-
 #: objects that a shift of all must pair
 FEWEST = 3
 #: pixels along a side at which the shift is looked for
