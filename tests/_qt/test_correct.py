@@ -216,7 +216,7 @@ def test_every_tool_shows_its_key_and_explains_itself(make_napari_viewer, qtbot)
         assert tool.tip in button.toolTip()
         assert not tool.key or "Key" in button.toolTip()
     lost = [name for name in panel.keys.titles() if not panel.keys.key(name)]
-    assert lost == ["relabel"], "no two actions want the same key"
+    assert lost == ["relabel", "link"], "no two actions want the same key"
     panel.correct.rim.setValue(3)
     user.move(12, 11)
     user.press(Qt.Key.Key_G)

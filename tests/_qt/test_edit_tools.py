@@ -120,8 +120,85 @@ def test_merge_joins_a_nucleus_to_one_of_another_plane():
     press(controller, "merge", 4, 4)
     controller.viewer.dims.set_current_step(0, 1)
     mouse(controller, (4, 4))
-    assert status(controller) == "Nucleus 9 merged into 1, which is on other planes."
+    assert status(controller) == "Nucleus 9 merged into 1 on all planes."
     np.testing.assert_array_equal(controller.active.layer.data, np.stack([squares(), squares()]))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
+def test_a_nucleus_of_another_plane_is_joined_with_all_its_planes(order):
+    """The axis of the stack may be any."""
+    stack = np.stack([squares()] * 5)
+    stack[2:][stack[2:] == 1] = 9
+    stack[4][stack[4] == 2] = 1  # both are there
+    layer = Labels(np.moveaxis(stack, (0, 1, 2), order).copy())
+    controller = make(layer)
+    controller.viewer.dims.order = order
+
+    def at(plane, row, column):
+        place = [0, 0, 0]
+        for axis, value in zip(order, (plane, row, column), strict=True):
+            place[axis] = value
+        return tuple(place)
+
+    controller.viewer.dims.set_current_step(order[0], 0)
+    press(controller, "merge", *at(0, 4, 4))
+    controller.viewer.dims.set_current_step(order[0], 2)
+    before = layer.data.copy()
+    mouse(controller, at(2, 4, 4))
+    assert status(controller) == "Nucleus 9 merged into 1 on all planes; where both are (1 plane), they stay two."
+    expected = stack.copy()
+    expected[2:4][expected[2:4] == 9] = 1
+    np.testing.assert_array_equal(np.moveaxis(layer.data, order, (0, 1, 2)), expected)
+    check_undo(controller, before)
+
+
+def test_parts_of_a_nucleus_that_is_split_on_each_plane_go_on():
+    fused = np.zeros((4, 20, 24), np.int32)
+    fused[:, 4:14, 2:20] = 7
+    fused[:, 16:19, 2:8] = 3
+    controller = make(Labels(fused))
+    dims = controller.viewer.dims
+    controller.choose("split")
+    for plane in (1, 2, 0, 3):
+        dims.set_current_step(0, plane)
+        mouse(controller, (plane, 2, 11), (plane, 8, 11), (plane, 15, 11))
+    data = controller.active.layer.data
+    for plane in range(4):
+        assert np.unique(data[plane]).tolist() == [0, 3, 7, 8]
+        np.testing.assert_array_equal(data[plane], data[1])
+
+
+def test_where_planes_are_not_linked_parts_have_ids_of_their_own():
+    planes = np.zeros((2, 20, 24), np.int32)
+    planes[0, 4:14, 2:10], planes[0, 4:14, 11:20], planes[1, 4:14, 2:20] = 1, 2, 3
+    controller = make(Labels(planes))
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.choose("split")
+    mouse(controller, (1, 2, 11), (1, 8, 11), (1, 15, 11))
+    assert np.unique(controller.active.layer.data[1]).tolist() == [0, 3, 4]
+
+
+def test_planes_are_linked_and_rows_follow():
+    stack = np.stack([squares()] * 3)
+    stack[1:][stack[1:] == 1] = 9
+    stack[2][stack[2] == 2] = 8
+    layer = Labels(stack.copy(), features={"index": [1, 2, 5, 8, 9], "score": [0.1, 0.2, 0.5, 0.8, 0.9]})
+    controller = make(layer)
+    controller.choose("link")
+    assert status(controller) == "Planes linked: 3 nuclei."
+    np.testing.assert_array_equal(layer.data, np.stack([squares()] * 3))
+    assert layer.features["index"].tolist() == [1, 2, 5]
+    assert layer.features["score"].tolist() == [0.1, 0.2, 0.5]
+    check_undo(controller, stack)
+    assert layer.features["index"].tolist() == [1, 2, 5]
+    controller.choose("link")
+    assert status(controller).startswith("Nothing to link")
+
+
+def test_a_single_plane_is_not_linked():
+    controller = make(Labels(squares()))
+    controller.choose("link")
+    assert status(controller) == "There is one plane: nothing to link."
 
 
 def test_bent_line_splits_along_the_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pffnet.samples import u2os
-from napari_pffnet.segment.linking import Linker, pairs, relabel
+from napari_pffnet.segment.linking import Linker, link_planes, pairs, relabel
 
 
 def plane(*boxes, shape=(40, 60)):
@@ -151,3 +151,48 @@ def test_another_stack_begins_with_new_ids():
     linker.add(plane(LEFT))
     linker.part()
     assert linker.add(plane(LEFT)).ids == {1: 2}
+
+
+def stack(*planes):
+    return np.stack(planes)
+
+
+def test_labels_that_are_numbered_by_themselves_are_linked_anew():
+    labels = stack(plane(LEFT, RIGHT), plane(RIGHT, LEFT), plane(FAR, RIGHT, LEFT))
+    linked, count = link_planes(labels, 3)
+    assert count == 3
+    assert [linked[i, 10, 10] for i in range(3)] == [1, 1, 1]
+    assert [linked[i, 10, 35] for i in range(3)] == [2, 2, 2]
+    assert np.array_equal(linked > 0, labels > 0)
+
+
+def test_ids_that_go_on_stay_and_what_was_cut_is_joined():
+    labels = stack(*[plane(LEFT, RIGHT, FAR)] * 6) * 10
+    labels[2][labels[2] == 10] = 0  # missing on one plane, and called otherwise after
+    labels[3:][labels[3:] == 10] = 7
+    labels[4:][labels[4:] == 20] = 8  # called otherwise from one plane on
+    labels[5][labels[5] == 30] = 0
+    linked, count = link_planes(labels.astype(np.uint16), 6)
+    assert count == 3
+    assert linked.dtype == np.uint16
+    expected = stack(*[plane(LEFT, RIGHT, FAR)] * 6) * 10
+    assert np.array_equal(linked, np.where(labels > 0, expected, 0))
+    again, _ = link_planes(linked, 6)
+    assert np.array_equal(again, linked)
+
+
+def test_two_tracks_that_share_a_plane_are_not_joined():
+    labels = stack(plane(LEFT), plane((5, 6, 15, 16)), plane((5, 7, 15, 17), FAR))
+    labels[1][labels[1] == 1] = 3
+    labels[2][labels[2] == 1] = 3
+    labels[2][labels[2] == 2] = 1  # the first id is used elsewhere on a later plane
+    linked, count = link_planes(labels, 3)
+    assert count == 2
+    assert np.array_equal(linked, labels)
+
+
+def test_stacks_of_a_series_are_not_linked_to_each_other():
+    labels = stack(plane(LEFT), plane(LEFT) * 2, plane(LEFT) * 3, plane(LEFT) * 4)
+    linked, count = link_planes(labels, 2)
+    assert linked.max((1, 2)).tolist() == [1, 1, 3, 3]
+    assert count == 2

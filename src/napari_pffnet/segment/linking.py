@@ -10,6 +10,8 @@ from napari_pffnet.evaluate.metrics import assign, overlaps
 from napari_pffnet.labels import are_one, renumber
 from napari_pffnet.typing import Array
 
+#: planes on which a nucleus may be missing
+GAP = 1
 #: objects that a shift of all must pair
 FEWEST = 3
 #: pixels along a side at which the shift is looked for
@@ -64,6 +66,82 @@ class Linker:
     def part(self) -> None:
         """Begin another stack: the next plane is linked to none, and its ids are new."""
         self._previous = self._ended = None
+
+
+def link_planes(planes: Array, length: int) -> tuple[Array, int]:
+    """Link planes that are labelled already.
+
+    Where ids go on from plane to plane, they stay, and objects that begin where others end get their ids. Where equal
+    ids of neighbouring planes do not even touch, each plane is numbered by itself: all are linked anew.
+
+    Parameters
+    ----------
+    planes : ndarray
+        integer N×H×W, 0 is background.
+    length : int
+        Planes in a stack; every so many planes another one begins.
+
+    Returns
+    -------
+    labels : ndarray
+        N×H×W, of the type of `planes`, int32 at least if they are linked anew.
+    count : int
+        Different ids.
+    """
+    begins = [number % length == 0 for number in range(len(planes))]
+    if not _go_on(planes, begins):
+        linker, linked = Linker(), np.zeros(planes.shape, np.int64 if planes.dtype.itemsize == 8 else np.int32)
+        for number, plane in enumerate(planes):
+            if begins[number]:
+                linker.part()
+            linked[number] = linker.add(plane).labels
+        return linked, int(linked.max(initial=0))
+    names = _joined(planes, begins)
+    return np.stack([relabel(plane, names) for plane in planes]).astype(planes.dtype), len(set(names.values()))
+
+
+def _go_on(planes: Array, begins: list[bool]) -> bool:
+    """Whether most ids that neighbouring planes share are those of objects that touch; True if they share none."""
+    shared = touching = 0
+    for number in range(1, len(planes)):
+        if not begins[number]:
+            before, after = planes[number - 1], planes[number]
+            shared += len(np.intersect1d(_ids(before), _ids(after)))
+            touching += len(_ids(np.where(before == after, after, 0)))
+    return 2 * touching >= shared
+
+
+def _joined(planes: Array, begins: list[bool]) -> dict[int, int]:
+    """Give objects that begin on a plane the ids of those that end one or two planes before; return new id by old."""
+    found = [_ids(plane).tolist() for plane in planes]
+    names = {label: label for labels in found for label in labels}
+    members = {label: [label] for label in names}
+    where: dict[int, set[int]] = {label: set() for label in names}
+    for number, labels in enumerate(found):
+        for label in labels:
+            where[label].add(number)
+
+    def only(number: int, wanted: set[int]) -> Array:
+        return relabel(planes[number], {label: names[label] for label in found[number] if names[label] in wanted})
+
+    for number in range(1, len(planes)):
+        for back in range(1, GAP + 2):
+            if back > number or any(begins[number - back + 1 : number + 1]):
+                break
+            since = range(number - back + 1, number + 1)
+            ended = {label for label in where if where[label].isdisjoint(since)}
+            begun = {label for label in where if min(where[label]) == number}
+            before, after = only(number - back, ended), only(number, begun)
+            for new, old in pairs(before, after).items() if before.any() and after.any() else ():
+                if where[new].isdisjoint(where[old]):
+                    where[old] |= where.pop(new)
+                    names |= dict.fromkeys(members[new], old)
+                    members[old] += members.pop(new)
+    return names
+
+
+def _ids(labels: Array) -> Array:
+    return renumber(labels)[1]
 
 
 def pairs(before: Array, after: Array) -> dict[int, int]:

@@ -33,7 +33,7 @@ def continued(plane: LabelPlane, change: Change) -> Continued:
     painted = (change.indices[0][change.values == made], change.indices[1][change.values == made])
     for other in plane.beside():
         label = _under(other, painted)
-        if label and not _remains(label, plane.pixels, change) and _are_linked(plane.pixels, other, painted):
+        if label and not _remains(label, plane.pixels, change) and are_linked(plane.pixels, other, painted):
             values = np.where(change.values == made, label, change.values).astype(change.values.dtype)
             return Continued(Change(change.indices, values), label, f"Nucleus {label}, as on the plane beside,")
     return Continued(change, made, f"Nucleus {made}")
@@ -56,7 +56,7 @@ def _remains(label: int, pixels: Array, change: Change) -> bool:
     return bool(there.any())
 
 
-def _are_linked(pixels: Array, other: Array, painted: tuple[Array, Array]) -> bool:
+def are_linked(pixels: Array, other: Array, painted: tuple[Array, Array]) -> bool:
     """Whether planes share ids near the painted pixels, or anywhere if one of them is empty there."""
     window = tuple(slice(max(0, int(part.min()) - AROUND), int(part.max()) + AROUND) for part in painted)
     here, beside = _ids(pixels[window]), _ids(other[window])

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_pffnet._qt.correct.continuing import continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Gesture, Tool, ToolEdit
+from napari_pffnet._qt.correct.tracks import go_on, link_everywhere, merge_everywhere
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.operations import (
@@ -28,8 +29,9 @@ from napari_pffnet.curate.operations import (
 from napari_pffnet.curate.split import split_at_waist, split_by_line, split_each_by_seeds
 from napari_pffnet.labels import IGNORE, renumber
 from napari_pffnet.typing import Array
-from napari_pffnet.wording import count_nuclei
+from napari_pffnet.wording import count_nuclei, counted
 
+ALL_LINKED = "Nothing to link: what overlaps from plane to plane has one id already."
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
 
 
@@ -62,7 +64,8 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             "J",
             "Merge",
             "Click the nuclei that belong together, or draw around them.",
-            "Give nuclei one id: click the one whose id is kept, then the others; or draw around all of them.",
+            "Give nuclei one id: click the one whose id is kept, then the others; or draw around all of them.\n"
+            "One that is clicked on another plane is joined with it on all planes.",
             ("click", "lasso"),
             together,
             on_key="both",
@@ -137,7 +140,7 @@ def _shape_tools(settings: Settings) -> list[Tool]:
         ),
     ]
     tools = [Tool(*each[:5], ("click",), each[5], on_key="do", place="more") for each in facts]
-    return [*tools[:2], _relabel_tool(), *tools[2:]]
+    return [*tools[:2], _relabel_tool(), *tools[2:], _link_tool()]
 
 
 def _relabel_tool() -> Tool:
@@ -149,6 +152,20 @@ def _relabel_tool() -> Tool:
         "Number all nuclei of the layer 1 to N without gaps, in the order of their ids; their rows go along.",
         ("now",),
         lambda plane, _gesture: _relabel(plane),
+        place="more",
+    )
+
+
+def _link_tool() -> Tool:
+    return Tool(
+        "link",
+        "",
+        "Link planes",
+        "",
+        "Give the slices of a nucleus one id on all planes of a stack: what begins on a plane is joined with what\n"
+        "ended there on the one before. Ids that go on from plane to plane stay.",
+        ("now",),
+        lambda plane, _gesture: _link(plane),
         place="more",
     )
 
@@ -220,24 +237,28 @@ class _Together:
         if self.first in (0, label) or not (here or np.any(plane.layer.data == self.first)):
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        where = "" if here else ", which is on other planes"
-        return ToolEdit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}{where}.")
+        if here:
+            return ToolEdit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}.")
+        change, left = merge_everywhere(plane, self.first, label)
+        apart = f"; where both are ({counted(left, 'plane')}), they stay two" if left else ""
+        return ToolEdit(change, f"Nucleus {label} merged into {self.first} on all planes{apart}.", everywhere=True)
 
 
 def _split(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
     if gesture.kind == "path":
         change = split_by_line(plane.pixels, gesture.points, used_up_to=plane.used_up_to)
-        return _parts(change) if len(change.values) else "Nothing split; draw the line across a nucleus."
+        return _parts(plane, change) if len(change.values) else "Nothing split; draw the line across a nucleus."
     label = plane.id_at(gesture.points[0])
-    return _parts(split_at_waist(plane.pixels, label, used_up_to=plane.used_up_to)) if label else NO_NUCLEUS
+    return _parts(plane, split_at_waist(plane.pixels, label, used_up_to=plane.used_up_to)) if label else NO_NUCLEUS
 
 
 def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> ToolEdit:
-    return _parts(split_each_by_seeds(plane.pixels, seeds, grey, plane.used_up_to))
+    return _parts(plane, split_each_by_seeds(plane.pixels, seeds, grey, plane.used_up_to))
 
 
-def _parts(change: Change) -> ToolEdit:
-    return ToolEdit(change, f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}.")
+def _parts(plane: LabelPlane, change: Change) -> ToolEdit:
+    text = f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}."
+    return ToolEdit(go_on(plane, change) if plane.beside() and len(change.values) else change, text)
 
 
 def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> ToolEdit | str:
@@ -253,6 +274,17 @@ def _relabel(plane: LabelPlane) -> ToolEdit:
     new = {old: number for number, old in enumerate(ids.tolist(), start=1)}
     changed = {old: number for old, number in new.items() if old != number}
     return ToolEdit(relabel(plane.everything), f"{count_nuclei(len(new))}, numbered without gaps.", True, changed)
+
+
+def _link(plane: LabelPlane) -> ToolEdit | str:
+    if not plane.beside():
+        return "There is one plane: nothing to link."
+    change, count = link_everywhere(plane)
+    return (
+        ToolEdit(change, f"Planes linked: {count_nuclei(count)}.", everywhere=True)
+        if len(change.values)
+        else ALL_LINKED
+    )
 
 
 def _painter(value: int, title: str) -> Do:

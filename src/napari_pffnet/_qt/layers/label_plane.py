@@ -87,6 +87,10 @@ class LabelPlane:
         data: Array = self.layer.data
         return data.reshape(-1, data.shape[-1])
 
+    def planes(self, data: Array) -> Array:
+        """Return an array of the layer's shape with the axes that are shown last; a view."""
+        return np.moveaxis(data, self._shown, (-2, -1))
+
     def write(self, change: Change) -> None:
         """Write a change as one step of napari's undo history."""
         shown = iter(change.indices)
