@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from panel_fakes import FakeEngine, FakeView, at_once, options
 
+from napari_pffnet._qt.layers.label_plane import label_plane
 from napari_pffnet._qt.layers.planes import plane_count, take_stack
 from napari_pffnet._qt.segment import stack_run
 from napari_pffnet._qt.segment.controller import SegmentController
@@ -318,6 +319,20 @@ def test_stop_reaches_the_look_that_tells_the_zoom():
     assert engine.requests == []
     assert status(controller) == "Stopped."
     assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize(("channel", "step"), [(1, 1), ("view", 0)])
+def test_the_slider_goes_to_the_channel_in_which_nuclei_were_looked_for(channel, step):
+    viewer, controller = make()
+    viewer.layers.clear()
+    viewer.add_image(np.ones((3, 2, 16, 16)), name="cells", axis_labels=("t", "c", "y", "x"), translate=(0, 5, 0, 0))
+    viewer.dims.set_current_step(1, 0)
+    chosen = controller.view.now
+    controller.view.now = type(chosen)(**{**vars(chosen), "channel": channel})
+    controller.run()
+    assert viewer.layers["nuclei"].data.shape == (3, 1, 16, 16)
+    assert viewer.dims.current_step[1] == step
+    assert label_plane(viewer.layers["nuclei"], viewer.dims).pixels.any()
 
 
 @pytest.fixture

@@ -439,6 +439,14 @@ def test_all_planes_of_a_single_one_is_that_one(segment, tmp_path):
     assert set(pd.read_csv(tmp_path / "out" / "a_linked.csv")["planes"]) == {1}
 
 
+def test_files_are_not_linked_to_each_other_and_that_is_said(segment, tmp_path, capsys):
+    paths = [write(tmp_path / name) for name in ("a.tif", "b.tif")]
+    assert segment(*paths, "--all-planes", "--link") == 0
+    assert capsys.readouterr().err.count("files are not linked to each other") == 1
+    assert segment(paths[0], "--all-planes", "--link", "--overwrite") == 0
+    assert "not linked" not in capsys.readouterr().err
+
+
 def test_linking_needs_all_planes(segment, tmp_path, capsys):
     path = write(tmp_path / "a.tif")
     assert segment(path, "--link") != 0

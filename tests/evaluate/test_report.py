@@ -169,7 +169,7 @@ ALONE = np.stack([ONE, np.where(ONE, ONE + 6, 0)])
 @pytest.mark.parametrize(
     ("predicted", "true", "fix"),
     [
-        (ALONE, LINKED, "link the prediction (segment --all-planes --link)"),
+        (ALONE, LINKED, "link the prediction (segment --all-planes --link, or Link planes in the panel)"),
         (LINKED, ALONE, "leave out --link"),
         (LINKED, LINKED, None),
         (ALONE, ALONE, None),

@@ -110,6 +110,8 @@ def test_errors_name_the_file(tmp_path, name, content, message):
         ((12, 10, 3), "QYX", {}, (12, 10, 3)),
         ((12, 10, 12), "YXC", {"channel": 11}, (12, 10)),
         ((12, 10, 1), "YXQ", {}, (12, 10)),
+        ((5, 12, 10, 2), "QQQQ", {"channel": 1, "plane": 4}, (12, 10)),
+        ((12, 10, 2), None, {"channel": 1}, (12, 10)),
     ],
 )
 def test_to_plane(shape, axes, choice, expected):

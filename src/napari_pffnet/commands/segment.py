@@ -160,6 +160,8 @@ def run(options: argparse.Namespace) -> int:
     config = _config(options)
     jobs = find_jobs(options.inputs, options.plane, options.link, lambda path: _by_planes(path, options))
     protect(jobs, options.output, options.overwrite)
+    if options.link and len(jobs) > 1:
+        _note("--link gives the nuclei of each file one number on all its planes; files are not linked to each other")
     cluster = _connect(options)
     if cluster is not None:  # workers may have started in other folders
         options.output = options.output.resolve()

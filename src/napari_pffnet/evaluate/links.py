@@ -24,9 +24,9 @@ def note_on_links(truth: LabelFile, prediction: LabelFile) -> str:
         return ""
     counts = f"{single} of {found} ids of the prediction are on one plane only, {truly_single} of {true} of the truth"
     if single >= NOT_LINKED * found and truly_single <= IS_LINKED * true:
-        return f"{counts}: link the prediction (segment --all-planes --link), or compare plane by plane"
+        return f"{counts}: link the prediction (segment --all-planes --link, or Link planes in the panel)"
     if truly_single >= NOT_LINKED * true and single <= IS_LINKED * found:
-        return f"{counts}: leave out --link for the prediction, or compare plane by plane"
+        return f"{counts}: leave out --link for the prediction, or link the truth (Link planes in the panel)"
     return ""
 
 

@@ -157,7 +157,7 @@ def choose(size: int, axes: str, name: str, choice: int | None) -> int:
 
 
 def name_axes(shape: tuple[int, ...], axes: str, channel: int | None = None, stack: bool = False) -> str:
-    """Name the axes of files that do not say (`axes` of Q, I, …): colour last, channels first, then stacks.
+    """Name the axes of files that do not say (`axes` of Q, I, …): colour or two channels last, channels first, stacks.
 
     Colours are channels if a channel is chosen and there are no others. If none is and planes are asked for (`stack`),
     a short first axis is one of planes, not of channels.
@@ -166,7 +166,8 @@ def name_axes(shape: tuple[int, ...], axes: str, channel: int | None = None, sta
         raise ImageError(f"expected an image of at least two dimensions, given the shape {shape}")
     if "S" not in axes and "X" not in axes[:-1] and "Y" not in axes[:-2]:  # otherwise the file says what comes last
         samples = len(shape) > 2 and shape[-1] in (3, 4) and shape[-3] > 4 and not set(axes) & set("CZT")
-        axes = axes[: len(shape) - 3] + "YXS" if samples else axes[:-2] + "YX"
+        two = len(shape) > 2 and shape[-1] == 2 < min(shape[-3:-1]) and not set(axes) & set("CZT")
+        axes = axes[: len(shape) - 3] + ("YXS" if samples else "YXC") if samples or two else axes[:-2] + "YX"
     if axes[0] in "QI" and len(axes) == 3 and shape[0] <= 4 and not (stack and channel is None):
         axes = "C" + axes[1:]
     return axes if channel is None or "C" in axes else axes.replace("S", "C")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from napari.components import Dims
 from napari.layers import Image
 from napari.utils.transforms import Affine
 
@@ -290,6 +291,16 @@ def _place(layer: Image, corner: list[int], first: int, shown: list[int], part: 
         whole=level_shape(layer)[first : layer.ndim],
         channels=channel_axis(layer) is not None,
     )
+
+
+def show_channel(dims: Dims, layer: Image, channel: Channel) -> None:
+    """Move the slider of an image's channels to the one that was chosen, if labels of that channel lie there alone."""
+    axis = channel_axis(layer)
+    if not axis or not isinstance(channel, int):  # of a leading axis results have none
+        return
+    place = np.zeros(layer.ndim)
+    place[axis] = channel
+    dims.set_point(dims.ndim - layer.ndim + axis, float(layer.data_to_world(place)[axis]))
 
 
 def in_full(place: Sequence[float] | Array, factors: Array) -> Array:

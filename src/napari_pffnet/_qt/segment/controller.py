@@ -19,7 +19,15 @@ from napari_pffnet._qt.insight import Insights
 from napari_pffnet._qt.layers.axes import level_count, level_factors
 from napari_pffnet._qt.layers.origin import made_of, nuclei_of
 from napari_pffnet._qt.layers.parts import Where, is_large, wanted_part
-from napari_pffnet._qt.layers.planes import PlaneError, Stack, on_screen, plane_count, take_plane, take_stack
+from napari_pffnet._qt.layers.planes import (
+    PlaneError,
+    Stack,
+    on_screen,
+    plane_count,
+    show_channel,
+    take_plane,
+    take_stack,
+)
 from napari_pffnet._qt.segment.choice import ImageChoice
 from napari_pffnet._qt.segment.large_run import LargeRuns
 from napari_pffnet._qt.segment.protocol import View
@@ -272,6 +280,8 @@ class SegmentController:
         else:
             now = self.viewer.layers.selection.active
             in_use = isinstance(now, Labels) and _is_in_use(now, image, now is not before)
+            if not in_use:
+                show_channel(self.viewer.dims, image, outcome.request.plane.channel)
             self.shown.add(image, outcome, quietly=in_use)
         self._run_waiting()
 
