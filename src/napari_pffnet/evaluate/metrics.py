@@ -225,8 +225,9 @@ def _match(table: Overlaps, pairs: Array, value: Array) -> Array:
     nobody = np.arange(len(truths))
     # Sparse: a dense matrix of 10 000 × 10 000 nuclei would not fit. Each truth object may also stay alone, at cost 2.
     cost = np.concatenate([2 - value, np.full(len(truths), 2.0)])
-    where = np.concatenate([t, nobody]), np.concatenate([p, len(found) + nobody])
-    rows, columns = min_weight_full_bipartite_matching(csr_array((cost, where)))
+    where = np.stack([np.concatenate([t, nobody]), np.concatenate([p, len(found) + nobody])])
+    graph = csr_array((cost, tuple(where.astype(np.int32))))  # SciPy before 1.15 takes no others here
+    rows, columns = min_weight_full_bipartite_matching(graph)
     real = columns < len(found)
     chosen = np.searchsorted(t * len(found) + p, rows[real] * len(found) + columns[real])
     return np.asarray(pairs[chosen])
