@@ -218,7 +218,8 @@ def _outlined(labels: Array, place: Place, table: pd.DataFrame | None = None) ->
     import shapely
 
     def to_whole(corners: Array) -> Array:
-        return np.stack([place.edges(corners[:, 0], -1), place.edges(corners[:, 1], -2)], 1)
+        edges = [place.edges(corners[:, 0], -1), place.edges(corners[:, 1], -2)]
+        return np.stack(edges, 1).astype(float)  # shapely before 2.2 takes no integers
 
     for plane, spot, rows in _planes(labels, place, table):
         for label, shape in outlines(plane):
