@@ -207,7 +207,7 @@ def is_result(folder: Path) -> bool:
         group = zarr.open_group(folder, mode="r")
         labels = zarr.open_group(folder / "labels", mode="r")
         return describe(group) is None and set(group) == {"labels"} and set(labels) == {"nuclei", "semantic"}
-    except (ValueError, OSError, KeyError, TypeError):  # what others write may be anything
+    except (ValueError, OSError, KeyError, TypeError, AssertionError):  # what others write may be anything
         return False
 
 
