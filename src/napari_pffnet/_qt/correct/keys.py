@@ -241,9 +241,8 @@ def _usable(key: str) -> str:
 
 def napari_has(key: str, viewer: ViewerModel) -> str:
     """Return the title of what napari, or another plugin, does with a key on a Labels layer; "" if it is free."""
-    binding = normal(key) if key else ""
-    titles = {normal(str(each)): title for each, title in _napari_keys(viewer) if str(each)}
-    return titles.get(binding, "")
+    titles = {_usable(str(each)): title for each, title in _napari_keys(viewer)}  # some have Ctrl alone
+    return titles.get(normal(key), "") if key else ""
 
 
 def _napari_keys(viewer: ViewerModel) -> list[tuple[Any, str]]:
