@@ -34,7 +34,7 @@ def ome_zarr(path, array, axes, version="0.5", levels=1, shrinking="yx"):
     datasets = []
     for level in range(levels):
         kept = tuple(slice(None, None, 2**level if axis in shrinking else 1) for axis in axes)
-        group.create_array(str(level), data=array[kept])
+        zarr.create_array(path / str(level), data=array[kept], zarr_format=group.metadata.zarr_format)
         scale = [0.25 * 2**level] * len(axes)
         datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
     kinds = [{"name": a, "type": "space", **({"unit": "micrometer"} if a in "yx" else {})} for a in axes]
@@ -350,7 +350,7 @@ def test_one_large_piece_is_refused_only_where_it_would_not_be_read_whole(tmp_pa
 
 def test_planes_know_where_their_pixels_lie(tmp_path):
     group = zarr.create_group(tmp_path / "a.zarr")
-    group.create_array("0", data=np.stack([GREY]))
+    zarr.create_array(tmp_path / "a.zarr" / "0", data=np.stack([GREY]))
     steps = [{"type": "scale", "scale": [9, 0.5, 0.25]}, {"type": "translation", "translation": [8, 100, 200]}]
     units = {"z": "meter", "y": "nanometer", "x": "pixel"}
     axes = [{"name": axis, "type": "space", "unit": unit} for axis, unit in units.items()]
