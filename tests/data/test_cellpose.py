@@ -1,5 +1,6 @@
 """Cellpose's NAME_seg.npy as annotation."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +40,21 @@ def test_masks_are_read_whatever_else_is_in_the_file(tmp_path):
 
 
 class Evil:
-    """Writes a file when it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return Path.touch, (self.path,)
+        return os.mkdir, (self.path,)  # a plain function: NumPy before 2 would write a method as a call of getattr
 
 
 def test_nothing_in_the_file_is_run(tmp_path):
-    path = save_seg(tmp_path / "cells_seg.npy", flows=Evil(tmp_path / "touched"))
+    path = save_seg(tmp_path / "cells_seg.npy", flows=Evil(tmp_path / "made"))
     np.testing.assert_array_equal(read_seg(path), MASKS)
-    assert not (tmp_path / "touched").exists()
+    assert not (tmp_path / "made").exists()
     np.load(path, allow_pickle=True)
-    assert (tmp_path / "touched").exists(), "NumPy itself would have run it"
+    assert (tmp_path / "made").exists(), "NumPy itself would have run it"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"no numpy", None])
