@@ -67,7 +67,7 @@ def test_changed_key_survives_a_restart(viewer, tmp_path):
         ("J", "the key of 'Merge'"),
         ("M", "napari: 'Set the currently selected label"),
         ("Ctrl-Z", "napari: 'Undo the last paint"),
-        ("Ctrl-U", "napari: 'Toggle Synced"),
+        ("Ctrl-0", "napari: 'Fit to View"),
         ("Y", "napari: 'What another plugin does.'"),
         ("Foo", "is no key that can be used"),
         ("Shift", "is no key that can be used"),

@@ -438,6 +438,7 @@ def test_edits_of_the_semantic_map_are_kept_too(tmp_path):
     controller = opened(tmp_path, Annotation(TWO_NUCLEI.labels, np.zeros(SHAPE, np.uint8)))
     semantic = controller.image.layers["semantic"]
     controller.viewer.layers.selection.active = semantic
+    semantic.visible = True  # older napari fills no layer that it does not show
     semantic.fill((0, 0), 255)
     assert (crashed(controller).now.semantic == 255).all()
     np.testing.assert_array_equal(crashed(controller).now.labels, TWO_NUCLEI.labels)

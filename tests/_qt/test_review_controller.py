@@ -15,7 +15,7 @@ from label_planes import TURNED
 from napari_pffnet._qt.correct.keys import napari_has
 from napari_pffnet._qt.layers.active_labels import NO_LAYER
 from napari_pffnet._qt.layers.axes import is_image
-from napari_pffnet._qt.layers.camera import camera
+from napari_pffnet._qt.layers.camera import camera, canvas_size
 from napari_pffnet._qt.review.controller import ReviewController
 from napari_pffnet._qt.review.protocol import KEYS
 from napari_pffnet._qt.review.rows import ALL, CANDIDATES, EDITED, Wanted
@@ -98,7 +98,7 @@ def test_zoom_is_comfortable_and_then_the_users():
     controller, _, _ = start()
     controller.next()
     diameter = 2 * np.sqrt(100 / np.pi)
-    in_view = min(controller.viewer.canvas.size) / view_of(controller)[1] / diameter
+    in_view = min(canvas_size(controller.viewer)) / view_of(controller)[1] / diameter
     assert 6 <= in_view <= 8
     camera(controller.viewer).zoom *= 1.5
     chosen = view_of(controller)[1]
@@ -112,7 +112,7 @@ def test_large_object_is_shown_whole():
     controller = review(Labels(labels))
     controller.next()
     assert controller._present.key.number == 5
-    assert view_of(controller)[1] * 80 < min(controller.viewer.canvas.size)
+    assert view_of(controller)[1] * 80 < min(canvas_size(controller.viewer))
 
 
 def test_accepting_goes_on_and_counts():
