@@ -169,7 +169,7 @@ ALONE = np.stack([ONE, np.where(ONE, ONE + 6, 0)])
 @pytest.mark.parametrize(
     ("predicted", "true", "fix"),
     [
-        (ALONE, LINKED, "link the prediction (segment --all-planes --link, or Link planes in the panel)"),
+        (ALONE, LINKED, "link the prediction (segment --all-planes --link)"),
         (LINKED, ALONE, "leave out --link"),
         (LINKED, LINKED, None),
         (ALONE, ALONE, None),
@@ -184,6 +184,22 @@ def test_stacks_of_which_only_one_is_linked_are_told(folders, predicted, true, f
     notes = evaluate_files(find_pairs(truth, predictions).files).notes
     assert len(notes) == bool(fix)
     assert all("ids of the prediction are on one plane only" in note and fix in note for note in notes)
+
+
+def test_planes_are_compared_each_by_itself(folders):
+    predictions, truth = folders
+    save(truth, a=LINKED, flat=ONE)
+    save(predictions, a=np.stack([ALONE[1], ONE * 0]), flat=ONE)
+    files = find_pairs(truth, predictions).files
+    scores, faults, notes = evaluate_files(files, by_planes=True)
+    assert (faults, notes) == ([], [])
+    assert list(scores) == ["a_plane0", "a_plane1", "flat"]
+    table = to_table(scores)
+    assert table.loc["a_plane0", "ap50"] == 1
+    assert table.loc["a_plane1", "found"] == 0
+    assert to_table(evaluate_files(files).scores).loc["a", "ap60"] < 1
+    save(predictions, a=ONE)
+    assert "save both at one size" in evaluate_files(files, by_planes=True).faults[0]
 
 
 @pytest.mark.parametrize("end", ["_labels", "_cp_masks", "_mask", "_seg"])

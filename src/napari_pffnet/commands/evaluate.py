@@ -19,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "predictions", type=Path, metavar="PREDICTIONS", help="folder of NAME_labels.tif, NAME.tif or NAME.zarr"
     )
     parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of NAME.tif or NAME.zarr; or give two files")
+    parser.add_argument("--planes", action="store_true", help="of stacks, compare each plane by itself")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
     parser.set_defaults(run=run)
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     inputs = {file.resolve() for pair in pairs.files.values() for file in pair}
     for path in (options.csv, options.json):
         _check(path, inputs)
-    scores, found, notes = report.evaluate_files(pairs.files)
+    scores, found, notes = report.evaluate_files(pairs.files, options.planes)
     faults = [*pairs.faults, *found]
     if scores:
         table = report.to_table(scores)

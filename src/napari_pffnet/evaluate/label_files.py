@@ -81,14 +81,18 @@ class LabelFile:
 
 
 def overlaps_of_files(truth: LabelFile, prediction: LabelFile) -> Overlaps:
-    """Count shared pixels of all pairs of objects; DataError if the files differ in size or hold no labels."""
+    """Count shared pixels of all pairs of objects; errors of `check_pair`."""
+    check_pair(truth, prediction)
+    return overlaps_of_parts(zip(truth.parts(), prediction.parts(), strict=True))
+
+
+def check_pair(truth: LabelFile, prediction: LabelFile) -> None:
+    """Raise DataError if the files differ in size or hold no labels."""
     check_shape(prediction.path, "labels are", prediction.shape, truth.shape, "the truth")
-    table = overlaps_of_parts(zip(truth.parts(), prediction.parts(), strict=True))
     for file in (truth, prediction):
         planes = (plane for part in file.parts() for plane in part.reshape(-1, *part.shape[-2:]))
         if (first := next((plane for plane in planes if plane.any()), None)) is not None:
             check_pieces(file.path, first)
-    return table
 
 
 def _open_zarr(path: Path) -> Any:

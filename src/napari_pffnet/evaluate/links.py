@@ -10,6 +10,7 @@ from napari_pffnet.evaluate.label_files import LabelFile
 
 #: shares of the ids that are on one plane only: at least of labels that are not linked, at most of linked ones
 NOT_LINKED, IS_LINKED = 0.9, 0.5
+BY_PLANES = "compare each plane by itself (evaluate --planes)"
 
 
 def note_on_links(truth: LabelFile, prediction: LabelFile) -> str:
@@ -24,9 +25,9 @@ def note_on_links(truth: LabelFile, prediction: LabelFile) -> str:
         return ""
     counts = f"{single} of {found} ids of the prediction are on one plane only, {truly_single} of {true} of the truth"
     if single >= NOT_LINKED * found and truly_single <= IS_LINKED * true:
-        return f"{counts}: link the prediction (segment --all-planes --link, or Link planes in the panel)"
+        return f"{counts}: link the prediction (segment --all-planes --link), or {BY_PLANES}"
     if truly_single >= NOT_LINKED * true and single <= IS_LINKED * found:
-        return f"{counts}: leave out --link for the prediction, or link the truth (Link planes in the panel)"
+        return f"{counts}: leave out --link for the prediction, or {BY_PLANES}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,9 @@ import pandas as pd
 
 from napari_pffnet.data.folder import RESULTS, image_of, list_images, of_all_planes
 from napari_pffnet.data.sources import DataError
-from napari_pffnet.evaluate.label_files import DRAW, LabelFile, overlaps_of_files
+from napari_pffnet.evaluate.label_files import DRAW, LabelFile, check_pair, overlaps_of_files
 from napari_pffnet.evaluate.links import note_on_links
-from napari_pffnet.evaluate.metrics import MEANS, ImageScores, evaluate_overlaps, pool
+from napari_pffnet.evaluate.metrics import MEANS, ImageScores, evaluate_overlaps, evaluate_pair, pool
 from napari_pffnet.io.lazy import is_zarr
 
 SUFFIX = RESULTS[0]
@@ -80,22 +81,34 @@ def find_pairs(truth: Path, predictions: Path) -> FilePairs:
     return pairs
 
 
-def evaluate_files(files: dict[str, tuple[Path, Path]]) -> Evaluated:
+def evaluate_files(files: dict[str, tuple[Path, Path]], by_planes: bool = False) -> Evaluated:
     """Evaluate pairs of (truth, prediction).
 
-    Of stacks an object is what has one id, on one plane or several. A pair has none if a file is unreadable or holds no
+    Of stacks an object is what has one id, on one plane or several; `by_planes`: each plane is an image by itself,
+    NAME_plane0 and so on, counted through all axes. A pair has none if a file is unreadable or holds no
     labels, or if the two differ in size. A note says where the ids of one go on through planes and of the other do not.
     """
     done = Evaluated({}, [], [])
     for name, pair in files.items():
         try:
             truth, prediction = map(LabelFile, pair)
+            if by_planes and len(truth.shape) > 2:
+                done.scores.update(_by_planes(name, truth, prediction))
+                continue
             done.scores[name] = evaluate_overlaps(overlaps_of_files(truth, prediction))
             note = note_on_links(truth, prediction)
             done.notes.extend([f"{name}: {note}"] if note else [])
         except DataError as error:
             done.faults.append(str(error))
     return done
+
+
+def _by_planes(name: str, truth: LabelFile, prediction: LabelFile) -> dict[str, ImageScores]:
+    check_pair(truth, prediction)
+    parts = zip(truth.parts(), prediction.parts(), strict=True)
+    planes = ((part.reshape(-1, *part.shape[-2:]) for part in pair) for pair in parts)
+    pairs = chain.from_iterable(zip(*each, strict=True) for each in planes)
+    return {f"{name}_plane{number}": evaluate_pair(*pair) for number, pair in enumerate(pairs)}
 
 
 def to_table(scores: dict[str, ImageScores]) -> pd.DataFrame:
