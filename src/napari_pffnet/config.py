@@ -178,7 +178,6 @@ class AugmentConfig(Frozen):
         description="largest Gaussian noise sigma, in units of the [0, 1] image; weaker ones are more frequent",
     )
     stain: NotNegative = Field(default=0.0, description="largest colour jitter of RGB images (saturation, hue)")
-    dab: Fraction = Field(default=0.0, description="probability of DAB instead of eosin in an image of colour")
     hue: Fraction = Field(default=0.0, description="probability of turning all colours by one angle, whichever")
     grey: Fraction = Field(default=0.0, description="probability of taking the colours away")
     invert: Fraction = Field(default=0.0, description="probability of inverting a grey image")

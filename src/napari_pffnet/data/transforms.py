@@ -15,7 +15,6 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
 from napari_pffnet.config import AugmentConfig
-from napari_pffnet.data.immunostain import immunostain
 from napari_pffnet.labels import IGNORE
 
 SMALLEST_AREA = 4
@@ -71,7 +70,7 @@ def augment(
     visible = torch.bincount(labels.flatten(), minlength=len(areas)) / areas.clamp(min=1)
     image, labels, semantic = _resize(image, size), _nearest(labels, size), _nearest(semantic, size)
     labels, semantic = _drop_slivers(labels, semantic, visible)
-    image = _intensities(image, labels, config, generator).expand(3, -1, -1)
+    image = _intensities(image, config, generator).expand(3, -1, -1)
     maps = F.pad(image, padding), F.pad(labels, padding), F.pad(semantic, padding, value=IGNORE)
     image, labels, semantic = _turn(maps, config, generator)
     return image, labels, semantic
@@ -122,11 +121,9 @@ def _drop_slivers(labels: Tensor, semantic: Tensor, visible: Tensor) -> tuple[Te
     return labels.masked_fill(drop, 0), semantic.masked_fill(drop, IGNORE)
 
 
-def _intensities(image: Tensor, labels: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
+def _intensities(image: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
     """Change C×h×w in [0, 1]; grey stays grey."""
     coloured = _is_coloured(image)
-    if coloured and config.dab and generator.random() < config.dab:
-        image = immunostain(image, labels, generator)
     if coloured and config.grey and generator.random() < config.grey:
         image, coloured = V.rgb_to_grayscale(image), False
     image = image if coloured else image[:1]

@@ -90,25 +90,32 @@ def estimate_diameter(
     What one zoom sees counts only if another one finds the same diameter, within a factor of 1.5, or if no two agree:
     at a foreign scale a network takes tissue for nuclei, but not twice for the same ones. Small zooms come first;
     larger ones follow until two agree and nuclei are large enough to be seen well. Where the size of a pixel (µm) is
-    known, nuclei are 2 to 30 µm large. Where much of the part is brown, only its hematoxylin is looked at. If no zoom
-    shows three nuclei, they are taken to be 8 µm large, or it is None. `Cancelled` is raised if `cancelled`, asked
+    known, nuclei are 2 to 30 µm large. Where much of the part is brown, its hematoxylin alone is looked at first. If no
+    zoom shows three nuclei, they are taken to be 8 µm large, or it is None. `Cancelled` is raised if `cancelled`, asked
     before each look, returns True.
     """
     image = as_image(image)
+    part = image[liveliest(image, PART)]
     least, most = (LEAST / pixel_size, MOST / pixel_size) if _is_believable(pixel_size) else (0.0, np.inf)
+    for pixels in (hematoxylin(part), part) if is_brown(part) else (part,):
+        best = _best_look(_looks(segmenter, pixels, cancelled), least, most)
+        if best is not None:
+            return best.diameter / best.zoom
+    return TYPICAL / pixel_size if _is_believable(pixel_size) else None
+
+
+def _best_look(every: Iterator[Look], least: float, most: float) -> Look | None:
+    """Return what counts of several looks at one part; diameters from `least` to `most` pixels are believed."""
     looks: list[Look] = []
     best: Look | None = None
-    part = image[liveliest(image, PART)]
-    for look in _looks(segmenter, hematoxylin(part) if is_brown(part) else part, cancelled):
+    for look in every:
         if look.evidence and least <= look.diameter / look.zoom <= most:
             looks.append(look)
         agreed = [each for each in looks if any(_agree(each, other) for other in looks if other is not each)]
         best = max(agreed or looks, key=lambda each: each.evidence, default=None)
         if agreed and best is not None and best.diameter >= WELL_SEEN:
             break
-    if best is not None:
-        return best.diameter / best.zoom
-    return TYPICAL / pixel_size if _is_believable(pixel_size) else None
+    return best
 
 
 def _is_believable(pixel_size: float | None) -> TypeGuard[float]:
