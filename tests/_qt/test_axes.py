@@ -49,6 +49,17 @@ def test_names_that_are_there_and_other_pixels_stay(series):
         assert layer.axis_labels == before
 
 
+def test_other_images_are_not_named_like_the_file(series):
+    viewer = ViewerModel()
+    _controller = SegmentController(viewer, FakeView(), FakeEngine(), at_once)
+    plain = viewer.add_image(np.zeros((9, 5, 16, 20)))
+    before = plain.axis_labels
+    viewer.add_layer(opened(*series))
+    assert plain.axis_labels == before
+    viewer.dims.axis_labels = ("t", "z", "y", "x")
+    assert plain.axis_labels == ("t", "z", "y", "x"), "what the user names is meant"
+
+
 def test_a_file_that_does_not_say_names_nothing(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels := np.zeros((6, 16, 20), np.uint16), photometric="minisblack")
     layer = opened(tmp_path / "a.tif", pixels)

@@ -168,6 +168,61 @@ def test_parts_of_a_nucleus_that_is_split_on_each_plane_go_on():
         np.testing.assert_array_equal(data[plane], data[1])
 
 
+def test_a_line_through_several_nuclei_renames_only_those_that_go_on():
+    planes = np.zeros((2, 20, 60), np.int32)
+    planes[0, 4:14, 2:10], planes[0, 4:14, 10:20] = 7, 8
+    planes[0, 16:19, 2:8] = planes[1, 16:19, 2:8] = 6
+    planes[1, 4:14, 2:20], planes[1, 4:14, 22:40], planes[1, 4:14, 42:58] = 1, 2, 3
+    controller = make(Labels(planes))
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.choose("split")
+    mouse(controller, (1, 9, 0), (1, 9, 30), (1, 9, 59))
+    data = controller.active.layer.data[1]
+    parts = [np.unique(data[4:14, columns]).tolist() for columns in (slice(2, 20), slice(22, 40), slice(42, 58))]
+    assert 2 in parts[1]
+    assert 3 in parts[2]
+    assert len({*parts[0], *parts[1], *parts[2]}) == 6
+    assert 1 not in parts[1] + parts[2]
+
+
+def test_merging_across_planes_that_are_not_linked_changes_the_plane_in_view():
+    stack = np.stack([squares()] * 3)
+    stack[1][stack[1] > 0] += 20
+    stack[0][stack[0] > 0] += 40
+    stack[2][stack[2] == 1] = 22  # another nucleus of that number
+    stack[2][stack[2] == 2] = 0
+    stack[2] = np.roll(stack[2], 10, 0)
+    controller = make(Labels(stack.copy()))
+    controller.viewer.dims.set_current_step(0, 0)
+    press(controller, "merge", 0, 4, 4)
+    controller.viewer.dims.set_current_step(0, 1)
+    mouse(controller, (1, 4, 10))
+    expected = stack.copy()
+    expected[1][expected[1] == 22] = 41
+    np.testing.assert_array_equal(controller.active.layer.data, expected)
+
+
+def test_linking_that_a_type_cannot_hold_changes_nothing():
+    rng, planes = np.random.default_rng(0), np.zeros((3, 200, 300), np.uint8)
+    for number, plane in enumerate(planes):
+        for label, place in enumerate(rng.permutation(300)[:120], start=1):
+            row, column = 12 * (place // 25) + 5 * (number % 2), 12 * (place % 25)
+            plane[row : row + 4, column : column + 4] = label
+    controller = make(Labels(planes.copy()))
+    controller.choose("link")
+    assert status(controller).startswith("Not done")
+    np.testing.assert_array_equal(controller.active.layer.data, planes)
+
+
+def test_linking_leaves_negative_ids_alone():
+    stack = np.stack([squares(), np.where(squares() == 1, 9, squares())])
+    stack[:, 18:] = -1
+    controller = make(Labels(stack.copy()))
+    controller.choose("link")
+    assert status(controller) == "Planes linked: 3 nuclei."
+    np.testing.assert_array_equal(controller.active.layer.data, np.where(stack == 9, 1, stack))
+
+
 def test_where_planes_are_not_linked_parts_have_ids_of_their_own():
     planes = np.zeros((2, 20, 24), np.int32)
     planes[0, 4:14, 2:10], planes[0, 4:14, 11:20], planes[1, 4:14, 2:20] = 1, 2, 3

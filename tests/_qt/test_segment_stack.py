@@ -367,6 +367,19 @@ def test_a_plane_that_cannot_be_read_is_left_out_and_the_rest_goes_on(damaged, n
     assert [plane == [0] for plane in ids(viewer.layers["nuclei"])] == [number in bad for number in range(6)]
 
 
+def test_the_size_is_told_by_a_plane_that_can_be_read(damaged):
+    viewer, controller, bad = damaged
+
+    class Estimating(StackEngine):
+        def zoom(self, request, cancelled):
+            return 1 + float(request.plane.read().max())
+
+    controller.engine = Estimating()
+    bad |= {0, 1, 3}  # all others are uniform, too
+    controller.run()
+    assert ids(viewer.layers["nuclei"]) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
+
+
 def test_of_a_stack_that_cannot_be_read_at_all_that_is_said(damaged):
     viewer, controller, bad = damaged
     bad |= set(range(6))

@@ -202,6 +202,15 @@ def test_planes_are_compared_each_by_itself(folders):
     assert "save both at one size" in evaluate_files(files, by_planes=True).faults[0]
 
 
+def test_a_plane_that_is_named_as_a_file_is_told(folders):
+    for folder in folders:
+        save(folder, a=LINKED, a_plane0=ONE)
+    predictions, truth = folders
+    scores, faults, _ = evaluate_files(find_pairs(truth, predictions).files, by_planes=True)
+    assert list(scores) == ["a_plane0"]
+    assert "has a plane named as a file, a_plane0" in faults[0]
+
+
 @pytest.mark.parametrize("end", ["_labels", "_cp_masks", "_mask", "_seg"])
 def test_label_images_are_told_from_images_by_the_ends_of_other_programs(folders, end):
     predictions, truth = folders

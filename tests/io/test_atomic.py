@@ -103,7 +103,7 @@ def test_a_file_that_stays_open_elsewhere_is_not_waited_for_for_ever(tmp_path, m
     monkeypatch.setattr(patience, "PATIENCE", 0.1)
     file = tmp_path / "a.csv"
     file.write_bytes(b"old")
-    with pytest.raises(PermissionError, match=r"Access is denied; close it in other programs.*a\.csv"):
+    with pytest.raises(PermissionError, match=r"Access is denied; if it is open in another program.*a\.csv"):
         write_atomic(file, b"new")
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.csv"]

@@ -35,11 +35,18 @@ def test_where_starts_are_told_by_a_clock_it_may_have_been_set(monkeypatch):
 
 def test_a_machine_is_the_same_in_another_network(monkeypatch):
     monkeypatch.setattr(process.socket, "gethostname", lambda: "laptop.fritz.box")
+    monkeypatch.setattr(process.sys, "platform", "darwin")
     assert process.machine() == "laptop"
     assert process.is_here("laptop")
     assert process.is_here("laptop.local")
     assert not process.is_here("laptop2.fritz.box")
     assert not process.is_here(None)
+    monkeypatch.setattr(process.socket, "gethostname", lambda: "192.168.0.7")
+    assert not process.is_here("192.168.0.5")
+    monkeypatch.setattr(process.sys, "platform", "linux")
+    monkeypatch.setattr(process.socket, "gethostname", lambda: "node1.alpha.edu")
+    assert process.is_here("node1.alpha.edu")
+    assert not process.is_here("node1.beta.edu")
 
 
 def test_a_process_that_has_ended_does_not_run():

@@ -40,6 +40,13 @@ def test_types_of_pixels(change):
     assert hematoxylin(np.full((2, 2, 3), np.nan)).shape == (2, 2, 3)
 
 
+@pytest.mark.parametrize("colour", [(1, 0, 0), (1, 0.6, 0), (0.8, 0.8, 0)])
+def test_fluorescence_in_warm_colours_is_not_brown(colour):
+    nuclei = np.random.default_rng(0).normal(10, 3, (60, 60)).clip(0)
+    nuclei[20:40, 10:50] += 150
+    assert not is_brown((nuclei[..., None] * colour).astype(np.uint8))
+
+
 def test_brown_images_are_known():
     brown, _ = stained()
     other = hed2rgb(np.dstack([np.eye(60), 0.1 * np.ones((60, 60)), np.zeros((60, 60))]))

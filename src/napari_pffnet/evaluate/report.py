@@ -16,6 +16,7 @@ from napari_pffnet.evaluate.label_files import DRAW, LabelFile, check_pair, over
 from napari_pffnet.evaluate.links import note_on_links
 from napari_pffnet.evaluate.metrics import MEANS, ImageScores, evaluate_overlaps, evaluate_pair, pool
 from napari_pffnet.io.lazy import is_zarr
+from napari_pffnet.wording import repeated
 
 SUFFIX = RESULTS[0]
 NAME_WIDTH = 24
@@ -93,7 +94,10 @@ def evaluate_files(files: dict[str, tuple[Path, Path]], by_planes: bool = False)
         try:
             truth, prediction = map(LabelFile, pair)
             if by_planes and len(truth.shape) > 2:
-                done.scores.update(_by_planes(name, truth, prediction))
+                planes = _by_planes(name, truth, prediction)
+                if double := repeated([*done.scores, *planes, *files]):
+                    raise DataError(f"{pair[0]}: has a plane named as a file, {double[0]}; compare them one by one")
+                done.scores.update(planes)
                 continue
             done.scores[name] = evaluate_overlaps(overlaps_of_files(truth, prediction))
             note = note_on_links(truth, prediction)

@@ -52,7 +52,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[Path], object], *,
     except OSError as error:  # a full disk names no file, others the temporary one
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
-        elsewhere = "; close it in other programs" if is_busy(error) else ""
+        elsewhere = "; if it is open in another program, close it there" if is_busy(error) else ""
         raise OSError(error.errno, f"{error.strerror}{elsewhere}", str(path)) from error
     finally:
         with suppress(OSError):

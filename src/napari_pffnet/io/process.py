@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import psutil
@@ -36,17 +37,17 @@ def alive(pid: int, since: int | None) -> bool:
 
 
 def machine() -> str:
-    """Return the name of this machine, without that of the network: a laptop's changes from one to the next."""
+    """Return the name of this machine; of a Mac without that of its network, which changes from one to the next."""
     return _name(socket.gethostname())
 
 
 def is_here(host: object) -> bool:
-    """Whether a name is that of this machine, with or without a network's."""
+    """Whether a name, of `machine`, is that of this one."""
     return isinstance(host, str) and _name(host) == machine()
 
 
 def _name(host: str) -> str:
-    return host.partition(".")[0]
+    return host.partition(".")[0] if sys.platform == "darwin" and not host[:1].isdigit() else host
 
 
 def _facts(pid: int) -> list[str]:

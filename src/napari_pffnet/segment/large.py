@@ -203,11 +203,12 @@ def _in_order(tiles: list[Tile]) -> list[int]:
 def _replace(new: Path, target: Path) -> None:
     """Move a folder to its place; an older one there goes away, once the new one is in its place."""
     former = target.with_name(f".{target.name}.former")
-    if former.exists():
-        patiently(shutil.rmtree, former)
+    if former.exists() and not target.exists():  # of a run that was killed right here
+        former.rename(target)
     if not target.exists():
         patiently(new.rename, target)
         return
+    shutil.rmtree(former, ignore_errors=True)
     patiently(target.rename, former)
     try:
         patiently(new.rename, target)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from napari_pffnet.data.normalize import as_image, limits
+from napari_pffnet.evaluate.linking import Linker
 from napari_pffnet.segment.blank import is_blank, nothing
 from napari_pffnet.segment.features import TileFeatures
-from napari_pffnet.segment.linking import Linker
 from napari_pffnet.segment.prediction import Prediction, Segmentation
 from napari_pffnet.segment.segmenter import Segmenter
 from napari_pffnet.segment.size import liveliness
@@ -23,7 +23,7 @@ Place = tuple[int | slice, ...]
 P = TypeVar("P")
 
 
-def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:
+def telling_place(places: Sequence[P], read: Callable[[P], Array | None]) -> P:
     """Return where the plane is that shows most, to tell the size of a stack's nuclei: the liveliest.
 
     Of many planes nine are looked at, evenly spaced; the first and the last of a stack are often empty.
@@ -33,11 +33,16 @@ def telling_place(places: Sequence[P], read: Callable[[P], Array]) -> P:
     places : sequence
         Of all planes.
     read : callable
-        Gives the plane at a place, H×W or H×W×3.
+        Gives the plane at a place, H×W or H×W×3; None if it cannot be read.
     """
+
+    def shown(place: P) -> float:
+        pixels = read(place)
+        return -1.0 if pixels is None else liveliness(pixels)
+
     count = len(places)
     numbers = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
-    return max([places[int(number)] for number in numbers], key=lambda place: liveliness(read(place)))
+    return max([places[int(number)] for number in numbers], key=shown)
 
 
 def predict_plane(

@@ -43,6 +43,7 @@ READ = 2**16
 INTERRUPTED = 130
 #: codes of processes that Windows ended: from the first on a crash (NTSTATUS); of these, memory (no pages left)
 WINDOWS_CRASH, WINDOWS_MEMORY = 0xC0000000, (0xC0000017, 0xC000012D)
+WINDOWS_CLOSED = 0xC000013A
 LOG_LINES = 20
 SAID_LINES = 4
 NICE = 10
@@ -379,6 +380,8 @@ def _cause(end: dict[str, Any], printed: Sequence[str]) -> str:
         return f"The system ended the training, most likely because memory ran out. {SMALLER}."
     if code in WINDOWS_MEMORY:
         return f"Memory ran out. {SMALLER}."
+    if code == WINDOWS_CLOSED:
+        return "Training was ended with the window or session that it ran in."
     if code >= WINDOWS_CRASH:
         return f"Training crashed (0x{code:08X})."
     if code < 0:

@@ -57,12 +57,16 @@ def _remains(label: int, pixels: Array, change: Change) -> bool:
 
 
 def are_linked(pixels: Array, other: Array, painted: tuple[Array, Array]) -> bool:
-    """Whether planes share ids near the painted pixels, or anywhere if one of them is empty there."""
+    """Whether planes share ids near the painted pixels, or anywhere if one of them is empty there.
+
+    Most of these ids are those of objects that touch: planes that are numbered by themselves share numbers, too.
+    """
     window = tuple(slice(max(0, int(part.min()) - AROUND), int(part.max()) + AROUND) for part in painted)
-    here, beside = _ids(pixels[window]), _ids(other[window])
-    if not len(here) or not len(beside):
-        here, beside = _ids(pixels), _ids(other)
-    return len(np.intersect1d(here, beside)) > 0
+    here, beside = pixels[window], other[window]
+    if not here.any() or not beside.any():
+        here, beside = pixels, other
+    shared = np.intersect1d(_ids(here), _ids(beside))
+    return 0 < len(shared) <= 2 * len(_ids(here[here == beside]))
 
 
 def _ids(pixels: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_pffnet._qt.correct.continuing import continued
+from napari_pffnet._qt.correct.continuing import are_linked, continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Gesture, Tool, ToolEdit
 from napari_pffnet._qt.correct.tracks import go_on, link_everywhere, merge_everywhere
 from napari_pffnet._qt.layers.label_plane import LabelPlane
@@ -31,7 +31,7 @@ from napari_pffnet.labels import IGNORE, renumber
 from napari_pffnet.typing import Array
 from napari_pffnet.wording import count_nuclei, counted
 
-ALL_LINKED = "Nothing to link: what overlaps from plane to plane has one id already."
+ALL_LINKED = "Nothing to link: no nucleus begins on a plane where another has ended on the one before."
 NONE_INSIDE = "No nucleus lies mostly inside; draw around whole nuclei."
 
 
@@ -65,7 +65,7 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             "Merge",
             "Click the nuclei that belong together, or draw around them.",
             "Give nuclei one id: click the one whose id is kept, then the others; or draw around all of them.\n"
-            "One that is clicked on another plane is joined with it on all planes.",
+            "One that is clicked on another plane of a linked stack is joined with it on all planes.",
             ("click", "lasso"),
             together,
             on_key="both",
@@ -237,11 +237,17 @@ class _Together:
         if self.first in (0, label) or not (here or np.any(plane.layer.data == self.first)):
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        if here:
+        if here or not _is_linked(plane, label):
             return ToolEdit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}.")
         change, left = merge_everywhere(plane, self.first, label)
         apart = f"; where both are ({counted(left, 'plane')}), they stay two" if left else ""
         return ToolEdit(change, f"Nucleus {label} merged into {self.first} on all planes{apart}.", everywhere=True)
+
+
+def _is_linked(plane: LabelPlane, label: int) -> bool:
+    """Whether ids go on from plane to plane around a nucleus."""
+    rows, columns = np.nonzero(plane.pixels == label)
+    return any(are_linked(plane.pixels, beside, (rows, columns)) for beside in plane.beside())
 
 
 def _split(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:

@@ -6,9 +6,8 @@ import numpy as np
 
 from napari_pffnet._qt.correct.continuing import are_linked
 from napari_pffnet._qt.layers.label_plane import LabelPlane
-from napari_pffnet._qt.torch_import import import_torch
-from napari_pffnet.curate.change import Change
-from napari_pffnet.typing import Array
+from napari_pffnet.curate.change import Change, require
+from napari_pffnet.evaluate.linking import link_planes, pairs, relabel
 
 
 def merge_everywhere(plane: LabelPlane, kept: int, label: int) -> tuple[Change, int]:
@@ -32,7 +31,7 @@ def merge_everywhere(plane: LabelPlane, kept: int, label: int) -> tuple[Change, 
 
 
 def link_everywhere(plane: LabelPlane) -> tuple[Change, int]:
-    """Link the nuclei of all planes; see `segment.linking.link_planes`.
+    """Link the nuclei of all planes; see `evaluate.linking.link_planes`.
 
     Returns
     -------
@@ -40,28 +39,28 @@ def link_everywhere(plane: LabelPlane) -> tuple[Change, int]:
         Of `LabelPlane.everything`.
     count : int
         Nuclei that there are then.
-    """
-    import_torch()
-    from napari_pffnet.segment.linking import link_planes
 
-    data = np.maximum(plane.layer.data, 0)
-    planes = plane.planes(data)
+    Raises
+    ------
+    OperationError
+        The layer's type cannot hold their ids.
+    """
+    planes = plane.planes(np.maximum(plane.layer.data, 0))
     *outer, height, width = planes.shape
     long = [axis for axis, size in enumerate(outer) if size > 1]
     last = outer[long[-1]] if long else 1
     linked, count = link_planes(planes.reshape(-1, height, width), last)
-    data = np.array(data)
-    plane.planes(data)[:] = linked.reshape(planes.shape)
-    before, after = plane.everything, data.reshape(-1, data.shape[-1])
-    places = np.nonzero(before != after)
-    return Change((places[0], places[1]), after[places].astype(before.dtype)), count
+    require(plane.layer.data.dtype, int(linked.max(initial=0)))
+    after = np.array(plane.layer.data)
+    view = plane.planes(after)
+    view[:] = np.where(view > 0, linked.reshape(planes.shape), view)
+    after = after.reshape(plane.everything.shape)
+    places = np.nonzero(plane.everything != after)
+    return Change((places[0], places[1]), after[places]), count
 
 
 def go_on(plane: LabelPlane, change: Change) -> Change:
     """Give parts of nuclei that a change splits the ids that they have on the plane beside, where planes are linked."""
-    import_torch()
-    from napari_pffnet.segment.linking import pairs
-
     pixels = plane.pixels
     after = np.array(pixels)
     after[change.indices] = change.values
@@ -71,15 +70,11 @@ def go_on(plane: LabelPlane, change: Change) -> Change:
     names: dict[int, int] = {}
     for beside in plane.beside():
         if are_linked(pixels, beside, change.indices):
-            found = {part: label for part, label in pairs(beside, mine).items() if label not in others}
+            found = {part: label for part, label in pairs(np.maximum(beside, 0), mine).items() if label not in others}
             names = max(names, found, key=len)
-    free = [label for label in parts.tolist() if label not in names.values()]
-    names |= dict(zip([part for part in parts.tolist() if part not in names], free, strict=False))
-    named = _renamed(mine, names)
+    taken, others = set(names.values()), [part for part in parts.tolist() if part not in names]
+    free = iter([part for part in parts.tolist() if part not in taken and part not in others])
+    names |= {part: next(free) if part in taken else part for part in others}
+    named = relabel(mine, names)
     places = np.nonzero((mine != 0) & (named != pixels))
     return Change((places[0], places[1]), named[places].astype(pixels.dtype))
-
-
-def _renamed(labels: Array, names: dict[int, int]) -> Array:
-    old, place = np.unique(labels, return_inverse=True)
-    return np.array([names.get(label, label) for label in old.tolist()], labels.dtype)[place].reshape(labels.shape)

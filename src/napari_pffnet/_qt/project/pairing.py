@@ -226,4 +226,5 @@ def _channel(layer: Labels, image: Image) -> Channel:
     axis = channel_axis(image)
     if axis is None or not made_of(layer, image):
         return "view"
-    return _position(layer).get(axis_names(image)[axis], "colour")
+    position = _position(layer)
+    return position.get(axis_names(image)[axis], position.get(f"axis {axis}", "colour"))  # before it had a name

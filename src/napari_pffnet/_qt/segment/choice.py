@@ -136,9 +136,14 @@ class ImageChoice:
         self._update_facts()
 
     def _name_axes(self, _event: Any = None) -> None:
-        """Name the axes of unnamed images like the sliders; napari keeps names given there in the viewer only."""
+        """Name the axes of unnamed images like the sliders; napari keeps names given there in the viewer only.
+
+        Names that sliders have of another layer are not meant.
+        """
         for image in self._images:
-            names = self.viewer.dims.axis_labels[-image.ndim :]
+            names = tuple(self.viewer.dims.axis_labels[-image.ndim :])
+            if any(tuple(layer.axis_labels[-image.ndim :]) == names for layer in self.viewer.layers):
+                continue
             if is_unnamed(image.axis_labels) and len(names) == image.ndim and not is_unnamed(names):
                 image.axis_labels = names
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_pffnet._qt.engine import Engine, Outcome, Progress, Request
 from napari_pffnet._qt.layers.planes import Stack, UnreadableError
 from napari_pffnet.config import SegmentConfig
@@ -96,6 +94,8 @@ def run_stack(
     error: Exception | None = None
     places = request.plane.places
     telling = telling_place(places, lambda place: _pixels(request, place))
+    if _pixels(request, telling) is None:  # none of those that were looked at can be read
+        telling = next((place for place in places if _pixels(request, place) is not None), telling)
     config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling), cancelled)})
     for number, place in enumerate(places):
         try:
@@ -113,12 +113,12 @@ def run_stack(
     return run.outcome(error)
 
 
-def _pixels(request: StackRequest, place: tuple[int | slice, ...]) -> Array:
-    """Return the pixels of a plane; a black one if they cannot be read."""
+def _pixels(request: StackRequest, place: tuple[int | slice, ...]) -> Array | None:
+    """Return the pixels of a plane; None if they cannot be read."""
     try:
         return request.plane.plane(place).read()
     except UnreadableError:
-        return np.zeros((1, 1), np.uint8)
+        return None
 
 
 def _plane(request: StackRequest, place: tuple[int | slice, ...], config: SegmentConfig | None = None) -> Request:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from napari_pffnet.evaluate.linking import Linker, link_planes, pairs, relabel
 from napari_pffnet.samples import u2os
-from napari_pffnet.segment.linking import Linker, link_planes, pairs, relabel
 
 
 def plane(*boxes, shape=(40, 60)):
@@ -98,6 +98,7 @@ def test_different_fields_are_not_shifted_into_each_other():
         return labels
 
     assert all(len(pairs(field(25), field(25))) < 6 for _ in range(10))
+    assert all(len(pairs(field(3), field(60))) < 3 for _ in range(20))
 
 
 def test_nuclei_that_overlap_little_are_two():
@@ -189,6 +190,14 @@ def test_two_tracks_that_share_a_plane_are_not_joined():
     linked, count = link_planes(labels, 3)
     assert count == 2
     assert np.array_equal(linked, labels)
+
+
+def test_large_ids_are_linked():
+    labels = stack(plane(LEFT), plane(LEFT)).astype(np.uint32) * 3_000_000_000
+    labels[1][labels[1] > 0] = 7
+    linked, count = link_planes(labels, 2)
+    assert count == 1
+    assert linked.max((1, 2)).tolist() == [3_000_000_000] * 2
 
 
 def test_stacks_of_a_series_are_not_linked_to_each_other():

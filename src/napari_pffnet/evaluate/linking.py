@@ -21,8 +21,8 @@ LARGEST = 1024
 class Linked(NamedTuple):
     """One plane after linking.
 
-    `labels` is an int32 H×W array (int64 if the given plane is) with the stable ids, 0 is background; `ids` maps each
-    id of the given plane to its stable id, so that tables can follow.
+    `labels` is an int32 H×W array (int64 if int32 does not hold the given type) with the stable ids, 0 is background;
+    `ids` maps each id of the given plane to its stable id, so that tables can follow.
     """
 
     labels: Array
@@ -84,13 +84,13 @@ def link_planes(planes: Array, length: int) -> tuple[Array, int]:
     Returns
     -------
     labels : ndarray
-        N×H×W, of the type of `planes`, int32 at least if they are linked anew.
+        N×H×W, of the type of `planes`; int32 if they are linked anew.
     count : int
         Different ids.
     """
     begins = [number % length == 0 for number in range(len(planes))]
-    if not _go_on(planes, begins):
-        linker, linked = Linker(), np.zeros(planes.shape, np.int64 if planes.dtype.itemsize == 8 else np.int32)
+    if not _are_linked(planes, begins):
+        linker, linked = Linker(), np.zeros(planes.shape, np.int32)
         for number, plane in enumerate(planes):
             if begins[number]:
                 linker.part()
@@ -100,7 +100,7 @@ def link_planes(planes: Array, length: int) -> tuple[Array, int]:
     return np.stack([relabel(plane, names) for plane in planes]).astype(planes.dtype), len(set(names.values()))
 
 
-def _go_on(planes: Array, begins: list[bool]) -> bool:
+def _are_linked(planes: Array, begins: list[bool]) -> bool:
     """Whether most ids that neighbouring planes share are those of objects that touch; True if they share none."""
     shared = touching = 0
     for number in range(1, len(planes)):
@@ -121,18 +121,19 @@ def _joined(planes: Array, begins: list[bool]) -> dict[int, int]:
         for label in labels:
             where[label].add(number)
 
-    def only(number: int, wanted: set[int]) -> Array:
-        return relabel(planes[number], {label: names[label] for label in found[number] if names[label] in wanted})
-
     for number in range(1, len(planes)):
         for back in range(1, GAP + 2):
             if back > number or any(begins[number - back + 1 : number + 1]):
                 break
             since = range(number - back + 1, number + 1)
-            ended = {label for label in where if where[label].isdisjoint(since)}
-            begun = {label for label in where if min(where[label]) == number}
-            before, after = only(number - back, ended), only(number, begun)
-            for new, old in pairs(before, after).items() if before.any() and after.any() else ():
+            former = {label: names[label] for label in found[number - back]}
+            ended = {label: name for label, name in former.items() if where[name].isdisjoint(since)}
+            now = {label: names[label] for label in found[number]}
+            begun = {label: name for label, name in now.items() if min(where[name]) == number}
+            if not ended or not begun:
+                continue
+            joined = pairs(relabel(planes[number - back], ended), relabel(planes[number], begun))
+            for new, old in joined.items():
                 if where[new].isdisjoint(where[old]):
                     where[old] |= where.pop(new)
                     names |= dict.fromkeys(members[new], old)
@@ -141,14 +142,14 @@ def _joined(planes: Array, begins: list[bool]) -> dict[int, int]:
 
 
 def _ids(labels: Array) -> Array:
-    return renumber(labels)[1]
+    return renumber(np.maximum(labels, 0))[1]
 
 
 def pairs(before: Array, after: Array) -> dict[int, int]:
     """Pair objects of two label images, H×W each, that `are_one`, so that the sum of their IoU is largest.
 
     Where that pairs fewer than half of the objects, all may have moved together (a stage that was shifted): the shift
-    under which most pixels lie on each other is tried, and taken if it pairs half of them, three at least.
+    under which most pixels lie on each other is tried, and taken if it pairs half of the objects of both, and three.
 
     Returns
     -------
@@ -156,20 +157,16 @@ def pairs(before: Array, after: Array) -> dict[int, int]:
         Id in `after`: id in `before`.
     """
     found = _overlapping(before, after)
-    fewer = min(_count(before), _count(after))
+    fewer, more = sorted(len(_ids(labels)) for labels in (before, after))
     if fewer < FEWEST or 2 * len(found) >= fewer:
         return found
     moved = _overlapping(_shifted(before, _shift(before > 0, after > 0)), after)
-    return moved if len(moved) >= FEWEST and 2 * len(moved) >= fewer else found
+    return moved if len(moved) >= FEWEST and 2 * len(moved) >= more else found
 
 
 def without(labels: Array, ids: list[int]) -> Array:
     """Return a label image without these objects."""
     return np.where(np.isin(labels, ids), 0, labels)
-
-
-def _count(labels: Array) -> int:
-    return int(np.count_nonzero(np.unique(labels)))
 
 
 def _shift(before: Array, after: Array) -> tuple[int, int]:
@@ -202,5 +199,5 @@ def _overlapping(before: Array, after: Array) -> dict[int, int]:
 def relabel(labels: Array, ids: dict[int, int]) -> Array:
     """Return a label image with other ids, old: new; ids that are not named become background."""
     numbers, there = renumber(labels)
-    dtype = np.int64 if labels.dtype.itemsize == 8 else np.int32
+    dtype = np.int32 if np.can_cast(labels.dtype, np.int32) else np.int64
     return np.array([0, *(ids.get(label, 0) for label in there.tolist())], dtype)[numbers]
