@@ -187,9 +187,16 @@ class Panel(QWidget):
         self.train.guard(viewer.window._qt_window, self.trainer.others)
 
     def _viewer_connections(self) -> Connections:
-        """Follow the viewer's signals; the panel lets go of these when it is closed."""
+        """Follow the viewer's signals; the panel lets go of these when it is closed.
+
+        The slots are no methods: napari compares them with those of models, and older versions of Pydantic (2.10, for
+        one) look into the object of a method for that, which is gone by then.
+        """
         events = self._viewer.events
-        return Connections((events.theme, self._follow_theme), (events.mouse_over_canvas, self._let_go_of_keys))
+        return Connections(
+            (events.theme, lambda _event: self._follow_theme()),
+            (events.mouse_over_canvas, lambda _event: self._let_go_of_keys()),
+        )
 
     def _connect_steps(self) -> None:
         """Let one step follow another, and make room for those that are unfolded."""
@@ -262,13 +269,13 @@ class Panel(QWidget):
         self.segment_step.set_open(False)
         self._open_train(False)
 
-    def _let_go_of_keys(self, _event: Any = None) -> None:
+    def _let_go_of_keys(self) -> None:
         """Keys pressed over the image are meant for the image, not for the control that was used last."""
         focus = QApplication.focusWidget()
         if self._viewer.mouse_over_canvas and focus is not None and self.isAncestorOf(focus):
             focus.clearFocus()
 
-    def _follow_theme(self, _event: Any = None) -> None:
+    def _follow_theme(self) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))
         self.train.set_theme(self._viewer.theme)
 
