@@ -185,6 +185,22 @@ def test_a_line_through_several_nuclei_renames_only_those_that_go_on():
     assert 1 not in parts[1] + parts[2]
 
 
+def test_parts_do_not_get_the_id_of_another_nucleus_of_the_plane():
+    planes = np.zeros((2, 20, 40), np.int32)
+    planes[0, 4:14, 2:10], planes[0, 4:14, 10:20] = 7, 8
+    planes[:, 16:19, 2:8] = 6
+    planes[1, 4:14, 2:20], planes[1, 4:14, 30:38] = 1, 8
+    controller = make(Labels(planes))
+    controller.viewer.dims.set_current_step(0, 1)
+    controller.choose("split")
+    mouse(controller, (1, 2, 10), (1, 8, 10), (1, 15, 10))
+    data = controller.active.layer.data[1]
+    parts = np.unique(data[4:14, 2:20]).tolist()
+    assert 7 in parts
+    assert 8 not in parts
+    assert (data == 8).sum() == 80
+
+
 def test_merging_across_planes_that_are_not_linked_changes_the_plane_in_view():
     stack = np.stack([squares()] * 3)
     stack[1][stack[1] > 0] += 20
