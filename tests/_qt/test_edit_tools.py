@@ -152,6 +152,30 @@ def test_a_nucleus_of_another_plane_is_joined_with_all_its_planes(order):
     check_undo(controller, before)
 
 
+@pytest.mark.parametrize("kind", ["click", "lasso"])
+def test_with_shift_a_nucleus_is_deleted_on_all_planes(kind):
+    stack = np.stack([squares()] * 3)
+    controller = make(Labels(stack.copy()))
+    places = [(4, 4)] if kind == "click" else LEFT_AND_MIDDLE
+    gone = {1} if kind == "click" else {1, 2}
+    controller.choose("delete")
+    mouse(controller, *((1, *place) for place in places), modifiers=("Shift",))
+    assert ids(controller.active.layer) == {1, 2, 5} - gone
+    assert status(controller) == ("Nucleus 1" if kind == "click" else "2 nuclei") + " deleted on all planes."
+    check_undo(controller, stack)
+
+
+def test_where_planes_are_not_linked_shift_deletes_on_the_plane_in_view():
+    stack = np.stack([squares(), squares() + 10 * (squares() > 0), np.roll(squares(), 10, 0)])
+    stack[1][stack[1] == 11] = 1
+    stack[0] = 0
+    controller = make(Labels(stack.copy()))
+    controller.choose("delete")
+    mouse(controller, (1, 4, 4), modifiers=("Shift",))
+    assert status(controller) == "Nucleus 1 deleted on this plane."
+    assert (controller.active.layer.data[2] == 1).sum() == 36
+
+
 def test_parts_of_a_nucleus_that_is_split_on_each_plane_go_on():
     fused = np.zeros((4, 20, 24), np.int32)
     fused[:, 4:14, 2:20] = 7

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_pffnet._qt.correct.continuing import are_linked, continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Gesture, Tool, ToolEdit
-from napari_pffnet._qt.correct.tracks import go_on, link_everywhere, merge_everywhere
+from napari_pffnet._qt.correct.tracks import delete_everywhere, go_on, link_everywhere, merge_everywhere
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.operations import (
@@ -54,7 +54,8 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             "D",
             "Delete",
             "Click the nuclei to delete, or draw around them.",
-            "Make nuclei background: the one that is clicked, or all that lie mostly inside an outline.",
+            "Make nuclei background: the one that is clicked, or all that lie mostly inside an outline.\n"
+            "With Shift held down, on all planes of a linked stack.",
             ("click", "lasso"),
             _delete,
             on_key="do",
@@ -98,7 +99,7 @@ def nucleus_tools(settings: Settings, grey: Callable[[LabelPlane], Array | None]
             "Draw the outline of a new nucleus with the button held down; it never covers its neighbours,\n"
             "unless 'Replace neighbours' is on, or Shift is down.",
             ("click", "lasso"),
-            lambda plane, gesture: _outline(plane, gesture, settings.replace_neighbours() or gesture.replaces),
+            lambda plane, gesture: _outline(plane, gesture, settings.replace_neighbours() or gesture.shift),
         ),
         *_shape_tools(settings),
     ]
@@ -205,13 +206,14 @@ def _delete(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
         ids = mostly_inside(plane.pixels, gesture.points)
         if not ids:
             return NONE_INSIDE
-        return ToolEdit(delete(plane.pixels, ids), f"{count_nuclei(len(ids))} deleted{_where(plane)}.")
-    label = plane.id_at(gesture.points[0])
-    return ToolEdit(delete(plane.pixels, [label]), f"Nucleus {label} deleted{_where(plane)}.") if label else NO_NUCLEUS
-
-
-def _where(plane: LabelPlane) -> str:
-    return " on this plane" if plane.layer.ndim > 2 else ""
+        named = count_nuclei(len(ids))
+    elif label := plane.id_at(gesture.points[0]):
+        ids, named = [label], f"Nucleus {label}"
+    else:
+        return NO_NUCLEUS
+    if gesture.shift and all(_is_linked(plane, each) for each in ids):
+        return ToolEdit(delete_everywhere(plane, ids), f"{named} deleted on all planes.", everywhere=True)
+    return ToolEdit(delete(plane.pixels, ids), f"{named} deleted{' on this plane' if plane.beside() else ''}.")
 
 
 class _Together:

@@ -120,7 +120,7 @@ class Gestures:
     def _on_mouse(self, layer: Labels, event: Any) -> Iterator[None]:
         """Tell a click from a drag; a drag is shown while it goes on."""
         tool, pressed, moves_camera = self.tool, np.array(event.pos), layer.mouse_pan
-        replaces = "Shift" in event.modifiers
+        shift = "Shift" in event.modifiers
         if tool is None or event.button != 1 or "Alt" in event.modifiers:
             return
         passed, dragged = [tuple(event.position)], False
@@ -134,29 +134,27 @@ class Gestures:
         if self.tool is not tool:
             return
         if not dragged:
-            self._click(tool, layer, passed[0], replaces)
+            self._click(tool, layer, passed[0], shift)
         elif tool.dragged and not moves_camera:
             self.canvas.clear()
-            self._finish(tool, layer, tool.dragged, passed, replaces)
+            self._finish(tool, layer, tool.dragged, passed, shift)
 
     def _on_double_click(self, layer: Labels, event: Any) -> None:
         if event.button == 1 and self.tool:
             self._click(self.tool, layer, event.position, "Shift" in event.modifiers)
 
-    def _click(self, tool: Tool, layer: Labels, position: Sequence[float], replaces: bool) -> None:
+    def _click(self, tool: Tool, layer: Labels, position: Sequence[float], shift: bool) -> None:
         if "seeds" in tool.gestures:
             self._sow(tool, layer, position)
         elif "click" in tool.gestures:
-            self._finish(tool, layer, "click", [position], replaces)
+            self._finish(tool, layer, "click", [position], shift)
         else:
             self.told(tool.hint)
 
-    def _finish(
-        self, tool: Tool, layer: Labels, kind: Kind, positions: Sequence[Sequence[float]], replaces: bool
-    ) -> None:
+    def _finish(self, tool: Tool, layer: Labels, kind: Kind, positions: Sequence[Sequence[float]], shift: bool) -> None:
         plane = self._plane(tool, layer)
         if plane:
-            self.made(tool, gesture_of(kind, _places(plane, positions), replaces))
+            self.made(tool, gesture_of(kind, _places(plane, positions), shift))
 
     def _show(self, tool: Tool, layer: Labels, positions: Sequence[Sequence[float]]) -> None:
         plane = self._plane(tool, layer)

@@ -154,7 +154,7 @@ class PointTools:
         return placed
 
     def _replaces(self, gesture: Gesture) -> bool:
-        return gesture.replaces or self.replace()
+        return gesture.shift or self.replace()
 
     def _ask(
         self,

@@ -29,13 +29,13 @@ class Gesture:
     points : ndarray
         float N×2, rows and columns; whole numbers are the centres of pixels. Of a box the corner of least row and
         column, then the one opposite. Points may lie outside the plane.
-    replaces : bool
-        Shift was down: neighbours make room for what is new.
+    shift : bool
+        Shift was down: neighbours make room for what is new; a nucleus is deleted on all planes.
     """
 
     kind: Kind
     points: Array
-    replaces: bool = False
+    shift: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,11 @@ class Tool:
         return next((kind for kind in self.gestures if kind in DRAGGED), None)
 
 
-def gesture_of(kind: Kind, points: Array, replaces: bool = False) -> Gesture:
+def gesture_of(kind: Kind, points: Array, shift: bool = False) -> Gesture:
     """Make a gesture of the points (float N×2) that the mouse has passed."""
     if kind == "box":
         points = np.stack([points[[0, -1]].min(0), points[[0, -1]].max(0)])
-    return Gesture(kind, points, replaces)
+    return Gesture(kind, points, shift)
 
 
 def line_of(gesture: Gesture) -> Array:

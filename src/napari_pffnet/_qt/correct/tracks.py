@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_pffnet._qt.correct.continuing import are_linked
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Change, require
 from napari_pffnet.evaluate.linking import link_planes, pairs, relabel
+
+
+def delete_everywhere(plane: LabelPlane, ids: Sequence[int]) -> Change:
+    """Make nuclei background on all planes; the change is one of `LabelPlane.everything`."""
+    places = np.nonzero(np.isin(plane.everything, ids))
+    return Change((places[0], places[1]), np.zeros(len(places[0]), plane.layer.data.dtype))
 
 
 def merge_everywhere(plane: LabelPlane, kept: int, label: int) -> tuple[Change, int]:
