@@ -36,6 +36,19 @@ def test_a_nucleus_drawn_on_a_plane_of_a_linked_stack_has_the_number_it_has_besi
     assert set(np.unique(layer.data[1])) == {0, 7}
 
 
+def test_an_empty_plane_is_gone_over():
+    layer = stack()
+    layer.data[2][layer.data[2] == 7] = 0
+    layer.data[1] = layer.data[0]
+    layer.data[1][layer.data[1] == 4] = 0
+    layer.data = np.concatenate([layer.data[:1], np.zeros_like(layer.data[:1]), layer.data[1:]])
+    controller = make(layer)
+    controller.viewer.dims.set_current_step(0, 2)
+    controller.choose("outline")
+    mouse(controller, *((2, *corner) for corner in CIRCLE))
+    assert status(controller) == "Nucleus 4, as on the plane beside, added."
+
+
 @pytest.mark.parametrize("corners", [[(2, 12), (2, 18), (8, 18), (8, 12)], [(7, 7), (7, 16), (11, 16), (11, 7)]])
 def test_elsewhere_it_has_a_new_number(corners):
     layer = stack()

@@ -50,14 +50,21 @@ class LabelPlane:
         return int(self.layer.data.max(initial=0))
 
     def beside(self) -> list[Array]:
-        """Return the planes before and after this one along the last axis of a stack, those that there are."""
+        """Return the planes before and after this one along the last axis of a stack, those that there are.
+
+        Instead of an empty one that behind it, as linking goes over one plane, too.
+        """
         sizes = self.layer.data.shape
         stacked = [(axis, i) for axis, i in enumerate(self.index) if isinstance(i, int) and sizes[axis] > 1]
         if not stacked:
             return []
         axis, here = stacked[-1]
-        there = [i for i in (here - 1, here + 1) if 0 <= i < sizes[axis]]
-        return [self.layer.data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
+        found = []
+        for step in (-1, 1):
+            there = [i for i in (here + step, here + 2 * step) if 0 <= i < sizes[axis]]
+            planes = [self.layer.data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
+            found += [next(filter(np.any, planes), planes[0])] if planes else []
+        return found
 
     def place(self, position: Sequence[float]) -> Array:
         """Return row and column (float; centres are whole numbers) of a position in the world."""
