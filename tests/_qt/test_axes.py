@@ -60,6 +60,16 @@ def test_other_images_are_not_named_like_the_file(series):
     assert plain.axis_labels == ("t", "z", "y", "x"), "what the user names is meant"
 
 
+def test_samples_that_are_no_colours_are_channels(tmp_path):
+    pixels = np.zeros((6, 3, 16, 20), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels, metadata={"axes": "ZSYX"}, photometric="rgb", planarconfig="separate"
+    )
+    layer = opened(tmp_path / "a.ome.tif", pixels)
+    name_as_in_file(layer)
+    assert layer.axis_labels == ("z", "c", "y", "x")
+
+
 def test_a_file_that_does_not_say_names_nothing(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels := np.zeros((6, 16, 20), np.uint16), photometric="minisblack")
     layer = opened(tmp_path / "a.tif", pixels)

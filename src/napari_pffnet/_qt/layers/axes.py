@@ -88,7 +88,7 @@ def name_as_in_file(layer: Image) -> None:
         return
     pixels = level_shape(layer)
     if shape == pixels and not set(axes.lower()) <= {*UNNAMED, "y", "x", "s"}:
-        names = [axis.lower() for axis in axes[: layer.ndim]]
+        names = [axis.lower() for axis in axes[: layer.ndim].replace("S", "C")]  # samples that are no colours here
         layer.axis_labels = [
             kept if name in UNNAMED else name for name, kept in zip(names, layer.axis_labels, strict=True)
         ]
