@@ -53,14 +53,14 @@ class Linker:
             raise ValueError(f"planes have shapes {before.shape} and {plane.shape}; give planes of one shape")
         known = {} if before is None else pairs(before, plane)
         if self._ended is not None:
-            known |= pairs(self._ended, without(plane, list(known)))
-        found = [label for label in np.unique(plane).tolist() if label]
+            known |= pairs(self._ended, _without(plane, list(known)))
+        found = _ids(plane).tolist()
         new = [label for label in found if label not in known]
         known |= {label: self._highest + i for i, label in enumerate(new, 1)}
         self._highest += len(new)
         ids = {label: known[label] for label in found}
         self._previous = relabel(plane, ids)
-        self._ended = None if before is None else without(before, list(ids.values()))
+        self._ended = None if before is None else _without(before, list(ids.values()))
         return Linked(self._previous, ids)
 
     def part(self) -> None:
@@ -164,7 +164,7 @@ def pairs(before: Array, after: Array) -> dict[int, int]:
     return moved if len(moved) >= FEWEST and 2 * len(moved) >= more else found
 
 
-def without(labels: Array, ids: list[int]) -> Array:
+def _without(labels: Array, ids: list[int]) -> Array:
     """Return a label image without these objects."""
     return np.where(np.isin(labels, ids), 0, labels)
 

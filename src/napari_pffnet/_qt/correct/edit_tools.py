@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_pffnet._qt.correct.continuing import are_linked, continued
 from napari_pffnet._qt.correct.tools import NO_NUCLEUS, Do, Gesture, Tool, ToolEdit
-from napari_pffnet._qt.correct.tracks import delete_everywhere, go_on, link_everywhere, merge_everywhere
+from napari_pffnet._qt.correct.tracks import delete_everywhere, link_everywhere, merge_everywhere, named_as_beside
 from napari_pffnet._qt.layers.label_plane import LabelPlane
 from napari_pffnet.curate.change import Change
 from napari_pffnet.curate.operations import (
@@ -211,7 +211,7 @@ def _delete(plane: LabelPlane, gesture: Gesture) -> ToolEdit | str:
         ids, named = [label], f"Nucleus {label}"
     else:
         return NO_NUCLEUS
-    if gesture.shift and all(_is_linked(plane, each) for each in ids):
+    if gesture.shift and _is_linked(plane, ids):
         return ToolEdit(delete_everywhere(plane, ids), f"{named} deleted on all planes.", everywhere=True)
     return ToolEdit(delete(plane.pixels, ids), f"{named} deleted{' on this plane' if plane.beside() else ''}.")
 
@@ -239,16 +239,16 @@ class _Together:
         if self.first in (0, label) or not (here or np.any(plane.layer.data == self.first)):
             self.first = label
             return f"Nucleus {label}: now click those that belong to it, Esc when done."
-        if here or not _is_linked(plane, label):
+        if here or not _is_linked(plane, [label]):
             return ToolEdit(merge(plane.pixels, [self.first, label]), f"Nucleus {label} merged into {self.first}.")
         change, left = merge_everywhere(plane, self.first, label)
         apart = f"; where both are ({counted(left, 'plane')}), they stay two" if left else ""
         return ToolEdit(change, f"Nucleus {label} merged into {self.first} on all planes{apart}.", everywhere=True)
 
 
-def _is_linked(plane: LabelPlane, label: int) -> bool:
-    """Whether ids go on from plane to plane around a nucleus."""
-    rows, columns = np.nonzero(plane.pixels == label)
+def _is_linked(plane: LabelPlane, ids: list[int]) -> bool:
+    """Whether ids go on from plane to plane around nuclei."""
+    rows, columns = np.nonzero(np.isin(plane.pixels, ids))
     return any(are_linked(plane.pixels, beside, (rows, columns)) for beside in plane.beside())
 
 
@@ -266,7 +266,7 @@ def _split_at(plane: LabelPlane, seeds: Array, grey: Array | None) -> ToolEdit:
 
 def _parts(plane: LabelPlane, change: Change) -> ToolEdit:
     text = f"Split: {count_nuclei(len(np.unique(change.values)), 'new')}."
-    return ToolEdit(go_on(plane, change) if plane.beside() and len(change.values) else change, text)
+    return ToolEdit(named_as_beside(plane, change) if plane.beside() and len(change.values) else change, text)
 
 
 def _outline(plane: LabelPlane, gesture: Gesture, replace: bool) -> ToolEdit | str:
@@ -285,14 +285,12 @@ def _relabel(plane: LabelPlane) -> ToolEdit:
 
 
 def _link(plane: LabelPlane) -> ToolEdit | str:
-    if not plane.beside():
+    if plane.stack_axis is None:
         return "There is one plane: nothing to link."
     change, count = link_everywhere(plane)
-    return (
-        ToolEdit(change, f"Planes linked: {count_nuclei(count)}.", everywhere=True)
-        if len(change.values)
-        else ALL_LINKED
-    )
+    if not len(change.values):
+        return ALL_LINKED
+    return ToolEdit(change, f"Planes linked: {count_nuclei(count)}.", everywhere=True)
 
 
 def _painter(value: int, title: str) -> Do:

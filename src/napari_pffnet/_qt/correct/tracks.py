@@ -1,4 +1,4 @@
-"""Edits of nuclei on all planes of a stack: joining them, linking, and parts that go on. No Qt in here."""
+"""Edits of nuclei that go on through the planes of a stack. No Qt in here."""
 
 from __future__ import annotations
 
@@ -53,13 +53,12 @@ def link_everywhere(plane: LabelPlane) -> tuple[Change, int]:
     OperationError
         The layer's type cannot hold their ids.
     """
-    planes = plane.planes(np.maximum(plane.layer.data, 0))
-    *outer, height, width = planes.shape
-    long = [axis for axis, size in enumerate(outer) if size > 1]
-    last = outer[long[-1]] if long else 1
-    linked, count = link_planes(planes.reshape(-1, height, width), last)
-    require(plane.layer.data.dtype, int(linked.max(initial=0)))
-    after = np.array(plane.layer.data)
+    data, axis = plane.layer.data, plane.stack_axis
+    planes = plane.planes(np.maximum(data, 0))
+    length = 1 if axis is None else data.shape[axis]
+    linked, count = link_planes(planes.reshape(-1, *planes.shape[-2:]), length)
+    require(data.dtype, int(linked.max(initial=0)))
+    after = np.array(data)
     view = plane.planes(after)
     view[:] = np.where(view > 0, linked.reshape(planes.shape), view)
     after = after.reshape(plane.everything.shape)
@@ -67,22 +66,22 @@ def link_everywhere(plane: LabelPlane) -> tuple[Change, int]:
     return Change((places[0], places[1]), after[places]), count
 
 
-def go_on(plane: LabelPlane, change: Change) -> Change:
+def named_as_beside(plane: LabelPlane, change: Change) -> Change:
     """Give parts of nuclei that a change splits the ids that they have on the plane beside, where planes are linked."""
     pixels = plane.pixels
     after = np.array(pixels)
     after[change.indices] = change.values
     parts = np.union1d(change.values, pixels[change.indices])
-    others = np.setdiff1d(after, parts).tolist()
+    of_others = np.setdiff1d(after, parts).tolist()
     mine = np.where(np.isin(after, parts), after, 0)
     names: dict[int, int] = {}
     for beside in plane.beside():
         if are_linked(pixels, beside, change.indices):
-            found = {part: label for part, label in pairs(np.maximum(beside, 0), mine).items() if label not in others}
-            names = max(names, found, key=len)
-    taken, others = set(names.values()), [part for part in parts.tolist() if part not in names]
-    free = iter([part for part in parts.tolist() if part not in taken and part not in others])
-    names |= {part: next(free) if part in taken else part for part in others}
+            found = pairs(np.maximum(beside, 0), mine)
+            names = max(names, {part: label for part, label in found.items() if label not in of_others}, key=len)
+    taken, rest = set(names.values()), [part for part in parts.tolist() if part not in names]
+    free = iter([part for part in names if part not in taken])
+    names |= {part: next(free) if part in taken else part for part in rest}
     named = relabel(mine, names)
     places = np.nonzero((mine != 0) & (named != pixels))
     return Change((places[0], places[1]), named[places].astype(pixels.dtype))

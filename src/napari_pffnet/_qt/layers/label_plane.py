@@ -49,20 +49,24 @@ class LabelPlane:
         """Highest id on any plane."""
         return int(self.layer.data.max(initial=0))
 
+    @property
+    def stack_axis(self) -> int | None:
+        """The last axis of a stack that is longer than 1; None if there is but one plane."""
+        sizes = self.layer.data.shape
+        return max((axis for axis, i in enumerate(self.index) if isinstance(i, int) and sizes[axis] > 1), default=None)
+
     def beside(self) -> list[Array]:
-        """Return the planes before and after this one along the last axis of a stack, those that there are.
+        """Return the planes before and after this one along the axis of the stack, those that there are.
 
         Instead of an empty one that behind it, as linking goes over one plane, too.
         """
-        sizes = self.layer.data.shape
-        stacked = [(axis, i) for axis, i in enumerate(self.index) if isinstance(i, int) and sizes[axis] > 1]
-        if not stacked:
-            return []
-        axis, here = stacked[-1]
-        found = []
+        data, axis, found = self.layer.data, self.stack_axis, list[Array]()
+        here = None if axis is None else self.index[axis]
+        if axis is None or not isinstance(here, int):
+            return found
         for step in (-1, 1):
-            there = [i for i in (here + step, here + 2 * step) if 0 <= i < sizes[axis]]
-            planes = [self.layer.data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
+            there = [i for i in (here + step, here + 2 * step) if 0 <= i < data.shape[axis]]
+            planes = [data[(*self.index[:axis], i, *self.index[axis + 1 :])] for i in there]
             found += [next(filter(np.any, planes), planes[0])] if planes else []
         return found
 

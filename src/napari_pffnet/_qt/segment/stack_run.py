@@ -88,15 +88,10 @@ def run_stack(
     Exception
         What the first plane raised, `Cancelled` too. Later, the finished planes are returned with the error.
     """
-    from napari_pffnet.segment.stack import telling_place
-
     run = _Run(request, limit)
     error: Exception | None = None
     places = request.plane.places
-    telling = telling_place(places, lambda place: _pixels(request, place))
-    if _pixels(request, telling) is None:  # none of those that were looked at can be read
-        telling = next((place for place in places if _pixels(request, place) is not None), telling)
-    config = request.config.model_copy(update={"scale": engine.zoom(_plane(request, telling), cancelled)})
+    config = request.config.model_copy(update={"scale": _zoom(engine, request, cancelled)})
     for number, place in enumerate(places):
         try:
             of_all = _part_of(progress, number, len(places))
@@ -111,6 +106,21 @@ def run_stack(
             error = stopped
             break
     return run.outcome(error)
+
+
+def _zoom(engine: Engine, request: StackRequest, cancelled: Callable[[], bool]) -> float | None:
+    """Return the zoom for the plane that shows most; if none of those looked at can be read, for the first that can."""
+    from napari_pffnet.segment.stack import telling_place
+
+    places = request.plane.places
+    unread: UnreadableError | None = None
+    for place in (telling_place(places, lambda place: _pixels(request, place)), *places):
+        try:
+            return engine.zoom(_plane(request, place), cancelled)
+        except UnreadableError as error:
+            unread = unread or error
+    assert unread is not None
+    raise unread
 
 
 def _pixels(request: StackRequest, place: tuple[int | slice, ...]) -> Array | None:
